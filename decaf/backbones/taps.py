@@ -1,0 +1,251 @@
+"""Named outputs of a net, read in one forward pass that stops after the deepest of them."""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from decaf.errors import BackboneError
+
+_N_IMAGES = 3  # of a dry run; odd, so that windows folded into the batch axis do not look like it
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place in a net: what enters or what leaves one module.
+
+    Attributes
+    ----------
+    module : str
+        Dotted name of the module, as in ``named_modules``.
+    enters : bool
+        Read the module's input instead of its output.
+    """
+
+    module: str
+    enters: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a family of nets names and lays out its outputs.
+
+    Attributes
+    ----------
+    aliases : mapping of str to Tap
+        Canonical layer names.
+    channels_last : str
+        Regular expression for modules whose maps are ``(height, width, channels)``; they are
+        handed out as ``(channels, height, width)`` like all others.
+    windows : str
+        Regular expression for modules that work on windows of a map; these are not offered,
+        because their axes are neither those of a map nor those of tokens.
+    """
+
+    aliases: Mapping[str, Tap]
+    channels_last: str = ""
+    windows: str = ""
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """One row of ``decaf layers``: a layer's name, where it is read, and what it gives.
+
+    Attributes
+    ----------
+    name : str
+        Canonical or dotted name.
+    tap : Tap
+        Where it is read.
+    shape : tuple of int
+        Shape of one picture's output.
+    """
+
+    name: str
+    tap: Tap
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one dry run saw of every tap.
+
+    Attributes
+    ----------
+    shapes : mapping of Tap to tuple of int
+        Shape of one picture's output, in the order of the taps' last calls.
+    counts : mapping of Tap to int
+        How often the tap is passed in one forward pass.
+    """
+
+    shapes: Mapping[Tap, tuple[int, ...]]
+    counts: Mapping[Tap, int]
+
+
+def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
+    swap = value.ndim == 4 and not tap.enters and re.fullmatch(layout.channels_last, tap.module)
+    return value.permute(0, 3, 1, 2) if swap else value
+
+
+def _hook(net: nn.Module, tap: Tap, read: Callable[[Tap, Any], None]) -> RemovableHandle:
+    module = net.get_submodule(tap.module)
+    if tap.enters:
+        return module.register_forward_pre_hook(lambda _, args: read(tap, args[0]))
+    return module.register_forward_hook(lambda _, __, output: read(tap, output))
+
+
+def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
+    """Run a net once and note every tap's order, number of calls and output shape.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        A net in evaluation mode; on the meta device this costs no arithmetic.
+    input_size_px : int
+        Side of the square input.
+    layout : Layout
+        The family's names and layouts.
+
+    Returns
+    -------
+    Trace
+        Of the outputs of every module that gives one tensor per picture, and of the aliases.
+    """
+    shapes: dict[Tap, tuple[int, ...]] = {}
+    counts: Counter[Tap] = Counter()
+
+    def read(tap: Tap, value: Any) -> None:
+        if not isinstance(value, torch.Tensor) or value.shape[:1] != (_N_IMAGES,):
+            return
+        counts[tap] += 1
+        shapes.pop(tap, None)  # keep the order of the last calls
+        shapes[tap] = tuple(_as_maps(value, tap, layout).shape[1:])
+
+    modules = [Tap(name) for name, _ in net.named_modules() if name]
+    offered = [tap for tap in modules if not re.fullmatch(layout.windows, tap.module)]
+    taps = dict.fromkeys([*offered, *layout.aliases.values()])
+    handles = [_hook(net, tap, read) for tap in taps]
+    device = next(net.parameters()).device
+    try:
+        with torch.inference_mode():
+            net(torch.empty(_N_IMAGES, 3, input_size_px, input_size_px, device=device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Trace(shapes, counts)
+
+
+def layer_shapes(traced: Trace, layout: Layout) -> list[LayerShape]:
+    """Return the canonical layers, then every module, each in order of depth."""
+    order = {tap: depth for depth, tap in enumerate(traced.shapes)}
+    named = sorted(layout.aliases.items(), key=lambda item: order[item[1]])
+    canonical = [LayerShape(name, tap, traced.shapes[tap]) for name, tap in named]
+    dotted = [
+        LayerShape(tap.module, tap, shape) for tap, shape in traced.shapes.items() if not tap.enters
+    ]
+    return canonical + dotted
+
+
+def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
+    """Return where `layer` of the net called `name` is read.
+
+    Raises
+    ------
+    BackboneError
+        If there is no such layer; the message names the canonical ones.
+    """
+    tap = layout.aliases.get(layer, Tap(layer))
+    if tap not in traced.shapes:
+        msg = (
+            f"unknown layer {layer!r} for {name}; choose one of: {', '.join(layout.aliases)}, "
+            f"or a module's name from `decaf layers {name}`"
+        )
+        raise BackboneError(msg)
+    return tap
+
+
+class _EnoughError(Exception):
+    """Ends a forward pass once every layer asked for has been read."""
+
+
+class TappedNet:
+    """A net whose named layers can be read together, from several threads at once.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        A net in evaluation mode.
+    name : str
+        What messages call it.
+    traced : Trace
+        Result of `trace` for the same architecture.
+    layout : Layout
+        The family's names and layouts.
+    """
+
+    def __init__(self, net: nn.Module, name: str, traced: Trace, layout: Layout) -> None:
+        self.net = net
+        self.name = name
+        self._trace = traced
+        self._layout = layout
+        self._hooked: set[Tap] = set()
+        self._hooking = threading.Lock()
+        self._pass = threading.local()  # what this thread's pass still misses, and has read
+
+    def shape(self, layer: str) -> tuple[int, ...]:
+        """Return the shape of one picture's output at `layer`."""
+        return self._trace.shapes[find_tap(self.name, layer, self._trace, self._layout)]
+
+    def read(self, batch: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Return the outputs of `layers` from one pass that stops after the deepest of them.
+
+        Parameters
+        ----------
+        batch : torch.Tensor
+            ``(n, 3, input_size_px, input_size_px)``, normalised, on the net's device.
+        layers : sequence of str
+            Canonical or dotted names. A module that is called several times in a pass gives
+            its last output.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Copies, so that a later in-place module (AlexNet's ReLUs) does not change them.
+
+        Raises
+        ------
+        BackboneError
+            If a layer is unknown.
+        """
+        taps = {layer: find_tap(self.name, layer, self._trace, self._layout) for layer in layers}
+        with self._hooking:
+            for tap in set(taps.values()) - self._hooked:
+                _hook(self.net, tap, self._record)
+                self._hooked.add(tap)
+        self._pass.missing = {tap: self._trace.counts[tap] for tap in taps.values()}
+        self._pass.outputs = {}
+        try:
+            self.net(batch)
+        except _EnoughError:
+            return {layer: self._pass.outputs[tap] for layer, tap in taps.items()}
+        finally:
+            self._pass.missing, self._pass.outputs = {}, {}
+        msg = f"{self.name} did not pass {', '.join(layers)} as often as in its dry run"
+        raise BackboneError(msg)
+
+    def _record(self, tap: Tap, value: Any) -> None:
+        missing = getattr(self._pass, "missing", {})
+        if tap not in missing:
+            return
+        missing[tap] -= 1
+        if missing[tap] == 0:
+            self._pass.outputs[tap] = _as_maps(value, tap, self._layout).clone()
+            del missing[tap]
+        if not missing:
+            raise _EnoughError

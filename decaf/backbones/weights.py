@@ -1,0 +1,172 @@
+"""Where a net's weights come from: published files, local files, or a seed."""
+
+import hashlib
+import pickle
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+from torchvision.models import WeightsEnum
+
+from decaf.errors import BackboneError
+
+_NETWORK_TIMEOUT_S = 20
+_SHOWN_KEYS = 5
+
+StateDict = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A net's parameters and what identifies them.
+
+    Attributes
+    ----------
+    label : str
+        What results call them: ``imagenet``, ``random``, or a file's name.
+    state : mapping of str to torch.Tensor
+        The state dict.
+    sha256 : str
+        SHA-256 of the file, or of the parameters' bytes for random weights; hexadecimal.
+    """
+
+    label: str
+    state: StateDict
+    sha256: str
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state_sha256(state: StateDict) -> str:
+    """Return the SHA-256 of a state dict's names and values in hexadecimal."""
+    digest = hashlib.sha256()
+    for key, value in state.items():
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _network_timeout() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_NETWORK_TIMEOUT_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def published_weights(label: str, entry: WeightsEnum) -> Weights:
+    """Return weights that torchvision publishes, from torch's cache or the network.
+
+    Raises
+    ------
+    BackboneError
+        If they are not in the cache and cannot be fetched, or the file is damaged.
+    """
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
+    prefix = re.search(r"-([0-9a-f]{8,})\.pth$", cached.name)
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with _network_timeout():
+                torch.hub.download_url_to_file(
+                    entry.url, str(cached), prefix[1] if prefix else None, progress=False
+                )
+        except (OSError, RuntimeError) as error:
+            msg = (
+                f"asked for the weights {entry}; they are not in {cached} and cannot be fetched "
+                f"({error}); put {entry.url} there, or choose --weights random or a local file"
+            )
+            raise BackboneError(msg) from error
+    sha256 = file_sha256(cached)
+    if prefix and not sha256.startswith(prefix[1]):
+        msg = f"{cached} is damaged: its sha256 is {sha256}; delete the file and run again"
+        raise BackboneError(msg)
+    return Weights(label, _torch_file(cached), sha256)
+
+
+def local_weights(path: Path) -> Weights:
+    """Return weights from a ``.safetensors`` file, or a ``.pth`` or ``.pt`` of tensors alone.
+
+    Raises
+    ------
+    BackboneError
+        If the file is missing, of another kind, or holds more than tensors.
+    """
+    if not path.is_file():
+        msg = f"asked for weights from {path}; no such file; give imagenet, random or a file"
+        raise BackboneError(msg)
+    try:
+        if path.suffix == ".safetensors":
+            state: StateDict = safetensors.torch.load_file(path)
+        elif path.suffix in (".pth", ".pt"):
+            state = _torch_file(path)
+        else:
+            msg = f"asked for weights from {path}; give a .safetensors, .pth or .pt file"
+            raise BackboneError(msg)
+    except (
+        safetensors.SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+    ) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        msg = f"cannot read weights from {path}: {reason}"
+        raise BackboneError(msg) from error
+    return Weights(path.name, state, file_sha256(path))
+
+
+def _torch_file(path: Path) -> StateDict:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]  # the form in which training scripts save checkpoints
+    if not isinstance(state, dict) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
+        msg = f"{path} holds a {type(state).__name__}, not a state dict of tensors; save that"
+        raise BackboneError(msg)
+    return state
+
+
+def fill(net: nn.Module, name: str, weights: Weights) -> None:
+    """Copy weights into a net, all of them or none.
+
+    Raises
+    ------
+    BackboneError
+        If keys are missing or unexpected, or shapes differ; the message names them.
+    """
+    own = net.state_dict()
+    missing = [key for key in own if key not in weights.state]
+    unexpected = [key for key in weights.state if key not in own]
+    misshapen = [
+        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
+        for key, value in weights.state.items()
+        if key in own and own[key].shape != value.shape
+    ]
+    problems = [
+        f"{len(keys)} {what} ({', '.join(keys[:_SHOWN_KEYS])}{', ...' * (len(keys) > _SHOWN_KEYS)})"
+        for what, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", misshapen),
+        )
+        if keys
+    ]
+    if problems:
+        msg = f"the weights {weights.label} do not fit {name}: {'; '.join(problems)}"
+        raise BackboneError(msg)
+    net.load_state_dict(weights.state)

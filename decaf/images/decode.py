@@ -1,0 +1,181 @@
+"""Bytes of a picture file to RGB pixels: the one pixel policy of decaf.
+
+Two libraries that decode differently give different features, so every rule is fixed here and
+travels in the provenance of a store as `PIXEL_POLICY`. Pillow is the reference; torchcodec
+decodes the JPEG files, because there it was measured to give the same bits.
+"""
+
+import io
+import struct
+import zlib
+from typing import Literal, cast, get_args
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, UnidentifiedImageError
+from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
+
+from decaf.errors import ConfigError, DataError
+
+Pixels = Literal["auto", "pillow"]
+"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow) or ``"pillow"``."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""Formats that are read, by content and not by name; no other Pillow plugin is ever tried."""
+
+MAX_PIXELS = 89_478_485
+"""Larger pictures are refused: a quarter GiB at 3 bytes a pixel, Pillow's own bomb limit."""
+
+PIXEL_POLICY: dict[str, str] = {
+    "decoder": "pillow; torchcodec for JPEG (bit-identical)",
+    "orientation": "EXIF, else XMP, applied",
+    "grey": "three equal channels",
+    "16-bit": "high byte",
+    "palette": "expanded",
+    "cmyk": "pillow, Adobe inversion undone, no colour profile",
+    "alpha": "dropped",
+    "animation": "first frame",
+    "max_pixels": str(MAX_PIXELS),
+}
+"""The rules in words; a change of any of them changes the digest of a store."""
+
+# Per EXIF orientation: swap rows with columns?, then which axes of (H, W, 3) to flip.
+_ORIENTATIONS: dict[int, tuple[bool, tuple[int, ...]]] = {
+    2: (False, (1,)),
+    3: (False, (0, 1)),
+    4: (False, (0,)),
+    5: (True, ()),
+    6: (True, (1,)),
+    7: (True, (0, 1)),
+    8: (True, (0,)),
+}
+
+# What Pillow's plugins raise on files that are broken in one way or another (a warning, where
+# the caller has made warnings errors).
+_BROKEN_FILE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Warning,
+)
+
+
+def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
+    """Decode one picture file.
+
+    Safe to call from many threads; changes no setting of any library.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    pixels : {"auto", "pillow"}
+        Who decodes; the pixels are the same.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(3, H, W)`` uint8, RGB, upright; laid out channels last (the strides of ``H, W, 3``).
+
+    Raises
+    ------
+    ConfigError
+        `pixels` is not a known choice.
+    DataError
+        The file cannot be decoded, wholly and safely; the message is a one-line reason.
+    """
+    if pixels not in get_args(Pixels):
+        raise ConfigError(
+            f"unknown pixels {pixels!r}; choose one of: {', '.join(get_args(Pixels))}"
+        )
+    if not data:
+        raise DataError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            _check_size(opened)
+            image = _jpeg(data) if pixels == "auto" and opened.format in ("JPEG", "MPO") else None
+            if image is None:
+                image = _pillow(opened)
+            # Asked last: Pillow turns a TIFF upright, and says so here, when it loads the pixels.
+            orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"not a picture: found {data[:16]!r} at its start; read are {', '.join(FORMATS)}"
+        ) from error
+    except _BROKEN_FILE as error:
+        raise DataError(f"broken picture: {' '.join(str(error).split())}") from error
+    return _upright(image, orientation)
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(
+            f"too large: {image.width} x {image.height} pixels, at most {MAX_PIXELS} are "
+            "decoded; scale the picture down"
+        )
+
+
+def _jpeg(data: bytes) -> torch.Tensor | None:
+    """Decode with torchcodec; None where it refuses, so that Pillow decides and says why."""
+    hidden = _without_app1(data)
+    if hidden is None:
+        return None
+    try:
+        # A tensor, for of bytes torchcodec silences a warning in a way that threads may not share.
+        image = decode_jpeg(torch.frombuffer(hidden, dtype=torch.uint8), mode="RGB")
+    except RuntimeError:
+        return None
+    return cast("torch.Tensor", image)
+
+
+def _without_app1(data: bytes) -> bytearray | None:
+    """Rename the EXIF and XMP segments of a JPEG file; None if its header is irregular.
+
+    torchcodec would apply the orientation itself, and reads malformed EXIF unlike Pillow.
+    """
+    hidden, at = bytearray(data), 2
+    while at + 4 <= len(hidden) and hidden[at] == 0xFF:
+        marker = hidden[at + 1]
+        if marker == 0xDA:  # start of scan: the pixels begin
+            return hidden
+        if marker == 0xE1:
+            hidden[at + 1] = 0xEF
+        at += 2 + int.from_bytes(hidden[at + 2 : at + 4])
+    return None
+
+
+def _pillow(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(_to_rgb(image))).permute(2, 0, 1)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("F", "I") and image.format == "TIFF":
+        raise DataError(
+            f"pixels of mode {image.mode!r} have no fixed range; save the picture with 8 or 16 bits"
+        )
+    if image.mode.startswith("I"):
+        # Pillow's own conversion clips at 255; the high byte is what it takes of 16-bit colour.
+        grey = (np.asarray(image, dtype=np.int32) >> 8).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")  # a straight conversion warns where the palette has alpha
+    return image.convert("RGB")
+
+
+def _upright(image: torch.Tensor, orientation: int) -> torch.Tensor:
+    swap, flips = _ORIENTATIONS.get(orientation, (False, ()))
+    rows = image.permute(1, 2, 0)  # flips of whole pixels are the fast ones
+    if swap:
+        rows = rows.transpose(0, 1)
+    return rows.flip(flips).permute(2, 0, 1) if flips else rows.permute(2, 0, 1)

@@ -1,0 +1,193 @@
+"""Views: the crops and warps of a picture that a net sees.
+
+Pixels stay uint8 and are resized with antialiasing by torchvision's tensor kernels, which are
+within one grey level of Pillow's and faster.
+
+References
+----------
+Donahue et al., DeCAF, 2014, section 3 (`warp`: the whole picture to 256 x 256 ignoring its
+aspect, then the centre crop); Krizhevsky et al., 2012, section 4.1 (`ten-crop`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional
+
+from decaf.errors import ConfigError, DataError
+from decaf.images.decode import MAX_PIXELS
+from decaf.types import Preprocessing
+
+
+@dataclass(frozen=True)
+class View:
+    """A way to make a net's input from a picture.
+
+    Attributes
+    ----------
+    n_views : int
+        Number of crops it makes of one picture.
+    make : callable
+        Takes a ``(3, H, W)`` picture and a preprocessing, returns ``(3, S, S)`` for one crop,
+        ``(n_views, 3, S, S)`` for several.
+    """
+
+    n_views: int
+    make: Callable[[torch.Tensor, Preprocessing], torch.Tensor]
+
+
+def make_view(image: torch.Tensor, view: str, preprocessing: Preprocessing) -> torch.Tensor:
+    """Make one view of a picture.
+
+    Parameters
+    ----------
+    image : torch.Tensor
+        ``(3, H, W)`` uint8 picture.
+    view : str
+        A name in `VIEWS`.
+    preprocessing : Preprocessing
+        The net's; S is its ``input_size_px``.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(3, S, S)`` uint8 for one crop, ``(n_views, 3, S, S)`` for several.
+
+    Raises
+    ------
+    ConfigError
+        The view is unknown.
+    DataError
+        The picture is so elongated that it would be resized to a gigantic one.
+    """
+    return _named(view).make(image, preprocessing)
+
+
+def n_views(view: str) -> int:
+    """Return the number of crops that a view makes of one picture.
+
+    Parameters
+    ----------
+    view : str
+        A name in `VIEWS`.
+
+    Returns
+    -------
+    int
+        Number of crops.
+
+    Raises
+    ------
+    ConfigError
+        The view is unknown.
+    """
+    return _named(view).n_views
+
+
+def crop_box(image: torch.Tensor, box: Sequence[float], scale: float = 1.0) -> torch.Tensor:
+    """Crop a picture to a box, enlarged about its centre and clipped to the picture.
+
+    Parameters
+    ----------
+    image : torch.Tensor
+        ``(3, H, W)`` picture.
+    box : sequence of float
+        ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
+    scale : float
+        Factor for the box's width and for its height (the area grows with its square).
+
+    Returns
+    -------
+    torch.Tensor
+        ``(3, h, w)`` picture that shares memory with `image`.
+
+    Raises
+    ------
+    DataError
+        Nothing of the box lies within the picture.
+
+    References
+    ----------
+    DeCAF's released code, ``decaf/layers/data/cub.py``: birds are cropped with a factor of 1.5.
+    """
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    left, right = _stretch(x0, x1, scale, image.shape[2])
+    top, bottom = _stretch(y0, y1, scale, image.shape[1])
+    if left >= right or top >= bottom:
+        raise DataError(
+            f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} lies outside the picture of "
+            f"{image.shape[2]} x {image.shape[1]} pixels; correct it"
+        )
+    return image[:, top:bottom, left:right]
+
+
+def _stretch(low: float, high: float, scale: float, size: int) -> tuple[int, int]:
+    centre, half = (low + high) / 2, (high - low) * scale / 2
+    return max(0, round(centre - half)), min(size, round(centre + half))
+
+
+def _named(view: str) -> View:
+    if view not in VIEWS:
+        raise ConfigError(f"unknown view {view!r}; choose one of: {', '.join(VIEWS)}")
+    return VIEWS[view]
+
+
+def _resize(image: torch.Tensor, size: list[int], preprocessing: Preprocessing) -> torch.Tensor:
+    interpolation = InterpolationMode(preprocessing.interpolation)
+    resized: torch.Tensor = functional.resize(image, size, interpolation, antialias=True)
+    return resized
+
+
+def _crop_centre(image: torch.Tensor, side: int) -> torch.Tensor:
+    cropped: torch.Tensor = functional.center_crop(image, [side, side])
+    return cropped
+
+
+def _resize_shorter_side(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    short, long = sorted(image.shape[1:])
+    side = preprocessing.resize_px
+    if side * side * long // short > MAX_PIXELS:
+        raise DataError(
+            f"too elongated: {image.shape[2]} x {image.shape[1]} pixels cannot be resized to a "
+            f"shorter side of {side}; use the view 'squash' or 'warp'"
+        )
+    return _resize(image, [side], preprocessing)
+
+
+def _center(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    resized = _resize_shorter_side(image, preprocessing)
+    return _crop_centre(resized, preprocessing.input_size_px)
+
+
+def _warp(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    side = preprocessing.input_size_px
+    margin = round(side * 256 / 224)
+    return _crop_centre(_resize(image, [margin, margin], preprocessing), side)
+
+
+def _squash(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    side = preprocessing.input_size_px
+    return _resize(image, [side, side], preprocessing)
+
+
+def _ten_crop(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    side = preprocessing.input_size_px
+    if side > preprocessing.resize_px:
+        raise ConfigError(
+            f"view 'ten-crop' takes crops of {side} px, but this net resizes to "
+            f"{preprocessing.resize_px} px; choose another view"
+        )
+    crops = functional.ten_crop(_resize_shorter_side(image, preprocessing), [side, side])
+    # Channels last, as the crops come: any other order takes 10 times as long.
+    return torch.stack([crop.permute(1, 2, 0) for crop in crops]).permute(0, 3, 1, 2)
+
+
+VIEWS: dict[str, View] = {
+    "center": View(1, _center),
+    "warp": View(1, _warp),
+    "squash": View(1, _squash),
+    "ten-crop": View(10, _ten_crop),
+}
+"""Every view by name: `center` is the weights' own evaluation transform, `warp` is DeCAF's."""

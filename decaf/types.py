@@ -1,0 +1,184 @@
+"""The values that travel between decaf's parts, and the interfaces they meet.
+
+Values are frozen dataclasses; interfaces are structural :class:`typing.Protocol` classes, so
+that a test can pass a ten-line fake. Nothing here reads, writes or computes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:  # torch takes seconds to import; `decaf --help` must not pay for it
+    import torch
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
+
+Side = Literal["train", "val", "test"]
+SIDES: tuple[Side, ...] = ("train", "val", "test")
+"""The sides of an official split, coded 1, 2 and 3 in :attr:`ImageDataset.official`."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """An ordered table of labelled pictures; the order is part of its identity.
+
+    Attributes
+    ----------
+    name : str
+        Short name, for instance ``"caltech101"``.
+    root : pathlib.Path
+        Folder that the image ids are relative to.
+    image_ids : tuple of str
+        Relative POSIX path of each picture; unique unless boxes tell rows apart.
+    labels : numpy.ndarray
+        ``(n_images,)`` int64 class numbers, or ``(n_images, n_classes)`` int8 with 1 (present),
+        -1 (absent) and 0 ("difficult": left out of that class's training and test).
+    class_names : tuple of str
+        Name of each class number.
+    sizes_bytes : numpy.ndarray
+        ``(n_images,)`` int64 file sizes when the table was made; -1 where the file is missing.
+    official : numpy.ndarray or None
+        ``(n_images, n_partitions)`` int8 official splits: 0 unused, else 1 + index in `SIDES`.
+    boxes : numpy.ndarray or None
+        ``(n_images, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
+    partial : bool
+        True when pictures of the published data set are missing; every result says so.
+    """
+
+    name: str
+    root: Path
+    image_ids: tuple[str, ...]
+    labels: IntArray
+    class_names: tuple[str, ...]
+    sizes_bytes: IntArray
+    official: IntArray | None = None
+    boxes: FloatArray | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become the input of a net.
+
+    Attributes
+    ----------
+    input_size_px : int
+        Side of the square input.
+    resize_px : int
+        Length of the shorter side before the centre crop.
+    interpolation : str
+        ``"bilinear"`` or ``"bicubic"``; always antialiased.
+    crop : str
+        ``"center"``.
+    mean, std : tuple of float
+        Per RGB channel, for pixels scaled to [0, 1].
+    """
+
+    input_size_px: int
+    resize_px: int
+    interpolation: str
+    crop: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of one split of a data set.
+
+    Attributes
+    ----------
+    train, test : numpy.ndarray
+        Sorted int64 row numbers without overlap; train includes the validation rows.
+    inner : tuple of (numpy.ndarray, numpy.ndarray)
+        ``(fit, validation)`` pairs of row numbers, all within `train`, for choosing C.
+    seed : int
+        Seed that made the split, or the number of the official partition.
+    shots : int or None
+        Training images per class, where the protocol fixes them.
+    """
+
+    train: IntArray
+    test: IntArray
+    inner: tuple[tuple[IntArray, IntArray], ...]
+    seed: int
+    shots: int | None = None
+
+
+class Backbone(Protocol):
+    """A frozen net with its weights and its preprocessing."""
+
+    @property
+    def name(self) -> str:
+        """Name of the net, for instance ``"alexnet"``."""
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """Names that `activations` accepts, in order of depth."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels become this net's input."""
+
+    @property
+    def weights(self) -> str:
+        """What the weights are: ``"imagenet"``, ``"random"`` or a file's name."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights, in hexadecimal."""
+
+    def activations(
+        self, batch: "torch.Tensor", layers: Sequence[str]
+    ) -> Mapping[str, "torch.Tensor"]:
+        """Return the named layers' outputs for a batch, from one forward pass."""
+
+
+class FeatureWriter(Protocol):
+    """Takes rows of features, in any order, and survives a crash."""
+
+    def pending(self) -> IntArray:
+        """Return the row numbers that are not done yet."""
+
+    def write(
+        self, rows: IntArray, features: Mapping[str, FloatArray], sha256: Sequence[bytes]
+    ) -> None:
+        """Write features of `rows` in place, then mark the rows as done."""
+
+    def fail(self, row: int, reason: str) -> None:
+        """Record that a row has no features, and why."""
+
+
+class Head(Protocol):
+    """A scikit-learn classifier trained on frozen features."""
+
+    classes_: npt.NDArray[Any]
+
+    def fit(self, X: FloatArray, y: IntArray) -> "Head":
+        """Fit on rows of features."""
+
+    def decision_function(self, X: FloatArray) -> FloatArray:
+        """Return one score per row and class, shape ``(n_images, n_classes)``."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments, as scikit-learn does."""
+
+
+class EvalProtocol(Protocol):
+    """A published rule that makes splits and names the metric."""
+
+    @property
+    def name(self) -> str:
+        """Name of the protocol, for instance ``"decaf"``."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the headline metric."""
+
+    def splits(self, dataset: ImageDataset) -> Iterator[Split]:
+        """Yield the protocol's splits of a data set."""

@@ -1,0 +1,106 @@
+"""Every torchvision classification net has its layers and its own preprocessing."""
+
+import pytest
+import torch
+from torchvision.transforms.functional import to_pil_image
+
+from decaf.backbones import backbone_names, default_layers, layer_table, load_backbone
+from decaf.backbones import torchvision_nets as nets
+from decaf.errors import BackboneError, ConfigError
+from decaf.images.views import make_view
+
+SLOW_TO_BUILD = ("regnet_y_128gf", "regnet_x_32gf", "regnet_y_32gf")
+
+
+@pytest.mark.parametrize("name", [n for n in backbone_names() if n not in SLOW_TO_BUILD])
+def test_every_net_has_features_and_class_scores(name: str) -> None:
+    shapes = {row.name: row.shape for row in layer_table(name)}
+    assert shapes["fc8"][0] == 1000
+    assert len(shapes) > len(nets.layout(name).aliases)
+    assert "pool5" in default_layers(name)
+    last_hidden = shapes.get("fc7", shapes["pool5"])
+    assert 256 <= last_hidden[0] <= 8192
+    assert all(0 not in shape for shape in shapes.values())
+
+
+def test_the_shapes_of_the_classic_layers() -> None:
+    shapes = {row.name: row.shape for row in layer_table("vgg16")}
+    assert shapes["pool5"] == (512, 7, 7)
+    assert shapes["fc6"] == shapes["fc7-pre"] == (4096,)
+    assert default_layers("alexnet") == ("pool5", "fc6", "fc7")
+    assert default_layers("resnet50") == ("pool5",)
+
+
+@pytest.mark.parametrize("name", ["swin_t", "convnext_tiny"])
+def test_maps_are_channels_height_width(name: str) -> None:
+    for row in layer_table(name):
+        if len(row.shape) == 3:
+            channels, height, width = row.shape
+            assert height == width, (name, row)
+            assert channels == 3 or channels >= 96, (name, row)
+
+
+def test_the_preprocessing_is_the_weights_own() -> None:
+    entry = nets.weights_entry("resnet50", "IMAGENET1K_V2")
+    own = nets.preprocessing(entry)
+    assert (own.input_size_px, own.resize_px) == (224, 232)
+    pixels = torch.randint(0, 256, (3, 300, 260), dtype=torch.uint8)
+    net = load_backbone("resnet18", weights="random", device="cpu")
+    transform = nets.weights_entry("resnet18", "imagenet").transforms()
+    ours = net.activations(make_view(pixels, "center", net.preprocessing)[None], ["conv1"])
+    with torch.no_grad():
+        theirs = net._net.net.conv1(transform(to_pil_image(pixels))[None])
+    # Pillow and the tensor kernel round the resized pixels differently, by at most one level
+    torch.testing.assert_close(ours["conv1"], theirs, atol=0.06, rtol=0)
+
+
+def test_a_row_does_not_depend_on_its_batch() -> None:
+    net = load_backbone("squeezenet1_0", weights="random", device="cpu")
+    pixels = torch.randint(0, 256, (64, 3, 224, 224), dtype=torch.uint8)
+    together = net.activations(pixels, ["pool5"])["pool5"]
+    for row in (0, 63):
+        alone = net.activations(pixels[row : row + 1], ["pool5"])["pool5"]
+        torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-4)
+
+
+def test_random_weights_follow_the_seed() -> None:
+    first, again, other = (
+        load_backbone("squeezenet1_1", weights="random", device="cpu", seed=seed).weights_sha256
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_bfloat16_is_close_to_float32() -> None:
+    pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    fp32, bf16 = (
+        load_backbone("squeezenet1_1", weights="random", device="cpu", precision=p).activations(
+            pixels, ["pool5"]
+        )["pool5"]
+        for p in ("fp32", "bf16")
+    )
+    assert bf16.dtype == torch.float32
+    assert (fp32 - bf16).norm() < 0.05 * fp32.norm()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"name": "alexnett"}, BackboneError, "unknown backbone 'alexnett'.*alexnet"),
+        ({"weights": "IMAGENET1K_V9"}, BackboneError, "unknown weights.*IMAGENET1K_V1"),
+        ({"weights": "missing.safetensors"}, BackboneError, "no such file"),
+        ({"precision": "fp8"}, ConfigError, "unknown precision 'fp8'; choose one of: fp32"),
+        ({"device": "tpu"}, ConfigError, "unknown device 'tpu'; choose one of: auto, cpu"),
+    ],
+)
+def test_wrong_options_are_named(
+    options: dict[str, str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load_backbone(**({"name": "alexnet", "weights": "random"} | options))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_missing_gpu_is_an_error_not_a_fallback() -> None:
+    with pytest.raises(ConfigError, match="torch finds no GPU here; choose --device cpu"):
+        load_backbone("alexnet", weights="random", device="cuda")
