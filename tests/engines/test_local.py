@@ -1,0 +1,172 @@
+"""The local engine: every row once, whatever the batch size, the threads and the failures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from decaf.backbones import TorchBackbone, load_backbone
+from decaf.engines import Plan, run
+from decaf.errors import DataError, StoreError
+from decaf.types import FloatArray, ImageDataset, IntArray
+
+
+class Rows:
+    """A feature writer that keeps rows in memory and can be told to break."""
+
+    def __init__(self, n_images: int, *, breaks_after: int | None = None) -> None:
+        self.features: dict[int, dict[str, FloatArray]] = {}
+        self.failures: dict[int, str] = {}
+        self.sizes: list[int] = []
+        self.n_images = n_images
+        self.breaks_after = breaks_after
+
+    def pending(self) -> IntArray:
+        return np.array([row for row in range(self.n_images) if row not in self.features])
+
+    def write(
+        self, rows: IntArray, features: Mapping[str, FloatArray], sha256: Sequence[bytes]
+    ) -> None:
+        if self.breaks_after is not None and len(self.sizes) >= self.breaks_after:
+            raise StoreError("disk full")
+        assert all(len(digest) == 32 for digest in sha256)
+        self.sizes.append(len(rows))
+        for index, row in enumerate(rows.tolist()):
+            assert row not in self.features
+            self.features[row] = {layer: values[index] for layer, values in features.items()}
+
+    def fail(self, row: int, reason: str) -> None:
+        self.failures[row] = reason
+
+    def stacked(self, layer: str) -> FloatArray:
+        return np.stack([self.features[row][layer] for row in sorted(self.features)])
+
+
+@pytest.fixture(scope="module")
+def net() -> TorchBackbone:
+    return load_backbone("squeezenet1_1", weights="random", device="cpu")
+
+
+def table(folder: Path) -> ImageDataset:
+    ids = tuple(sorted(str(path.relative_to(folder)) for path in folder.glob("*/*")))
+    n_images = len(ids)
+    zeros = np.zeros(n_images, dtype=np.int64)
+    return ImageDataset("pictures", folder, ids, zeros, ("one",), zeros)
+
+
+def plan(folder: Path, net: TorchBackbone, **options: object) -> Plan:
+    settings: dict[str, object] = {
+        "layers": ("features.3", "pool5"),
+        "pool": "avg",
+        "view": "center",
+        "pixels": "auto",
+        "batch_size": 5,
+        "workers": 2,
+        "max_failures": 0.0,
+    }
+    return Plan(table(folder), net, **(settings | options))  # type: ignore[arg-type]
+
+
+def extracted(plan: Plan) -> Rows:
+    rows = Rows(len(plan.dataset.image_ids))
+    run(plan, rows, lambda *_: None)
+    return rows
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (64, 0), (7, 1), (1, 4), (64, 4)])
+def test_rows_do_not_depend_on_batch_size_or_threads(
+    picture_folder: Path, net: TorchBackbone, batch_size: int, workers: int
+) -> None:
+    expected = extracted(plan(picture_folder, net, workers=0))
+    found = extracted(plan(picture_folder, net, batch_size=batch_size, workers=workers))
+    assert sorted(found.features) == list(range(24))
+    for layer in ("features.3", "pool5"):
+        np.testing.assert_allclose(
+            found.stacked(layer), expected.stacked(layer), rtol=1e-3, atol=1e-6
+        )
+
+
+def test_a_row_belongs_to_its_picture(picture_folder: Path, net: TorchBackbone) -> None:
+    rows = extracted(plan(picture_folder, net, layers=("pool5",)))
+    folder = table(picture_folder)
+    one = ImageDataset(
+        "one", folder.root, folder.image_ids[17:18], *[np.zeros(1, int)], ("a",), np.zeros(1, int)
+    )
+    alone = Rows(1)
+    run(Plan(one, net, ("pool5",), "avg", "center", "auto", 1, 0, 0.0), alone, lambda *_: None)
+    np.testing.assert_allclose(
+        alone.features[0]["pool5"], rows.features[17]["pool5"], rtol=1e-3, atol=1e-6
+    )
+
+
+def test_several_views_make_a_second_axis(picture_folder: Path, net: TorchBackbone) -> None:
+    rows = extracted(plan(picture_folder, net, view="ten-crop", layers=("pool5",)))
+    assert rows.features[3]["pool5"].shape == (10, 512)
+    center = extracted(plan(picture_folder, net, layers=("pool5",)))
+    np.testing.assert_allclose(
+        rows.features[3]["pool5"][4], center.features[3]["pool5"], rtol=1e-3, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_broken_pictures_are_reported_and_the_others_go_on(
+    picture_folder: Path, net: TorchBackbone, workers: int
+) -> None:
+    settings = {"max_failures": 0.2, "workers": workers, "layers": ("pool5",)}
+    whole = plan(picture_folder, net, **settings)
+    expected = extracted(whole)
+    (picture_folder / "green" / "3.png").write_bytes(b"")
+    (picture_folder / "red" / "7.png").unlink()
+    rows = Rows(24)
+    run(whole, rows, lambda *_: None)
+    assert rows.failures == {11: "the file is empty", 23: "No such file or directory"}
+    assert sorted({*range(24)} - set(rows.features)) == [11, 23]
+    for row in (10, 12, 22):
+        np.testing.assert_allclose(
+            rows.features[row]["pool5"], expected.features[row]["pool5"], rtol=1e-3, atol=1e-6
+        )
+
+
+def test_too_many_failures_stop_the_run(picture_folder: Path, net: TorchBackbone) -> None:
+    for number in range(4):
+        (picture_folder / "blue" / f"{number}.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"of 24 pictures cannot be used.*--max-failures"):
+        extracted(plan(picture_folder, net, max_failures=0.1))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_the_store_ends_the_run(
+    picture_folder: Path, net: TorchBackbone, workers: int
+) -> None:
+    rows = Rows(24, breaks_after=2)
+    with pytest.raises(StoreError, match="disk full"):
+        run(plan(picture_folder, net, workers=workers), rows, lambda *_: None)
+    assert len(rows.sizes) == 2
+
+
+def test_a_resumed_run_computes_the_same_batches_to_the_bit(
+    picture_folder: Path, net: TorchBackbone
+) -> None:
+    whole = extracted(plan(picture_folder, net))
+    resumed = Rows(24)
+    resumed.features = {row: whole.features[row] for row in (*range(5), *range(15, 20))}
+    run(plan(picture_folder, net), resumed, lambda *_: None)
+    assert sum(resumed.sizes) == 14
+    np.testing.assert_array_equal(resumed.stacked("pool5"), whole.stacked("pool5"))
+
+
+def test_progress_and_seconds_cover_every_row(picture_folder: Path, net: TorchBackbone) -> None:
+    told: list[tuple[int, int]] = []
+    seconds = run(plan(picture_folder, net), Rows(24), lambda *news: told.append(news))
+    assert sum(n_rows for n_rows, _ in told) == 24
+    assert all(value > 0 for value in vars(seconds).values())
+
+
+def test_the_callers_number_of_threads_is_left_alone(
+    picture_folder: Path, net: TorchBackbone
+) -> None:
+    before = torch.get_num_threads()
+    extracted(plan(picture_folder, net, workers=2))
+    assert torch.get_num_threads() == before
