@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from decaf.backbones import torchvision_nets
+from decaf.backbones.normalize import normalize
 from decaf.backbones.taps import LayerShape, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import (
     Weights,
@@ -85,13 +86,9 @@ class TorchBackbone:
         BackboneError
             If a layer is unknown.
         """
-        # x = (pixel / 255 - mean) / std, as one multiplication and one addition a channel
-        std = torch.tensor(self.preprocessing.std, device=self.device).view(3, 1, 1)
-        mean = torch.tensor(self.preprocessing.mean, device=self.device).view(3, 1, 1)
         with torch.inference_mode():
-            x = batch.to(torch.float32, memory_format=torch.channels_last)
-            x = x.mul_(1 / (255 * std)).sub_(mean / std)
-            outputs = self._net.read(x.to(PRECISIONS[self.precision]), layers)
+            x = normalize(batch, self.preprocessing, PRECISIONS[self.precision])
+            outputs = self._net.read(x, layers)
             return {layer: output.float() for layer, output in outputs.items()}
 
 
