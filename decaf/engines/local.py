@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from decaf.backbones import pool_features
+from decaf.engines.allocator import keep_freed_memory
 from decaf.engines.load import Batch, load_batch
 from decaf.engines.plan import Plan, Progress, StageSeconds
 from decaf.errors import DataError
@@ -49,6 +50,7 @@ def run(plan: Plan, writer: FeatureWriter, progress: Progress) -> StageSeconds:
     DataError
         If more than the plan's share of pictures failed.
     """
+    keep_freed_memory()
     return _Run(plan, writer, progress).finish()
 
 
