@@ -1,0 +1,175 @@
+"""Fetching named data sets: downloads with checksums, or archives that the user has."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pooch
+
+from decaf.datasets.download import MeasuredStream, download, open_url
+from decaf.datasets.info import Archive, DatasetInfo
+from decaf.datasets.unpack import most_bytes, unpack, unpack_tar
+from decaf.errors import DataError
+from decaf.progress import show_progress
+
+
+def fetch(info: DatasetInfo, data_root: Path, source: Path | None = None) -> Path:
+    """Bring a named data set under the data root, whole or not at all.
+
+    Parameters
+    ----------
+    info : DatasetInfo
+        What to fetch.
+    data_root : pathlib.Path
+        Folder that holds the named data sets.
+    source : pathlib.Path, optional
+        An archive that the user has, or a folder of them, under their official names; what is
+        not there is downloaded.
+
+    Returns
+    -------
+    pathlib.Path
+        Folder of the pictures.
+
+    Raises
+    ------
+    DataError
+        The data set is there already, or cannot be fetched; says what to do by hand.
+    """
+    tree = data_root / info.tree
+    if tree.exists():
+        raise DataError(f"data set {info.name}: {tree} is there already; remove it to get it anew")
+    _check_source(info, source)
+    home = data_root / info.tree.split("/", maxsplit=1)[0]
+    with _aside(data_root, info.name) as aside:
+        for archive in info.archives:
+            _unpack_one(info, archive, _own(info, archive, source), aside, data_root)
+        _move(aside, home)
+    if not tree.is_dir():
+        raise DataError(
+            f"data set {info.name}: what was unpacked to {home} holds no "
+            f"{tree.relative_to(home)}; {info.how_to_get(data_root)}"
+        )
+    shutil.rmtree(_downloads(info, data_root), ignore_errors=True)
+    return tree
+
+
+def _check_source(info: DatasetInfo, source: Path | None) -> None:
+    if source is None or source.is_dir():
+        return
+    if not source.exists():
+        raise DataError(f"data set {info.name}: no archive at {source}; correct the path")
+    files = [archive.file for archive in info.archives]
+    if len(files) != 1 and source.name not in files:
+        raise DataError(
+            f"data set {info.name}: {source.name} is none of its archives; give one that is named "
+            f"{', '.join(files)}, or a folder of them"
+        )
+
+
+@contextmanager
+def _aside(data_root: Path, name: str) -> Iterator[Path]:
+    """Make a folder beside the final one, so that moving is a rename; remove what is left."""
+    try:
+        data_root.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=data_root))
+    except OSError as error:
+        raise DataError(f"cannot write to {data_root}: {error}; choose --data-root") from error
+    try:
+        aside.chmod(0o755)
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _own(info: DatasetInfo, archive: Archive, source: Path | None) -> Path | None:
+    """Return the user's copy of an archive, if there is one."""
+    if source is None:
+        return None
+    if source.is_dir():
+        return source / archive.file if (source / archive.file).is_file() else None
+    alone = len(info.archives) == 1  # then its name does not matter
+    return source if alone or source.name == archive.file else None
+
+
+def _unpack_one(
+    info: DatasetInfo, archive: Archive, own: Path | None, aside: Path, data_root: Path
+) -> None:
+    into = aside / archive.into
+    if own is not None:
+        unpack(own, into)  # its tree is checked against the published lists when it is read
+    elif archive.streamed:
+        _stream(info, archive, into, data_root)
+    else:
+        unpack(_download(info, archive, data_root), into)
+    for inner in archive.inner:
+        if (into / inner).is_file():
+            unpack(into / inner, into)
+            (into / inner).unlink()
+
+
+def _download(info: DatasetInfo, archive: Archive, data_root: Path) -> Path:
+    reasons = []
+    for url in archive.urls:
+        try:
+            return Path(
+                pooch.retrieve(
+                    url,
+                    archive.checksum,
+                    fname=archive.file,
+                    path=_downloads(info, data_root),
+                    downloader=download,
+                )
+            )
+        except (OSError, ValueError) as error:  # ValueError: the checksum is another one
+            reasons.append(f"{url}: {error}")
+    raise _unreachable(info, archive, reasons, data_root)
+
+
+def _stream(info: DatasetInfo, archive: Archive, into: Path, data_root: Path) -> None:
+    into.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for url in archive.urls:
+        try:
+            response = open_url(url)
+        except OSError as error:
+            reasons.append(f"{url}: {error}")
+            continue
+        n_mib = archive.size_bytes // 2**20
+        with response, show_progress(f"fetching {archive.file}", n_mib, "MiB", quiet=False) as tell:
+            algorithm, _, published = (archive.checksum or "sha256:").partition(":")
+            stream = MeasuredStream(response, algorithm, tell)
+            unpack_tar(stream, into, archive.file, most_bytes(archive.size_bytes))
+            found = stream.hexdigest()
+        if published and found != published:
+            raise DataError(
+                f"{archive.file} from {url} has the {algorithm} {found}, published is {published}; "
+                "get it again"
+            )
+        return
+    raise _unreachable(info, archive, reasons, data_root)
+
+
+def _unreachable(
+    info: DatasetInfo, archive: Archive, reasons: list[str], data_root: Path
+) -> DataError:
+    return DataError(
+        f"data set {info.name} is not at {data_root / info.tree}, and {archive.file} could not be "
+        f"fetched ({'; '.join(reasons)}); get it from {info.home}, then run `decaf datasets get "
+        f"{info.name} --from {archive.file}`"
+    )
+
+
+def _downloads(info: DatasetInfo, data_root: Path) -> Path:
+    return data_root / f".{info.name}-download"
+
+
+def _move(aside: Path, home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    taken = [child.name for child in aside.iterdir() if (home / child.name).exists()]
+    if taken:
+        raise DataError(f"{home} holds {', '.join(sorted(taken))} already; remove it first")
+    for child in aside.iterdir():
+        child.rename(home / child.name)

@@ -1,0 +1,270 @@
+"""The image table: building one with its checks, its digest, and a smaller one of it."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from decaf.datasets.info import DatasetInfo
+from decaf.errors import ConfigError, DataError
+from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
+
+
+def image_table(
+    name: str,
+    root: Path,
+    image_ids: Sequence[str],
+    labels: Sequence[int] | IntArray,
+    class_names: Sequence[str],
+    *,
+    official: IntArray | None = None,
+    boxes: FloatArray | None = None,
+    partial: bool = False,
+) -> ImageDataset:
+    """Build a table of labelled pictures, with the sizes of their files.
+
+    Parameters
+    ----------
+    name : str
+        Short name of the data set.
+    root : pathlib.Path
+        Folder that the ids are relative to.
+    image_ids : sequence of str
+        Relative POSIX paths.
+    labels : sequence of int or numpy.ndarray
+        ``(n_images,)`` class numbers, or ``(n_images, n_classes)`` of 1, -1 and 0.
+    class_names : sequence of str
+        Name of each class number.
+    official : numpy.ndarray, optional
+        ``(n_images, n_partitions)`` side codes, as in `ImageDataset`.
+    boxes : numpy.ndarray, optional
+        ``(n_images, 4)`` boxes, as in `ImageDataset`.
+    partial : bool
+        Whether pictures of the published data set are missing.
+
+    Returns
+    -------
+    ImageDataset
+        The table.
+
+    Raises
+    ------
+    DataError
+        The rows contradict each other, or no picture is there.
+    """
+    table = ImageDataset(
+        name=name,
+        root=root,
+        image_ids=tuple(image_ids),
+        labels=_as_labels(labels),
+        class_names=tuple(class_names),
+        sizes_bytes=_sizes(root, image_ids),
+        official=None if official is None else np.asarray(official, dtype=np.int8),
+        boxes=None if boxes is None else np.asarray(boxes, dtype=np.float32),
+        partial=partial,
+    )
+    _check(table)
+    return table
+
+
+def _as_labels(labels: Sequence[int] | IntArray) -> IntArray:
+    array = np.asarray(labels)
+    return array.astype(np.int8 if array.ndim == 2 else np.int64)
+
+
+def _sizes(root: Path, image_ids: Sequence[str]) -> IntArray:
+    sizes = np.full(len(image_ids), -1, dtype=np.int64)
+    for row, image_id in enumerate(image_ids):
+        try:
+            sizes[row] = (root / image_id).stat().st_size
+        except OSError:
+            continue  # the row stays, and extraction reports it as a failure
+    return sizes
+
+
+def _check(table: ImageDataset) -> None:
+    n_images, n_classes = len(table.image_ids), len(table.class_names)
+    if (table.sizes_bytes < 0).all():
+        raise DataError(
+            f"data set {table.name}: none of its {n_images} pictures is under {table.root}; "
+            "put them there or correct the paths"
+        )
+    for what in ("labels", "official", "boxes"):
+        column = getattr(table, what)
+        if column is not None and len(column) != n_images:
+            raise DataError(
+                f"data set {table.name}: {len(column)} rows of {what} for {n_images} pictures; "
+                "give one a picture"
+            )
+    if table.boxes is None and len(set(table.image_ids)) < n_images:
+        double = Counter(table.image_ids).most_common(1)[0][0]
+        raise DataError(f"data set {table.name}: {double!r} is listed twice; list it once")
+    if n_classes < 2:
+        raise DataError(
+            f"data set {table.name}: found {n_classes} class ({', '.join(table.class_names)}); "
+            "a classifier needs two or more"
+        )
+    try:
+        "".join((*table.image_ids, *table.class_names)).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"data set {table.name}: the file name {error.object[error.start - 40 : error.end]!r} "
+            "is not UTF-8; rename the file"
+        ) from error
+    low, high = (-1, 1) if table.labels.ndim == 2 else (0, n_classes - 1)
+    if table.labels.min() < low or table.labels.max() > high:
+        raise DataError(f"data set {table.name}: labels reach beyond {low} to {high}")
+
+
+def official_sides(name: str, sides: Sequence[str]) -> IntArray:
+    """Return the official split of a table from the side of each row.
+
+    Parameters
+    ----------
+    name : str
+        What to call the data set in a message.
+    sides : sequence of str
+        ``"train"``, ``"val"`` or ``"test"`` for each row.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_images, 1)`` int8 codes, as in `ImageDataset`.
+
+    Raises
+    ------
+    DataError
+        No row is for training, or none is held out.
+    """
+    found = set(sides)
+    if "train" not in found or len(found) < 2:
+        raise DataError(
+            f"{name} has a split, but only of {', '.join(sorted(found))}; it needs pictures under "
+            "'train', and held-out ones under 'test' or 'val'"
+        )
+    codes: dict[str, int] = {side: 1 + index for index, side in enumerate(SIDES)}
+    return np.array([[codes[side]] for side in sides], dtype=np.int8)
+
+
+def dataset_digest(dataset: ImageDataset) -> str:
+    """Return the SHA-256 of everything in a table but the folder it lies in.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        A table; the order of its rows counts.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    words = [dataset.name, list(dataset.class_names), list(dataset.image_ids)]
+    digest = hashlib.sha256(json.dumps(words, ensure_ascii=False).encode())
+    for column in (dataset.labels, dataset.sizes_bytes, dataset.official, dataset.boxes):
+        if column is None:
+            digest.update(b"none;")
+        else:
+            digest.update(f"{column.dtype.str}{column.shape};".encode())
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
+def take(dataset: ImageDataset, n_images: int) -> ImageDataset:
+    """Return evenly spaced rows of a table, in its order, marked as partial.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        A table.
+    n_images : int
+        Number of rows to keep; a table that has no more is returned as it is.
+
+    Returns
+    -------
+    ImageDataset
+        The smaller table, with all the class names.
+
+    Raises
+    ------
+    ConfigError
+        `n_images` is less than 1.
+    """
+    if n_images < 1:
+        raise ConfigError(f"a limit of {n_images} pictures was asked; give 1 or more")
+    total = len(dataset.image_ids)
+    if n_images >= total:
+        return dataset
+    return _select(dataset, np.arange(n_images) * total // n_images)
+
+
+def only_present(
+    info: DatasetInfo, dataset: ImageDataset, *, allow_partial: bool = False
+) -> ImageDataset:
+    """Return the rows of a published table whose pictures are there.
+
+    Parameters
+    ----------
+    info : DatasetInfo
+        The published facts.
+    dataset : ImageDataset
+        All the published rows.
+    allow_partial : bool
+        Whether pictures may be missing.
+
+    Returns
+    -------
+    ImageDataset
+        The whole table, or a smaller one that is marked as partial.
+
+    Raises
+    ------
+    DataError
+        Pictures are missing and that is not allowed.
+    """
+    present = dataset.sizes_bytes >= 0
+    missing = [dataset.image_ids[row] for row in np.flatnonzero(~present)]
+    if info.n_sides is not None and dataset.official is not None:
+        listed = tuple(int((dataset.official == code).sum()) for code in (1, 2, 3))
+        if listed != info.n_sides:
+            missing.insert(0, f"a line of the official lists ({listed} of {info.n_sides})")
+    info.check_complete(int(present.sum()), missing, dataset.root, allow_partial=allow_partial)
+    return _select(dataset, np.flatnonzero(present)) if missing else dataset
+
+
+def _select(dataset: ImageDataset, rows: IntArray) -> ImageDataset:
+    return dataclasses.replace(
+        dataset,
+        image_ids=tuple(dataset.image_ids[row] for row in rows),
+        labels=dataset.labels[rows],
+        sizes_bytes=dataset.sizes_bytes[rows],
+        official=None if dataset.official is None else dataset.official[rows],
+        boxes=None if dataset.boxes is None else dataset.boxes[rows],
+        partial=True,
+    )
+
+
+def natural_key(path: str) -> list[list[str | int]]:
+    """Return a sort key that puts ``a/2.jpg`` before ``a/10.jpg``.
+
+    Parameters
+    ----------
+    path : str
+        A POSIX path.
+
+    Returns
+    -------
+    list
+        Parts of the path, each split into text and numbers; the text itself breaks ties.
+    """
+    key: list[list[str | int]] = []
+    for part in path.split("/"):
+        pieces: list[str | int] = list(re.split("([0-9]+)", part))
+        pieces[1::2] = [int(number) for number in pieces[1::2]]
+        key.append(pieces)
+    return [*key, [path]]

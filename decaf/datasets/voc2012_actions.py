@@ -1,0 +1,93 @@
+"""Pascal VOC 2012 actions: persons in boxes, ten actions, several to a person.
+
+It shares the pictures of `voc2012`; a row is a person, so that a picture may have several.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+from decaf.datasets import voc2012
+from decaf.datasets.info import DatasetInfo
+from decaf.datasets.table import image_table, only_present
+from decaf.datasets.voc import read_labels, side_codes
+from decaf.errors import DataError
+from decaf.types import ImageDataset, Side
+
+ACTIONS = (
+    "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running",
+    "takingphoto", "usingcomputer", "walking",
+)  # fmt: skip
+_SIDES: tuple[Side, ...] = ("train", "val")
+
+INFO = DatasetInfo(
+    name="voc2012-actions",
+    tree=voc2012.INFO.tree,
+    n_images=6278,
+    n_classes=10,
+    licence=voc2012.INFO.licence,
+    home=voc2012.INFO.home,
+    archives=voc2012.INFO.archives,
+)
+
+
+def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
+    """Read the persons of VOC 2012's action task.
+
+    Parameters
+    ----------
+    data_root : pathlib.Path
+        Folder that holds the named data sets.
+    allow_partial : bool
+        Whether pictures may be missing.
+
+    Returns
+    -------
+    ImageDataset
+        A row a person, with its box; the labels of the test side are not published.
+
+    Raises
+    ------
+    DataError
+        Pictures, lists or annotations are missing.
+    """
+    tree = INFO.require(data_root)
+    lists = tree / "ImageSets" / "Action"
+    read = [read_labels(lists, ACTIONS, side, n_keys=2) for side in _SIDES]
+    persons = [key for keys, _ in read for key in keys]
+    annotations = {image: _boxes(tree / "Annotations" / f"{image}.xml") for image, _ in persons}
+    table = image_table(
+        INFO.name,
+        tree,
+        [f"JPEGImages/{image}.jpg" for image, _ in persons],
+        np.concatenate([labels for _, labels in read]),
+        ACTIONS,
+        official=side_codes(_SIDES, [len(keys) for keys, _ in read]),
+        boxes=np.array([_person(annotations[image], image, person) for image, person in persons]),
+    )
+    return only_present(INFO, table, allow_partial=allow_partial)
+
+
+def _boxes(file: Path) -> list[tuple[float, float, float, float]]:
+    """Return the boxes of all objects; published as the first and last pixel, counted from 1."""
+    try:
+        found = ET.parse(file).getroot().findall("object/bndbox")  # noqa: S314 (no entities are fetched; the file comes with the checked archive)
+        edges = [
+            [float(box.findtext(edge, "")) for edge in ("xmin", "ymin", "xmax", "ymax")]
+            for box in found
+        ]
+    except (OSError, ValueError, ET.ParseError) as error:
+        raise DataError(f"cannot read {file} ({error}); unpack the archive anew") from error
+    return [(x0 - 1, y0 - 1, x1, y1) for x0, y0, x1, y1 in edges]
+
+
+def _person(
+    boxes: list[tuple[float, float, float, float]], image: str, person: str
+) -> tuple[float, float, float, float]:
+    if not 1 <= int(person) <= len(boxes):
+        raise DataError(
+            f"the action lists name object {person} of {image}, which has {len(boxes)}; "
+            "unpack the archive anew"
+        )
+    return boxes[int(person) - 1]
