@@ -1,0 +1,105 @@
+"""Published evaluation protocols: which rows train, which test, how C is chosen, which metric."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from decaf.errors import ConfigError
+from decaf.protocols.catalogue import PROTOCOLS
+from decaf.protocols.differences import published_protocol_differences
+from decaf.protocols.files import read_splits, write_splits
+from decaf.protocols.rule import Normalize, PublishedProtocol, Selection
+from decaf.types import ImageDataset
+
+__all__ = [
+    "PROTOCOLS",
+    "Normalize",
+    "PublishedProtocol",
+    "Selection",
+    "default_protocol",
+    "get_protocol",
+    "protocol_names",
+    "published_protocol_differences",
+    "read_splits",
+    "write_splits",
+]
+
+
+def protocol_names(dataset_name: str) -> tuple[str, ...]:
+    """Return the names of a data set's protocols; the first is its default."""
+    return tuple(PROTOCOLS.get(dataset_name, PROTOCOLS["*"]))
+
+
+def default_protocol(dataset: ImageDataset) -> PublishedProtocol:
+    """Return the protocol of a data set that asks for none.
+
+    Caltech-101 has DeCAF's; an own folder is tested on its own split where it has one, else on
+    a held-out fifth.
+    """
+    return get_protocol(protocol_names(dataset.name)[0], dataset)
+
+
+def get_protocol(
+    name: str,
+    dataset: ImageDataset,
+    *,
+    train_per_class: int | None = None,
+    n_splits: int | None = None,
+    seed: int | None = None,
+    normalize: Normalize | None = None,
+    c_grid: Sequence[float] | None = None,
+    view: str | None = None,
+    drop_classes: Sequence[str] | None = None,
+) -> PublishedProtocol:
+    """Return a named protocol for a data set, with some of its rules replaced.
+
+    ``"holdout"`` uses the data set's own split, or splits, where it has some, and a held-out fifth
+    of each class where it has none.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`protocol_names`.
+    dataset : ImageDataset
+        The data set to evaluate on.
+    train_per_class, n_splits, seed : int, optional
+        Replacements of the protocol's fields; the published rule if not given.
+    normalize : {"none", "l2", "standard"}, optional
+        The same.
+    c_grid : sequence of float, optional
+        The same, in any order.
+    view : str, optional
+        The same.
+    drop_classes : sequence of str, optional
+        The same.
+
+    Returns
+    -------
+    PublishedProtocol
+        The protocol as it will be used.
+
+    Raises
+    ------
+    ConfigError
+        If the data set has no such protocol, or a replacement makes no sense.
+    """
+    choices = PROTOCOLS.get(dataset.name, PROTOCOLS["*"])
+    if name not in choices:
+        raise ConfigError(
+            f"unknown protocol '{name}' for {dataset.name}; choose one of: {', '.join(choices)}"
+        )
+    protocol = choices[name]
+    if name == "holdout" and dataset.official is not None:
+        protocol = replace(protocol, draw="official", n_splits=dataset.official.shape[1])
+    if dataset.labels.ndim == 2 and protocol.metric == "mean_per_class":
+        protocol = replace(protocol, metric="map_11pt")
+    replacements: dict[str, Any] = {
+        "train_per_class": train_per_class,
+        "n_splits": n_splits,
+        "seed": seed,
+        "normalize": normalize,
+        "c_grid": None if c_grid is None else tuple(sorted(c_grid)),
+        "view": view,
+        "drop_classes": None if drop_classes is None else tuple(drop_classes),
+    }
+    return replace(protocol, **{k: v for k, v in replacements.items() if v is not None})

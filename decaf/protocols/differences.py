@@ -1,0 +1,73 @@
+"""Say in words where a run departs from the protocol that it is named after."""
+
+from decaf.protocols.catalogue import PROTOCOLS
+from decaf.protocols.rule import PublishedProtocol
+from decaf.types import ImageDataset
+
+
+def published_protocol_differences(
+    used: PublishedProtocol, dataset: ImageDataset, n_left_out: int = 0
+) -> list[str]:
+    """Say where a run departs from the published protocol.
+
+    Parameters
+    ----------
+    used : PublishedProtocol
+        The protocol as it was used, replacements included.
+    dataset : ImageDataset
+        The data set it was used on.
+    n_left_out : int
+        Pictures without features, left out before drawing.
+
+    Returns
+    -------
+    list of str
+        Short statements for a footnote; empty where nothing differs.
+    """
+    published = PROTOCOLS.get(dataset.name, PROTOCOLS["*"])[used.name]
+    words = list(_data(published, dataset, n_left_out))
+    if used.draw == "official" != published.draw:
+        words.append("the data set's own split instead of random ones")
+    elif used.n_splits != published.n_splits:
+        words.append(f"{_splits(used)} instead of {published.n_splits}")
+    if used.train_per_class not in (published.train_per_class, *published.published_shots):
+        asked = published.train_per_class or "all"
+        words.append(f"{used.train_per_class} training pictures a class instead of {asked}")
+    if used.drop_classes != published.drop_classes:
+        words.append(f"without the classes {', '.join(used.drop_classes)}")
+    if used.view != published.view:
+        words.append(f"view {used.view} instead of {published.view}")
+    if used.normalize != published.normalize:
+        words.append(f"features normalised {used.normalize} instead of {published.normalize}")
+    if published.c_grid is not None and used.c_grid != published.c_grid:
+        words.append(f"C from {_grid(used.c_grid)} instead of {_grid(published.c_grid)}")
+    return [*words, *published.notes]
+
+
+def _data(published: PublishedProtocol, dataset: ImageDataset, n_left_out: int) -> list[str]:
+    words = []
+    n_images = len(dataset.image_ids)
+    if dataset.partial:
+        whole = "" if published.n_images is None else f" of {_thousands(published.n_images)}"
+        words.append(f"partial data set: {_thousands(n_images)}{whole} pictures")
+    if n_left_out:
+        words.append(f"{_thousands(n_left_out)} pictures without features are left out")
+    if dataset.official is not None and not (dataset.official == 3).any():
+        words.append("no labelled test side: tested on the validation side")
+    return words
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+def _splits(protocol: PublishedProtocol) -> str:
+    return f"{protocol.n_splits} split{'s' if protocol.n_splits > 1 else ''}"
+
+
+def _grid(grid: tuple[float, ...] | None) -> str:
+    if grid is None:
+        return "decades"
+    if len(grid) == 1:
+        return f"{grid[0]:g}"
+    return f"{len(grid)} values in {grid[0]:g} to {grid[-1]:g}"

@@ -1,0 +1,282 @@
+"""A protocol as data: one frozen record whose fields are what published protocols differ in."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from decaf.errors import ConfigError, DataError
+from decaf.protocols.draw import (
+    Strata,
+    cut,
+    fold,
+    folds,
+    hold_out,
+    joined,
+    require,
+    strata,
+)
+from decaf.types import FloatArray, ImageDataset, IntArray, Split
+
+Draw = Literal["shots", "holdout", "kfold", "official"]
+Normalize = Literal["none", "l2", "standard"]
+
+TRAIN, VAL, TEST = 1, 2, 3  # codes of ImageDataset.official
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How C is chosen, inside the training rows only.
+
+    Attributes
+    ----------
+    kind : str
+        ``"holdout"``: a share of each class's training rows; ``"kfold"``: cross-validation;
+        ``"official"``: the data set's own validation side; ``"fixed"``: C is given.
+    share : float
+        Share of each class's training rows held out, at least one row (``"holdout"``).
+    folds : int
+        Number of folds (``"kfold"``).
+    """
+
+    kind: Literal["holdout", "kfold", "official", "fixed"]
+    share: float = 0.0
+    folds: int = 0
+
+
+@dataclass(frozen=True)
+class PublishedProtocol:
+    """A rule that makes splits, chooses C and names the metric.
+
+    The winner of the choice of C is always refitted on all training rows.
+
+    Attributes
+    ----------
+    name : str
+        Name of the protocol, for instance ``"decaf"``.
+    draw : str
+        ``"shots"``: a fixed number of rows a class; ``"holdout"``: a share of each class is the
+        test; ``"kfold"``: each fold is the test once; ``"official"``: the data set's own split,
+        or splits, trained on train and validation side together.
+    n_splits : int
+        Number of splits; of folds for ``"kfold"``.
+    metric : str
+        Headline metric, a key of :data:`decaf.metrics.METRICS`.
+    selection : Selection
+        How C is chosen.
+    source : str
+        Where the rule is published; empty for decaf's own.
+    train_per_class : int or None
+        Training rows a class; None takes all.
+    test_per_class : int or None
+        At most so many test rows a class; None takes all the rest.
+    test_share : float
+        Share of each class that is the test (``"holdout"``).
+    drop_classes : tuple of str
+        Classes that neither train nor test, for instance a background class.
+    c_grid : tuple of float or None
+        Values of C to choose from, ascending; None for decades that follow the features' scale,
+        see :meth:`c_values`.
+    normalize : str
+        ``"none"``, ``"l2"`` (each row) or ``"standard"`` (mean and variance of training rows).
+    view : str
+        View of each picture.
+    seed : int
+        Split ``i`` is drawn with seed ``seed + i``.
+    n_images : int or None
+        Pictures of the published data set.
+    published_shots : tuple of int
+        Training rows a class for which figures are published.
+    notes : tuple of str
+        Where decaf had to decide, because the publication does not say.
+    """
+
+    name: str
+    draw: Draw
+    n_splits: int
+    metric: str
+    selection: Selection
+    source: str = ""
+    train_per_class: int | None = None
+    test_per_class: int | None = None
+    test_share: float = 0.2
+    drop_classes: tuple[str, ...] = ()
+    c_grid: tuple[float, ...] | None = None
+    normalize: Normalize = "none"
+    view: str = "center"
+    seed: int = 0
+    n_images: int | None = None
+    published_shots: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.n_splits < (2 if self.draw == "kfold" else 1):
+            raise ConfigError(f"{self.n_splits} splits asked of protocol {self.name}; ask for more")
+        if self.train_per_class is not None and self.train_per_class < 1:
+            raise ConfigError(f"{self.train_per_class} to train a class; ask for 1 or more")
+        if self.draw == "shots" and self.train_per_class is None:
+            raise ConfigError(f"protocol {self.name} draws a number of pictures a class; give it")
+        grid = self.c_grid
+        if grid is not None and (not grid or min(grid) <= 0 or tuple(sorted(grid)) != grid):
+            raise ConfigError(f"C grid {grid}; give values above 0, in ascending order")
+        if self.selection.kind == "fixed" and (grid is None or len(grid) != 1):
+            raise ConfigError(f"protocol {self.name} does not choose C; give one value")
+
+    def c_values(self, X: FloatArray, rows: IntArray) -> tuple[tuple[float, ...], float]:
+        """Return the values of C to choose from, and the C for where none can be chosen.
+
+        A linear head does not change when its features are multiplied by s and its C divided by
+        s^2 (but for the intercept), and nets differ in scale by orders of magnitude. So where no
+        grid is published, C is chosen among the decades 1e-3 to 1e4 divided by the features' mean
+        squared norm, rounded to a decade; with unit norms these are 1e-3 to 1e4.
+
+        Parameters
+        ----------
+        X : numpy.ndarray
+            ``(n_images, n_features)`` features, normalised if they are to be so by row.
+        rows : numpy.ndarray
+            Training rows; about a thousand of them are looked at.
+
+        Returns
+        -------
+        tuple of float
+            The grid, ascending.
+        float
+            The C to use where the training rows leave nothing to hold out, as with one shot.
+        """
+        if self.c_grid is not None:
+            return self.c_grid, self.c_grid[len(self.c_grid) // 2]
+        if self.normalize == "standard":
+            squared_norm = float(X.shape[1])
+        else:
+            some = X[rows[:: 1 + len(rows) // 1000]].astype(np.float64)
+            squared_norm = float(np.mean(np.sum(some**2, axis=1)))
+        decade = round(math.log10(squared_norm)) if squared_norm > 0 else 0
+        return tuple(10.0 ** (i - decade) for i in range(-3, 5)), 10.0**-decade
+
+    def splits(
+        self, dataset: ImageDataset, usable: npt.NDArray[np.bool_] | None = None
+    ) -> Iterator[Split]:
+        """Yield the protocol's splits.
+
+        Split ``i`` is drawn with ``rng = numpy.random.default_rng(seed + i)``: for each class in
+        order of number, ``rng.permutation`` of its usable rows in ascending order. The first
+        `train_per_class` rows of that order train, the next `test_per_class` test; with
+        ``"holdout"`` the last share of it tests; with ``"kfold"`` every fold uses
+        ``default_rng(seed)`` and row ``j`` of class ``c`` tests in fold ``(j + c) % n_splits``.
+        The validation rows are the last of each class's training rows. Rows with several labels
+        are drawn as if they were one class.
+
+        Parameters
+        ----------
+        dataset : ImageDataset
+            The table whose row numbers the splits hold.
+        usable : numpy.ndarray or None
+            ``(n_images,)`` bool; other rows are left out before anything is drawn.
+
+        Yields
+        ------
+        Split
+            Sorted row numbers; `seed` is ``seed + i``, or the 1-based number of the official split.
+
+        Raises
+        ------
+        ConfigError
+            If the protocol does not fit the data set.
+        DataError
+            If a class has too few usable pictures.
+        """
+        dropped = self._dropped(dataset)
+        keep = np.ones(len(dataset.image_ids), np.bool_) if usable is None else usable
+        if dropped:
+            keep = keep & ~np.isin(dataset.labels, dropped)
+        rows = np.flatnonzero(keep)
+        for index in range(self.n_splits):
+            yield self._split(dataset, rows, dropped, index)
+
+    def _dropped(self, dataset: ImageDataset) -> list[int]:
+        unknown = [name for name in self.drop_classes if name not in dataset.class_names]
+        if unknown:
+            raise ConfigError(
+                f"protocol {self.name} drops class '{unknown[0]}', which {dataset.name} does not "
+                "have; use another protocol or drop no class"
+            )
+        if dataset.labels.ndim == 2 and (self.drop_classes or self.train_per_class):
+            raise ConfigError(
+                f"{dataset.name} has several labels a picture, so that protocol {self.name} cannot "
+                "draw or drop by class; use its official split, holdout or kfold"
+            )
+        return [dataset.class_names.index(name) for name in self.drop_classes]
+
+    def _split(
+        self, dataset: ImageDataset, rows: IntArray, dropped: list[int], index: int
+    ) -> Split:
+        if self.draw == "official":
+            return self._official(dataset, rows, index)
+        seed = self.seed if self.draw == "kfold" else self.seed + index
+        groups = strata(dataset, rows, np.random.default_rng(seed))
+        why = f"protocol {self.name}"
+        if self.draw == "shots" and self.train_per_class is not None:
+            shots = self.train_per_class
+            require(dataset, groups, dropped, shots + 1, f"{why} with {shots} to train")
+            train = [group[:shots] for group in groups]
+            test = joined([group[shots:][: self.test_per_class] for group in groups])
+        elif self.draw == "holdout":
+            require(dataset, groups, dropped, 2, why)
+            train, tested = cut(groups, self.test_share)
+            test = joined(tested)
+        else:
+            require(dataset, groups, dropped, self.n_splits, f"{why} with {self.n_splits} folds")
+            outside, test = fold(groups, index, self.n_splits)
+            train = [group[np.isin(group, outside)] for group in groups]
+        return self._with_inner(train, test, seed)
+
+    def _official(self, dataset: ImageDataset, rows: IntArray, index: int) -> Split:
+        if dataset.official is None or index >= dataset.official.shape[1]:
+            found = 0 if dataset.official is None else dataset.official.shape[1]
+            raise ConfigError(
+                f"protocol {self.name} asked for official split {index + 1} of {dataset.name}, "
+                f"which has {found}; use another protocol or fewer splits"
+            )
+        side = dataset.official[rows, index]
+        # without a (labelled) test side, as VOC 2012's, the validation side is the test
+        train_sides, test_side = ([TRAIN, VAL], TEST) if TEST in side else ([TRAIN], VAL)
+        rng = np.random.default_rng(self.seed + index)
+        train = strata(dataset, rows[np.isin(side, train_sides)], rng)
+        test = rows[side == test_side]
+        if not len(test) or not sum(map(len, train)):
+            raise DataError(
+                f"official split {index + 1} of {dataset.name} has {sum(map(len, train))} usable "
+                f"pictures to train and {len(test)} to test; both sides must have some"
+            )
+        if dataset.labels.ndim == 1:
+            untrained = [c for c in np.unique(dataset.labels[test]) if not len(train[c])]
+            if untrained:
+                raise DataError(
+                    f"class '{dataset.class_names[untrained[0]]}' of {dataset.name} has pictures "
+                    "to test but none to train; add some or remove the class"
+                )
+        if self.selection.kind == "official" and TEST in side and VAL in side:
+            inner = ((rows[side == TRAIN], rows[side == VAL]),)
+            return Split(joined(train), test, inner, index + 1)
+        return self._with_inner(train, test, index + 1)
+
+    def _with_inner(self, train: Strata, test: IntArray, seed: int) -> Split:
+        if self.draw != "shots" and self.train_per_class is not None:
+            train = [group[: self.train_per_class] for group in train]
+        match self.selection.kind:
+            case "holdout":
+                inner = hold_out(train, self.selection.share)
+            case "kfold":
+                inner = folds(train, self.selection.folds)
+            case "fixed":
+                inner = ()
+            case "official":
+                raise DataError(
+                    f"protocol {self.name} chooses C on the official validation side, but the data "
+                    "set has none beside its test side; use another protocol"
+                )
+        return Split(joined(train), test, inner, seed, self.train_per_class)

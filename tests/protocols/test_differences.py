@@ -1,0 +1,52 @@
+import numpy as np
+
+from decaf.protocols import get_protocol, published_protocol_differences
+
+
+def test_the_published_rule_differs_only_by_its_own_notes(make_table):
+    table = make_table([40], name="caltech101")
+    protocol = get_protocol("decaf", table)
+    assert published_protocol_differences(protocol, table) == list(protocol.notes)
+
+
+def test_each_departure_is_said(make_table):
+    table = make_table([4178], name="caltech101", partial=True)
+    used = get_protocol(
+        "chatfield",
+        table,
+        n_splits=1,
+        train_per_class=7,
+        view="squash",
+        normalize="none",
+        drop_classes=["class-0"],
+    )
+    assert published_protocol_differences(used, table, n_left_out=2) == [
+        "partial data set: 4 178 of 9 144 pictures",
+        "2 pictures without features are left out",
+        "1 split instead of 3",
+        "7 training pictures a class instead of 30",
+        "without the classes class-0",
+        "view squash instead of center",
+        "features normalised none instead of l2",
+    ]
+
+
+def test_another_grid_than_the_published_is_said(make_table):
+    table = make_table([40], name="caltech101")
+    used = get_protocol("kornblith", table, c_grid=[0.1])
+    expected = "C from 0.1 instead of 45 values in 1e-05 to 1e+06"
+    assert expected in published_protocol_differences(used, table)
+
+
+def test_points_of_a_published_curve_are_no_departure(make_table):
+    table = make_table([40], name="caltech101")
+    used = get_protocol("zf", table, train_per_class=15)
+    assert not any("instead of 30" in w for w in published_protocol_differences(used, table))
+
+
+def test_own_split_and_missing_test_side_are_said(make_table):
+    table = make_table([2, 2], official=np.array([[1, 2, 1, 2]], np.int8).T)
+    assert published_protocol_differences(get_protocol("holdout", table), table) == [
+        "no labelled test side: tested on the validation side",
+        "the data set's own split instead of random ones",
+    ]

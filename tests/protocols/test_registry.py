@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from decaf.errors import ConfigError
+from decaf.metrics import METRICS
+from decaf.protocols import PROTOCOLS, default_protocol, get_protocol, protocol_names
+
+ALL = [protocol for named in PROTOCOLS.values() for protocol in named.values()]
+
+
+@pytest.mark.parametrize("protocol", ALL, ids=lambda p: f"{p.name}-{p.metric}")
+def test_every_protocol_names_a_metric(protocol):
+    assert protocol.metric in METRICS
+
+
+def test_caltech101_has_the_published_protocols():
+    names = protocol_names("caltech101")
+    assert names == ("decaf", "zf", "chatfield", "kornblith", "holdout", "kfold")
+
+
+@pytest.mark.parametrize(
+    ("name", "shots", "test", "n_splits"),
+    [
+        ("decaf", 30, None, 5),
+        ("zf", 30, 50, 5),
+        ("chatfield", 30, 50, 3),
+        ("kornblith", 30, None, 1),
+    ],
+)
+def test_caltech101_protocols_differ_where_the_papers_do(name, shots, test, n_splits):
+    protocol = PROTOCOLS["caltech101"][name]
+    found = (protocol.train_per_class, protocol.test_per_class, protocol.n_splits)
+    assert found == (shots, test, n_splits)
+    assert protocol.drop_classes == ()  # 102 classes, background included
+    assert protocol.metric == "mean_per_class"
+
+
+def test_kornblith_tries_45_values():
+    grid = PROTOCOLS["caltech101"]["kornblith"].c_grid
+    assert len(grid) == 45
+    np.testing.assert_allclose([grid[0], grid[-1]], [1e-5, 1e6])  # 1 / weight decay
+
+
+def test_default_of_caltech101_is_decafs(make_table):
+    assert default_protocol(make_table([40], name="caltech101")).name == "decaf"
+
+
+def test_default_of_own_pictures_is_a_held_out_fifth(make_table):
+    protocol = default_protocol(make_table([10, 10]))
+    assert (protocol.name, protocol.draw, protocol.n_splits) == ("holdout", "holdout", 5)
+
+
+def test_default_of_own_split_is_that_split(make_table):
+    sides = np.array([[1, 1, 3, 1, 1, 3]], np.int8).T
+    protocol = default_protocol(make_table([3, 3], official=sides))
+    assert (protocol.name, protocol.draw, protocol.n_splits) == ("holdout", "official", 1)
+
+
+def test_several_labels_are_measured_by_average_precision(make_table):
+    assert default_protocol(make_table(labels=np.ones((5, 2), np.int8))).metric == "map_11pt"
+
+
+def test_rules_can_be_replaced(make_table):
+    table = make_table([40], name="caltech101")
+    protocol = get_protocol(
+        "decaf", table, train_per_class=5, n_splits=2, seed=7, normalize="l2", c_grid=[1, 0.1]
+    )
+    assert (protocol.train_per_class, protocol.n_splits, protocol.seed) == (5, 2, 7)
+    assert (protocol.normalize, protocol.c_grid) == ("l2", (0.1, 1))
+    assert get_protocol("decaf", table) == PROTOCOLS["caltech101"]["decaf"]
+
+
+def test_unknown_protocol_names_the_choices(make_table):
+    with pytest.raises(ConfigError, match="unknown protocol 'decaf' for own; choose one of: holdo"):
+        get_protocol("decaf", make_table([3]))

@@ -1,0 +1,269 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decaf.errors import ConfigError, DataError
+from decaf.protocols import PublishedProtocol, Selection
+from decaf.types import ImageDataset
+
+SIXTH = Selection("holdout", share=1 / 6)
+SHOTS = PublishedProtocol("p", "shots", 3, "top1", SIXTH, train_per_class=6)
+HOLDOUT = PublishedProtocol("p", "holdout", 3, "top1", SIXTH)
+KFOLD = PublishedProtocol("p", "kfold", 4, "top1", SIXTH)
+OFFICIAL = PublishedProtocol("p", "official", 1, "top1", SIXTH)
+
+
+def check_is_split(split, usable):
+    """Train and test are sorted, apart and usable; inner pairs part the training rows."""
+    for rows in (split.train, split.test):
+        assert rows.dtype == np.int64
+        assert np.all(np.diff(rows) > 0)
+        assert np.all(np.isin(rows, usable))
+    assert not np.intersect1d(split.train, split.test).size
+    for fit, validation in split.inner:
+        assert validation.size
+        assert not np.intersect1d(fit, validation).size
+        assert np.all(np.isin(np.concatenate([fit, validation]), split.train))
+
+
+@pytest.mark.parametrize("protocol", [SHOTS, HOLDOUT, KFOLD], ids=lambda p: p.draw)
+def test_every_way_of_drawing_gives_proper_splits(make_table, protocol):
+    table = make_table([9, 20, 7])
+    usable = np.ones(36, bool)
+    usable[[0, 17]] = False
+    splits = list(protocol.splits(table, usable))
+    assert len(splits) == protocol.n_splits
+    for split in splits:
+        check_is_split(split, np.flatnonzero(usable))
+
+
+def test_shots_train_a_number_and_test_the_rest(make_table):
+    table = make_table([9, 20, 7])
+    for split in SHOTS.splits(table):
+        assert np.bincount(table.labels[split.train]).tolist() == [6, 6, 6]
+        assert np.bincount(table.labels[split.test]).tolist() == [3, 14, 1]
+        assert split.shots == 6
+
+
+def test_test_rows_a_class_are_capped(make_table):
+    table = make_table([9, 20, 7])
+    for split in replace(SHOTS, test_per_class=2).splits(table):
+        assert np.bincount(table.labels[split.test]).tolist() == [2, 2, 1]
+
+
+def test_decafs_choice_of_c_holds_out_5_of_30(make_table):
+    table = make_table([40, 35])
+    (split,) = replace(SHOTS, train_per_class=30, n_splits=1).splits(table)
+    ((fit, validation),) = split.inner
+    assert np.bincount(table.labels[fit]).tolist() == [25, 25]
+    assert np.bincount(table.labels[validation]).tolist() == [5, 5]
+
+
+def test_one_shot_leaves_nothing_to_hold_out(make_table):
+    for split in replace(SHOTS, train_per_class=1).splits(make_table([3, 3])):
+        assert split.inner == ()
+
+
+def test_fewer_shots_train_on_some_of_the_same_rows(make_table):
+    table = make_table([12, 12])
+    for few, many in zip(
+        replace(SHOTS, train_per_class=2).splits(table), SHOTS.splits(table), strict=True
+    ):
+        assert np.all(np.isin(few.train, many.train))
+
+
+def test_a_split_depends_on_seed_plus_index_alone(make_table):
+    table = make_table([12, 12])
+    from_0 = list(SHOTS.splits(table))
+    from_2 = list(replace(SHOTS, seed=2, n_splits=1).splits(table))
+    assert [s.seed for s in from_0] == [0, 1, 2]
+    np.testing.assert_array_equal(from_0[2].train, from_2[0].train)
+    assert not np.array_equal(from_0[0].train, from_0[1].train)
+
+
+def test_a_split_is_what_the_docstring_says(make_table):
+    table = make_table([9, 8])
+    (split,) = replace(SHOTS, seed=5, n_splits=1).splits(table)
+    rng = np.random.default_rng(5)
+    orders = [rng.permutation(np.arange(9)), rng.permutation(np.arange(9, 17))]
+    np.testing.assert_array_equal(split.train, np.sort(np.concatenate([o[:6] for o in orders])))
+
+
+def test_unusable_rows_do_not_shift_the_draw_of_other_classes_counts(make_table):
+    table = make_table([9, 9])
+    usable = np.arange(18) != 4
+    for split in SHOTS.splits(table, usable):
+        assert np.bincount(table.labels[split.train]).tolist() == [6, 6]
+        assert 4 not in np.concatenate([split.train, split.test])
+
+
+def test_a_class_with_too_few_pictures_is_named(make_table):
+    with pytest.raises(DataError, match=r"needs 7 usable.*'class-1' of own has 6 \(1 of 3"):
+        list(SHOTS.splits(make_table([9, 6, 8])))
+
+
+def test_a_dropped_class_neither_trains_nor_tests(make_table):
+    table = make_table([9, 2, 9])
+    for split in replace(SHOTS, drop_classes=("class-1",)).splits(table):
+        assert 1 not in table.labels[np.concatenate([split.train, split.test])]
+
+
+def test_dropping_an_unknown_class_is_refused(make_table):
+    with pytest.raises(ConfigError, match="'clutter', which own does not have"):
+        list(replace(SHOTS, drop_classes=("clutter",)).splits(make_table([9])))
+
+
+def test_folds_test_every_row_once(make_table):
+    table = make_table([10, 7, 5])
+    tested = np.concatenate([split.test for split in KFOLD.splits(table)])
+    np.testing.assert_array_equal(np.sort(tested), np.arange(22))
+
+
+def test_folds_are_of_even_size(make_table):
+    sizes = [len(split.test) for split in KFOLD.splits(make_table([5, 5, 5, 5]))]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_folds_need_a_row_each(make_table):
+    with pytest.raises(DataError, match="4 folds needs 4 usable"):
+        list(KFOLD.splits(make_table([3, 9])))
+
+
+def test_holdout_tests_a_share_of_each_class(make_table):
+    table = make_table([10, 2])
+    for split in HOLDOUT.splits(table):
+        assert np.bincount(table.labels[split.test]).tolist() == [2, 1]
+
+
+def test_several_labels_are_drawn_as_one_class(make_table):
+    labels = np.where(np.random.default_rng(0).random((40, 3)) < 0.3, 1, -1).astype(np.int8)
+    for split in HOLDOUT.splits(make_table(labels=labels)):
+        check_is_split(split, np.arange(40))
+        assert len(split.test) == 8
+
+
+def test_several_labels_cannot_be_drawn_by_class(make_table):
+    with pytest.raises(ConfigError, match="several labels a picture"):
+        list(SHOTS.splits(make_table(labels=np.ones((9, 2), np.int8))))
+
+
+def official(*columns):
+    return np.array(columns, np.int8).T
+
+
+def test_official_split_trains_on_train_and_validation_side(make_table):
+    table = make_table([3, 3], official=official([1, 2, 3, 1, 3, 0]))
+    (split,) = OFFICIAL.splits(table)
+    assert split.train.tolist() == [0, 1, 3]
+    assert split.test.tolist() == [2, 4]
+    assert split.seed == 1
+
+
+def test_official_validation_side_chooses_c(make_table):
+    table = make_table([3, 3], official=official([1, 2, 3, 1, 3, 2]))
+    (split,) = replace(OFFICIAL, selection=Selection("official")).splits(table)
+    ((fit, validation),) = split.inner
+    assert (fit.tolist(), validation.tolist()) == ([0, 3], [1, 5])
+
+
+def test_without_a_validation_side_it_cannot_choose_c(make_table):
+    table = make_table([2, 2], official=official([1, 3, 1, 3]))
+    with pytest.raises(DataError, match="official validation side"):
+        list(replace(OFFICIAL, selection=Selection("official")).splits(table))
+
+
+def test_validation_side_tests_where_there_is_no_test_side(make_table):
+    table = make_table([2, 2], official=official([1, 2, 1, 2]))
+    (split,) = OFFICIAL.splits(table)
+    assert (split.train.tolist(), split.test.tolist()) == ([0, 2], [1, 3])
+
+
+def test_each_official_split_is_one_split(make_table):
+    table = make_table([2, 2], official=official([1, 3, 1, 3], [3, 1, 3, 1]))
+    first, second = replace(OFFICIAL, n_splits=2).splits(table)
+    np.testing.assert_array_equal(first.train, second.test)
+    with pytest.raises(ConfigError, match="official split 3 of own, which has 2"):
+        list(replace(OFFICIAL, n_splits=3).splits(table))
+
+
+def test_official_class_without_training_pictures_is_named(make_table):
+    table = make_table([2, 2], official=official([1, 3, 3, 3]))
+    with pytest.raises(DataError, match="'class-1' of own has pictures to test but none to train"):
+        list(OFFICIAL.splits(table))
+
+
+def test_training_pictures_of_any_split_can_be_fewer(make_table):
+    table = make_table([6, 6], official=official([1] * 5 + [3] + [1] * 5 + [3]))
+    (split,) = replace(OFFICIAL, train_per_class=2).splits(table)
+    assert np.bincount(table.labels[split.train]).tolist() == [2, 2]
+
+
+def test_cross_validated_c_uses_each_training_row_once(make_table):
+    (split, *_) = replace(SHOTS, selection=Selection("kfold", folds=3)).splits(make_table([9, 9]))
+    validated = np.concatenate([validation for _, validation in split.inner])
+    np.testing.assert_array_equal(np.sort(validated), split.train)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 40.0, 1630.0])
+def test_decades_of_c_follow_the_scale_of_features(scale):
+    X = np.random.default_rng(0).normal(size=(50, 100)) * scale / 10  # rows of norm `scale`
+    grid, fixed = SHOTS.c_values(X, np.arange(50))
+    assert len(grid) == 8
+    np.testing.assert_allclose(np.diff(np.log10(grid)), 1)
+    assert 10**-0.6 < fixed * scale**2 < 10**0.6
+    assert grid[3] == fixed
+
+
+def test_standardised_features_have_the_norm_of_their_number():
+    grid, fixed = replace(SHOTS, normalize="standard").c_values(np.zeros((9, 1000)), np.arange(9))
+    assert fixed == 1e-3
+    assert grid[3] == fixed
+
+
+def test_features_of_zero_have_a_grid():
+    assert SHOTS.c_values(np.zeros((9, 4)), np.arange(9))[1] == 1.0
+
+
+def test_a_given_grid_is_kept():
+    assert replace(SHOTS, c_grid=(0.1, 1.0, 5.0)).c_values(np.ones((9, 4)), np.arange(9)) == (
+        (0.1, 1.0, 5.0),
+        1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_splits": 0}, "0 splits"),
+        ({"train_per_class": 0}, "0 to train a class"),
+        ({"train_per_class": None}, "draws a number of pictures"),
+        ({"c_grid": ()}, "C grid"),
+        ({"c_grid": (1.0, 0.1)}, "ascending"),
+        ({"c_grid": (0.0, 1.0)}, "above 0"),
+        ({"selection": Selection("fixed")}, "does not choose C"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(SHOTS, **change)
+
+
+@given(
+    counts=st.lists(st.integers(5, 30), min_size=2, max_size=6),
+    shots=st.integers(1, 4),
+    seed=st.integers(0, 1000),
+    broken=st.integers(0, 4),
+)
+def test_any_table_gives_proper_splits(counts, shots, seed, broken):  # no fixture with @given
+    labels = np.repeat(np.arange(len(counts)), counts)
+    names = tuple(map(str, range(len(labels))))
+    table = ImageDataset("own", Path(), names, labels, names[: len(counts)], labels)
+    usable = np.arange(len(labels)) != (broken if counts[0] > shots + 1 else -1)
+    protocol = replace(SHOTS, train_per_class=shots, seed=seed, n_splits=2)
+    for split in protocol.splits(table, usable):
+        check_is_split(split, np.flatnonzero(usable))
+        assert len(split.train) + len(split.test) == usable.sum()

@@ -1,0 +1,139 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from decaf.errors import DataError
+from decaf.results import Result, ResultTable
+
+ONE = Result(
+    dataset="caltech101",
+    backbone="alexnet",
+    weights="imagenet",
+    weights_sha256="0" * 64,
+    layer="fc6",
+    head="svm",
+    C=0.1,
+    protocol="decaf",
+    shots=30,
+    split=0,
+    seed=0,
+    metric="mean_per_class",
+    value=0.8,
+    other_metric="top1",
+    other_value=0.85,
+    n_classes=102,
+    n_train=3060,
+    n_test=6084,
+    seconds_fit=1.5,
+    converged=True,
+    c_at_edge=False,
+    partial=False,
+    normalize="none",
+    pool="none",
+    view="warp",
+    digest="abc",
+    decaf_version="0.1",
+    objective=3.25,
+    gradient_norm=1e-6,
+    notes=("view squash instead of warp", "3 splits instead of 5"),
+)
+TWO = replace(ONE, split=1, seed=1, value=0.9, C=1.0, converged=False, c_at_edge=True)
+KNN = replace(ONE, head="knn", C=None, shots=None, objective=None, gradient_norm=None, notes=())
+
+ISSUED = [
+    "dataset",
+    "backbone",
+    "weights",
+    "weights_sha256",
+    "layer",
+    "head",
+    "C",
+    "protocol",
+    "shots",
+    "n_splits",
+    "metric",
+    "mean",
+    "std",
+    "ci95_low",
+    "ci95_high",
+    "n_train",
+    "n_test",
+    "seconds_fit",
+    "converged",
+    "published",
+    "published_source",
+    "digest",
+    "decaf_version",
+]
+
+
+def test_splits_are_aggregated():
+    (row,) = ResultTable((ONE, TWO)).aggregates()
+    np.testing.assert_allclose([row.mean, row.std], [0.85, np.std([0.8, 0.9], ddof=1)])
+    assert (row.n_splits, row.C, row.seconds_fit) == (2, 0.1, 3.0)
+    assert (row.converged, row.c_at_edge) == (False, True)
+
+
+def test_what_is_not_a_split_of_another_is_a_row_of_its_own():
+    others = [
+        replace(ONE, **{name: value})
+        for name, value in [("layer", "fc7"), ("head", "logreg"), ("shots", 5), ("digest", "def")]
+    ]
+    assert len(ResultTable((ONE, *others)).aggregates()) == 5
+
+
+def test_the_published_figure_stands_beside():
+    (row,) = ResultTable((ONE,)).aggregates()
+    assert (row.published, row.published_deviation, row.published_system) == (
+        0.8477,
+        0.012,
+        "DeCAF",
+    )
+    (none,) = ResultTable((replace(ONE, backbone="squeezenet1_0"),)).aggregates()
+    assert none.published is None
+
+
+def test_frame_has_the_promised_columns_first():
+    frame = ResultTable((ONE, TWO, KNN)).to_frame()
+    assert list(frame.columns[: len(ISSUED)]) == ISSUED
+    assert frame["mean"].tolist() == [pytest.approx(0.85), 0.8]
+    assert frame["C"].isna().tolist() == [False, True]
+
+
+def test_results_come_back_from_their_files(tmp_path):
+    table = ResultTable((ONE, TWO, KNN))
+    written = table.to_csv(tmp_path / "results" / "own.csv")
+    assert [path.name for path in written] == ["own.csv", "own-splits.csv"]
+    assert ResultTable.from_csv(tmp_path / "results" / "own.csv") == table
+    assert sorted(p.name for p in (tmp_path / "results").iterdir()) == ["own-splits.csv", "own.csv"]
+
+
+def test_files_hold_fractions_and_one_row_a_split(tmp_path):
+    ResultTable((ONE, TWO)).to_csv(tmp_path / "own.csv")
+    assert len(pd.read_csv(tmp_path / "own.csv")) == 1
+    assert pd.read_csv(tmp_path / "own-splits.csv")["value"].tolist() == [0.8, 0.9]
+
+
+def test_values_of_single_classes_have_a_file(tmp_path):
+    result = replace(ONE, per_class=(("map_11pt", "cat", 0.5), ("map_area", "cat", 0.25)))
+    *_, path = ResultTable((result,)).to_csv(tmp_path / "own.csv")
+    frame = pd.read_csv(path)
+    assert path.name == "own-classes.csv"
+    assert frame[["metric", "class", "value"]].values.tolist() == [
+        ["map_11pt", "cat", 0.5],
+        ["map_area", "cat", 0.25],
+    ]
+
+
+def test_a_table_without_results_has_the_columns():
+    assert list(ResultTable(()).to_frame().columns[: len(ISSUED)]) == ISSUED
+
+
+@pytest.mark.parametrize("text", [None, "a,b\n1,2\n"])
+def test_what_is_not_decafs_is_refused(tmp_path, text):
+    if text:
+        (tmp_path / "own-splits.csv").write_text(text)
+    with pytest.raises(DataError, match=r"own-splits\.csv cannot be read"):
+        ResultTable.from_csv(tmp_path / "own.csv")
