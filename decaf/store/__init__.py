@@ -1,0 +1,19 @@
+"""The feature store: one HDF5 file that survives a crash and says what made it."""
+
+from decaf.store.find import find_store, store_name
+from decaf.store.layer import StoredLayer
+from decaf.store.provenance import Provenance
+from decaf.store.reader import FeatureStore
+from decaf.store.verify import store_info, verify
+from decaf.store.writer import FeatureWriter
+
+__all__ = [
+    "FeatureStore",
+    "FeatureWriter",
+    "Provenance",
+    "StoredLayer",
+    "find_store",
+    "store_info",
+    "store_name",
+    "verify",
+]

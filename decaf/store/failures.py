@@ -1,0 +1,54 @@
+"""The list of pictures that could not be made into features, kept beside the store."""
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+_SECONDS_BETWEEN_WRITES = 5.0
+
+
+class FailureLog:
+    """Rows that failed, with their reasons, in a CSV file that is never seen half-written.
+
+    A file of an earlier run is removed: its rows are tried again.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The CSV file: columns ``row``, ``image_id``, ``reason``, sorted by row.
+    image_ids : sequence of str
+        Ids of all rows.
+    """
+
+    def __init__(self, path: Path, image_ids: Sequence[str]) -> None:
+        self._path = path
+        self._image_ids = image_ids
+        self._reasons: dict[int, str] = {}
+        self._n_written = 0
+        self._written_at = float("-inf")
+        path.unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        return len(self._reasons)
+
+    def add(self, row: int, reason: str) -> None:
+        """Note a failure, and write the file if it has not been written for a while."""
+        self._reasons[row] = reason
+        if time.monotonic() - self._written_at > _SECONDS_BETWEEN_WRITES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the file, if there is anything new to say."""
+        if len(self._reasons) == self._n_written:
+            return
+        new = self._path.with_name(self._path.name + ".new")
+        with new.open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerow(["row", "image_id", "reason"])
+            out.writerows(
+                [row, self._image_ids[row], reason] for row, reason in sorted(self._reasons.items())
+            )
+        new.replace(self._path)
+        self._n_written = len(self._reasons)
+        self._written_at = time.monotonic()

@@ -1,0 +1,193 @@
+"""The datasets of a store: planning them, making them whole at once, finding their bytes.
+
+::
+
+    features/<layer>   (n_images, n_features), or (n_images, n_views, n_features)
+    crc32/<layer>      (n_images,) uint32       checksum of each row of the features
+    image_sha256       (n_images, 32) uint8     SHA-256 of each encoded picture file
+    row_crc32          (n_images,) uint32       checksum of the row's other entries, see rows.py
+    done               (n_images,) uint8        1 where the row is complete
+    image_ids, class_names, labels [, official, boxes]           the table, see decaf.types
+    attributes         schema_version, provenance (JSON), digest, table_crc32
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from decaf.errors import StoreError
+from decaf.store.opening import SCHEMA_VERSION, damage_errors, open_store
+from decaf.store.provenance import Provenance
+from decaf.types import ImageDataset
+
+TABLE = ("image_ids", "class_names", "labels", "official", "boxes")
+DTYPES = {"float32": "<f4", "float16": "<f2"}
+METADATA_BYTES = 2**16
+"""Generous estimate of what HDF5 itself takes."""
+
+Table = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What a store holds, and how its rows are shaped.
+
+    Attributes
+    ----------
+    provenance : Provenance
+        What decides the features' values.
+    table : dict of str to numpy.ndarray
+        What `table_of` returned.
+    n_features : mapping of str to int
+        Length of each layer's vector.
+    n_views : int
+        Number of views of an image.
+    """
+
+    provenance: Provenance
+    table: Table
+    n_features: Mapping[str, int]
+    n_views: int
+
+    @cached_property
+    def rows(self) -> dict[str, np.dtype[Any]]:
+        """The datasets that are written row by row, each with the dtype of one whole row."""
+        views = () if self.n_views == 1 else (self.n_views,)
+        dtype = DTYPES[self.provenance.dtype]
+        rows: dict[str, np.dtype[Any]] = {
+            f"features/{layer}": np.dtype((dtype, (*views, self.n_features[layer])))
+            for layer in self.provenance.layers
+        }
+        rows |= {f"crc32/{layer}": np.dtype("<u4") for layer in self.provenance.layers}
+        return rows | {
+            "image_sha256": np.dtype(("u1", (32,))),
+            "row_crc32": np.dtype("<u4"),
+            "done": np.dtype("u1"),
+        }
+
+    @property
+    def n_bytes(self) -> int:
+        """Estimated size of the file."""
+        row_bytes = sum(row.itemsize for row in self.rows.values())
+        table_bytes = sum(column.nbytes for column in self.table.values())
+        return METADATA_BYTES + table_bytes + self.provenance.n_images * row_bytes
+
+    def make(self, path: Path) -> None:
+        """Write a file with the table, the attributes and every row not done.
+
+        The file's holes read as zeros; HDF5 need not open it for writing again.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        with h5py.File(path, "w", libver="earliest", locking=False) as file:
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            file.attrs["provenance"] = self.provenance.to_json()
+            file.attrs["digest"] = self.provenance.digest()
+            file.attrs["table_crc32"] = table_crc32(self.table)
+            for name, column in self.table.items():
+                file.create_dataset(name, data=column, track_times=False)
+            for name, row in self.rows.items():
+                shape = (self.provenance.n_images, *row.shape)
+                file.create_dataset(
+                    name, shape, row.base, dcpl=early, fill_time="never", track_times=False
+                )
+
+    def offsets(self, path: Path) -> dict[str, int]:
+        """Return where in the file the rows of each dataset start.
+
+        Raises
+        ------
+        StoreError
+            If the file does not have this layout.
+        """
+        offsets = {}
+        with damage_errors(path), open_store(path, locking=False) as file:
+            for name, row in self.rows.items():
+                found = file[name]
+                expected = (self.provenance.n_images, *row.shape)
+                if (found.shape, found.dtype) != (expected, row.base) or found.chunks:
+                    raise StoreError(
+                        f"asked to write {name} as {row.base}{expected} in {path}, found "
+                        f"{found.dtype}{found.shape}; delete the file"
+                    )
+                offsets[name] = found.id.get_offset()
+            if file.attrs["table_crc32"] != table_crc32(self.table):
+                raise StoreError(
+                    f"asked to resume {path}, found another table of images in it; delete the file"
+                )
+        return offsets
+
+
+def plan_layout(
+    provenance: Provenance, dataset: ImageDataset, n_features: Mapping[str, int], n_views: int
+) -> Layout:
+    """Return the layout of a store for a data set.
+
+    Raises
+    ------
+    StoreError
+        If the arguments do not fit each other, or cannot be stored.
+    """
+    if provenance.dtype not in DTYPES:
+        raise StoreError(
+            f"asked for dtype {provenance.dtype!r}, found none of that name; "
+            f"choose one of: {', '.join(DTYPES)}"
+        )
+    n_images = len(dataset.image_ids)
+    if not 0 < n_images == provenance.n_images:
+        raise StoreError(
+            f"asked for {provenance.n_images} rows, found {n_images} images in {dataset.name}; "
+            "give the provenance of this data set, with one image at least"
+        )
+    if set(n_features) != set(provenance.layers) or any("/" in name for name in n_features):
+        raise StoreError(
+            f"asked for layers {', '.join(provenance.layers)}, found feature counts for "
+            f"{', '.join(n_features)}; give one for each layer, in names without '/'"
+        )
+    return Layout(provenance, table_of(dataset), n_features, n_views)
+
+
+def table_of(dataset: ImageDataset) -> Table:
+    """Return the columns of a data set that travel with its features.
+
+    Raises
+    ------
+    StoreError
+        If a name cannot be written as UTF-8.
+    """
+    columns = {name: getattr(dataset, name) for name in TABLE}
+    try:
+        for name in ("image_ids", "class_names"):
+            columns[name] = _as_utf8(columns[name])
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"asked to store the name {error.object!r}, found that it is not UTF-8; rename it"
+        ) from error
+    return {name: np.asarray(column) for name, column in columns.items() if column is not None}
+
+
+def _as_utf8(names: tuple[str, ...]) -> npt.NDArray[Any]:
+    encoded = [name.encode() for name in names]
+    longest = max([1, *map(len, encoded)])
+    return np.array(encoded, h5py.string_dtype("utf-8", longest))
+
+
+def table_crc32(table: Table) -> int:
+    """Return the CRC-32 of the table: each column's name, dtype, shape and bytes."""
+    crc = 0
+    for name, column in table.items():
+        head = f"{name} {column.dtype.str} {column.shape}"
+        crc = zlib.crc32(column.tobytes(), zlib.crc32(head.encode(), crc))
+    return crc

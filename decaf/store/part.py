@@ -1,0 +1,121 @@
+"""The unfinished store, ``<name>.h5.part``: made whole at first, taken up again later."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from decaf.errors import StoreError, StoreMismatchError
+from decaf.store.disk import open_locked, require_space, reserve, sync_folder
+from decaf.store.layout import Layout
+from decaf.store.opening import damage_errors, open_store, read_provenance
+from decaf.store.provenance import Provenance
+from decaf.store.rows import mismatches
+
+
+def part_of(path: Path) -> Path:
+    """Return the name of a store while it is being written."""
+    return path.with_name(path.name + ".part")
+
+
+def open_part(path: Path, layout: Layout) -> int:
+    """Lock the unfinished store of `path`, which is made first where there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store to be.
+    layout : Layout
+        What it holds.
+
+    Returns
+    -------
+    int
+        File descriptor of the unfinished store.
+
+    Raises
+    ------
+    StoreError
+        If the store is complete already, or another process writes it.
+    StoreMismatchError
+        If there is one that was made with other settings.
+    OSError
+        If the disk is full, or the folder cannot be written.
+    """
+    _refuse_complete(path, layout.provenance)
+    part = part_of(path)
+    if not part.exists():
+        return _make_part(path, layout)
+    _refuse_other_settings(part, layout.provenance)
+    return open_locked(part)
+
+
+def _make_part(path: Path, layout: Layout) -> int:
+    """Make the layout under another name, so that a kill leaves no half of one."""
+    part = part_of(path)
+    new = part.with_name(part.name + ".new")
+    require_space(new, layout.n_bytes)
+    fd = open_locked(new, create=True)
+    try:
+        _refuse_overtaken(path)
+        layout.make(new)
+        reserve(fd, os.fstat(fd).st_size)
+        os.fsync(fd)
+        new.rename(part)
+        sync_folder(part.parent)
+    except BaseException:
+        os.close(fd)
+        new.unlink(missing_ok=True)
+        raise
+    return fd
+
+
+def sound_rows(path: Path, layout: Layout) -> npt.NDArray[np.bool_]:
+    """Return which rows of the unfinished store are done and fit their checksums.
+
+    A power cut may have kept a flag and lost what was written before it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store to be.
+    layout : Layout
+        What it holds.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_images,)`` bool.
+    """
+    part = part_of(path)
+    with damage_errors(part), open_store(part, locking=False) as file:
+        done = file["done"][:].astype(bool)
+        unsound = {row for _, row in mismatches(file, layout.provenance.layers, done)}
+    return np.asarray(done & ~np.isin(np.arange(len(done)), list(unsound)))
+
+
+def _refuse_complete(path: Path, provenance: Provenance) -> None:
+    if path.exists():
+        _refuse_other_settings(path, provenance)
+        raise StoreError(
+            f"asked to make the store {path}, found it complete; read it, or delete it first"
+        )
+
+
+def _refuse_overtaken(path: Path) -> None:
+    if path.exists() or part_of(path).exists():
+        raise StoreError(
+            f"asked to make the store {path}, found that another process has just begun it; "
+            "wait for that one"
+        )
+
+
+def _refuse_other_settings(path: Path, provenance: Provenance) -> None:
+    with damage_errors(path), open_store(path, locking=False) as file:
+        differences = provenance.differences(read_provenance(file))
+    if differences:
+        raise StoreMismatchError(
+            f"asked to write {path}, found features made with other settings: "
+            f"{'; '.join(differences)}; give another path, or delete the file"
+        )

@@ -1,0 +1,124 @@
+"""What decides the values of stored features, and the digest that names them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from decaf.errors import StoreError
+from decaf.types import Preprocessing
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that decides the values of stored features.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the data set.
+    dataset_digest : str
+        Digest of its table: ids, labels and order.
+    n_images : int
+        Number of rows.
+    backbone, weights, weights_sha256 : str
+        The net, what its weights are, and their SHA-256 in hexadecimal.
+    preprocessing : decaf.types.Preprocessing
+        How pixels become the net's input.
+    views : tuple of str
+        Names of the views, in the order in which they are stored.
+    layers : tuple of str
+        Names of the layers.
+    pooling : str
+        How maps become vectors: ``"none"``, ``"avg"``, ``"max"`` or ``"grid:N"``.
+    dtype : str
+        What is stored: ``"float32"`` or ``"float16"``.
+    precision : str
+        What the net computed in: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+    pixels : str
+        The pixel policy.
+    versions : mapping of str to str
+        Versions of the libraries that had a hand in the values.
+    """
+
+    dataset: str
+    dataset_digest: str
+    n_images: int
+    backbone: str
+    weights: str
+    weights_sha256: str
+    preprocessing: Preprocessing
+    views: tuple[str, ...]
+    layers: tuple[str, ...]
+    pooling: str
+    dtype: str
+    precision: str
+    pixels: str
+    versions: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """Return the canonical JSON: sorted keys, no spaces, equal for equal provenances."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Provenance":
+        """Return the provenance that `to_json` wrote.
+
+        Raises
+        ------
+        StoreError
+            If the text is not a provenance.
+        """
+        try:
+            fields = json.loads(text)
+            fields["preprocessing"] = Preprocessing(**_with_tuples(fields["preprocessing"]))
+            return cls(**_with_tuples(fields))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(
+                f"asked to read a provenance, found text that is not one ({error}); "
+                "extract the features again"
+            ) from error
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def differences(self, other: "Provenance") -> list[str]:
+        """Return one line for each field of `other`, the one found, that is not as asked here.
+
+        Parameters
+        ----------
+        other : Provenance
+            The provenance that was found.
+
+        Returns
+        -------
+        list of str
+            Lines ``"field: asked X, found Y"``, empty where both are equal.
+        """
+        asked, found = _flat(asdict(self)), _flat(asdict(other))
+        return [
+            f"{name}: asked {asked.get(name)}, found {found.get(name)}"
+            for name in dict.fromkeys([*asked, *found])
+            if asked.get(name) != found.get(name)
+        ]
+
+    def covers(self, other: "Provenance") -> bool:
+        """Return whether a store with this provenance holds all that `other` asks for.
+
+        True if both are equal but for layers that only this one has.
+        """
+        return set(other.layers) <= set(self.layers) and replace(self, layers=other.layers) == other
+
+
+def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        nested = value if isinstance(value, dict) else {}
+        flat |= {f"{name}.{key}": v for key, v in nested.items()} or {name: value}
+    return flat

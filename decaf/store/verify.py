@@ -1,0 +1,107 @@
+"""Looking into a store: what it holds, and whether every bit of it is as it was written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from decaf.errors import StoreError
+from decaf.store.layout import TABLE, table_crc32
+from decaf.store.opening import SCHEMA_VERSION, damage_errors, open_store, read_provenance
+from decaf.store.reader import FeatureStore
+from decaf.store.rows import mismatches
+
+_N_NAMED = 5
+
+
+def store_info(path: Path) -> dict[str, Any]:
+    """Return what a store holds, without reading its features.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store; a ``.part`` that no one writes will do.
+
+    Returns
+    -------
+    dict
+        ``path, complete, size_bytes, schema_version, digest, n_images, n_done, n_views, layers,
+        provenance``; the last two are mappings.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be opened as a store.
+    """
+    with FeatureStore(path) as store:
+        return {
+            "path": str(path),
+            "complete": _is_complete(path),
+            "size_bytes": path.stat().st_size,
+            "schema_version": SCHEMA_VERSION,
+            "digest": store.digest,
+            "n_images": store.n_images,
+            "n_done": int(store.done.sum()),
+            "n_views": store.n_views,
+            "layers": {
+                name: {"shape": store[name].shape, "dtype": str(store[name].dtype)}
+                for name in store.layers
+            },
+            "provenance": json.loads(store.provenance.to_json()),
+        }
+
+
+def verify(path: Path) -> list[str]:
+    """Return what is wrong with a store: one line for each dataset with flipped bits.
+
+    Every row of a complete store is checked, and those marked as done of a ``.part``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store.
+
+    Returns
+    -------
+    list of str
+        Problems, each with the first rows that have it; empty when the store is sound.
+
+    Notes
+    -----
+    Features are read in blocks: memory does not grow with the store.
+    """
+    try:
+        with damage_errors(path), open_store(path) as file:
+            return _problems(file, path)
+    except StoreError as error:
+        return [str(error)]
+
+
+def _problems(file: h5py.File, path: Path) -> list[str]:
+    provenance = read_provenance(file)
+    table = {name: file[name][:] for name in TABLE if name in file}
+    if table_crc32(table) != file.attrs["table_crc32"]:
+        return ["the table of images does not fit its checksum; delete the store and extract again"]
+    done = file["done"][:] != 0
+    wrong: dict[str, list[int]] = {}
+    for name, row in mismatches(file, provenance.layers, done | _is_complete(path)):
+        wrong.setdefault(name, []).append(row)
+    return [_sentence(name, rows, table["image_ids"]) for name, rows in wrong.items()]
+
+
+def _sentence(name: str, rows: list[int], image_ids: npt.NDArray[np.bytes_]) -> str:
+    checked = (
+        "image_sha256, crc32 and done"
+        if name == "row_crc32"
+        else name.replace("crc32", "features", 1)
+    )
+    named = ", ".join(f"{row} ({image_ids[row].decode()})" for row in rows[:_N_NAMED])
+    more = ", ..." if len(rows) > _N_NAMED else ""
+    return f"{checked} and {name} disagree in {len(rows)} rows: {named}{more}"
+
+
+def _is_complete(path: Path) -> bool:
+    return path.suffix == ".h5"

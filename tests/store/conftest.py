@@ -1,0 +1,106 @@
+"""A small store, and the parts it is made of."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from decaf.store import FeatureWriter, Provenance
+from decaf.types import ImageDataset, Preprocessing
+
+
+def make_provenance(**changes: Any) -> Provenance:
+    fields = {
+        "dataset": "toys",
+        "dataset_digest": "ab" * 32,
+        "n_images": 12,
+        "backbone": "alexnet",
+        "weights": "imagenet",
+        "weights_sha256": "cd" * 32,
+        "preprocessing": Preprocessing(
+            224, 256, "bilinear", "center", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        ),
+        "views": ("center",),
+        "layers": ("fc6", "features.12"),
+        "pooling": "none",
+        "dtype": "float32",
+        "precision": "fp32",
+        "pixels": "pillow, EXIF ignored",
+        "versions": {"torch": "2.10", "pillow": "11.0"},
+    }
+    return Provenance(**fields | changes)
+
+
+def make_dataset(n_images: int = 12, **changes: Any) -> ImageDataset:
+    fields = {
+        "name": "toys",
+        "root": Path("pictures"),
+        "image_ids": tuple(f"tööl/{i}.jpg" for i in range(n_images)),
+        "labels": np.arange(n_images) % 3,
+        "class_names": ("ball", "doll", "tööl"),
+        "sizes_bytes": np.full(n_images, 100),
+        "official": np.ones((n_images, 2), "i1"),
+        "boxes": np.arange(n_images * 4, dtype="f4").reshape(n_images, 4),
+    }
+    return ImageDataset(**fields | changes)
+
+
+N_FEATURES = {"fc6": 5, "features.12": 3}
+
+
+def make_features(rows: Any, n_views: int = 1) -> dict[str, Any]:
+    """Return features that depend on the row alone."""
+    views = () if n_views == 1 else (n_views,)
+    return {
+        layer: np.stack(
+            [np.random.default_rng([i, n]).standard_normal((*views, n), np.float32) for i in rows]
+        )
+        for layer, n in N_FEATURES.items()
+    }
+
+
+def make_sha256(rows: Any) -> list[bytes]:
+    return [bytes([i % 251 + 1]) * 32 for i in rows]
+
+
+def open_writer(path: Path, n_images: int = 12, n_views: int = 1, **changes: Any) -> FeatureWriter:
+    provenance = make_provenance(n_images=n_images, **changes)
+    return FeatureWriter(path, provenance, make_dataset(n_images), N_FEATURES, n_views)
+
+
+def write_store(path: Path, n_images: int = 12, n_views: int = 1, **changes: Any) -> Path:
+    with open_writer(path, n_images, n_views, **changes) as writer:
+        rows = writer.pending()
+        writer.write(rows, make_features(rows, n_views), make_sha256(rows))
+        return writer.finish()
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """Makers of a store's parts."""
+    return SimpleNamespace(
+        provenance=make_provenance,
+        dataset=make_dataset,
+        features=make_features,
+        sha256=make_sha256,
+        writer=open_writer,
+        store=write_store,
+        n_features=N_FEATURES,
+    )
+
+
+@pytest.fixture(scope="session")
+def flip() -> Callable[[Path, int], None]:
+    """Flip one bit of a byte of a file; a second call undoes it."""
+
+    def flip_byte(path: Path, offset: int) -> None:
+        with path.open("r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ 0b100]))
+
+    return flip_byte
