@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import get_args
 
 import torch
 
@@ -20,7 +21,7 @@ from decaf.errors import ConfigError, StoreError
 from decaf.images.decode import PIXEL_POLICY, Pixels
 from decaf.images.views import n_views
 from decaf.progress import log, show_progress
-from decaf.store import FeatureWriter, Provenance, find_store, store_name
+from decaf.store import FeatureStore, FeatureWriter, Provenance, find_store, store_name
 from decaf.types import ImageDataset
 
 _LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
@@ -140,22 +141,30 @@ def extract(
     )
     asked = provenance(plan, dtype)
     path = Path(out)
+    found = _covering(path, asked) if path.suffix == ".h5" else find_store(path, asked)
+    if found is not None:
+        _say(quiet, f"found {found}, which holds these features")
+        return found
     if path.suffix != ".h5":
-        found = find_store(path, asked)
-        if found is not None:
-            _say(quiet, f"found {found}, which holds these features")
-            return found
         path = path / store_name(asked)
     return _fill(path, plan, asked, quiet=quiet)
 
 
+def _covering(path: Path, asked: Provenance) -> Path | None:
+    if not path.exists():
+        return None
+    with FeatureStore(path) as store:
+        return path if store.provenance.covers(asked) else None
+
+
 def _fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool) -> Path:
     start = perf_counter()
+    sizes = n_features(plan)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"asked to write {path}, cannot make its folder: {error}") from error
-    with FeatureWriter(path, asked, plan.dataset, n_features(plan), n_views(plan.view)) as writer:
+    with FeatureWriter(path, asked, plan.dataset, sizes, n_views(plan.view)) as writer:
         n_pending, n_images = writer.pending().size, asked.n_images
         if 0 < n_pending < n_images:
             _say(quiet, f"resuming {path}: {n_images - n_pending} of {n_images} rows are done")
@@ -191,6 +200,10 @@ def make_plan(
     """
     check_pool(pool)
     n_views(view)
+    if pixels not in get_args(Pixels):
+        raise ConfigError(
+            f"unknown pixels {pixels!r}; choose one of: {', '.join(get_args(Pixels))}"
+        )
     if not 0 <= max_failures <= 1:
         raise ConfigError(f"max_failures is a share from 0 to 1, found {max_failures:g}")
     if batch_size is not None and batch_size < 1:

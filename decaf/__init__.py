@@ -1,0 +1,33 @@
+"""decaf: pictures to pretrained features, features to honest results tables."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from decaf._version import __version__
+
+if TYPE_CHECKING:
+    from decaf.evaluation import evaluate
+    from decaf.extraction import extract
+    from decaf.store import FeatureStore
+    from decaf.transformer import DecafFeatures
+
+__all__ = ["DecafFeatures", "FeatureStore", "__version__", "evaluate", "extract"]
+
+# Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
+_HOMES = {
+    "DecafFeatures": "decaf.transformer",
+    "FeatureStore": "decaf.store",
+    "evaluate": "decaf.evaluation",
+    "extract": "decaf.extraction",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module 'decaf' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,50 @@
+"""The `decaf` command: its subcommands, and how errors end it."""
+
+import sys
+
+import typer
+
+from decaf._version import __version__
+from decaf.cli import evaluate, extract, listings, store
+from decaf.errors import DecafError
+
+app = typer.Typer(
+    help="Pictures to pretrained features, features to honest results tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("extract")(extract.extract)
+app.command("evaluate")(evaluate.evaluate)
+app.command("demo")(evaluate.demo)
+app.command("models")(listings.models)
+app.command("layers")(listings.layers)
+app.command("datasets")(listings.datasets)
+app.add_typer(store.app, name="store")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"decaf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one message, without a traceback."""
+    try:
+        app()
+    except DecafError as error:
+        typer.echo(f"decaf: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("decaf: stopped; run the same command again to go on", err=True)
+        sys.exit(1)

@@ -1,0 +1,39 @@
+"""`decaf extract`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from decaf.cli import options
+
+
+def extract(
+    *,
+    dataset: options.Dataset,
+    backbone: options.Backbone = "alexnet",
+    weights: options.Weights = "imagenet",
+    layers: options.Layers = None,
+    pool: options.Pool = "none",
+    views: options.Views = "center",
+    out: Annotated[
+        Path, typer.Option(help="The store (.h5), or a folder for a store named by its digest.")
+    ] = Path("features"),
+    device: options.Device = "auto",
+    precision: options.Precision = "fp32",
+    dtype: options.Dtype = "float32",
+    pixels: options.Pixels = "auto",
+    batch_size: options.BatchSize = None,
+    workers: options.Workers = None,
+    limit: options.Limit = None,
+    data_root: options.DataRoot = Path("data"),
+    allow_partial: options.AllowPartial = False,
+    max_failures: options.MaxFailures = 0.05,
+    seed: options.Seed = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Extract layers of a net for every picture into a feature store."""
+    arguments = dict(locals())
+    from decaf import extraction
+
+    typer.echo(extraction.extract(**arguments))

@@ -1,0 +1,100 @@
+"""Options that several commands share, each with its help text, in one place.
+
+The defaults stand in the commands' signatures, where a test compares them with the library's.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_NET, _DATA, _RUN = "The net", "The pictures", "The run"
+
+Dataset = Annotated[
+    str,
+    typer.Option(
+        help="Name of a data set, a folder of class folders, or a CSV of path,label[,split].",
+        rich_help_panel=_DATA,
+    ),
+]
+DataRoot = Annotated[
+    Path, typer.Option(help="Folder that holds the named data sets.", rich_help_panel=_DATA)
+]
+AllowPartial = Annotated[
+    bool,
+    typer.Option(
+        "--allow-partial",
+        help="Accept a data set with pictures missing; results are marked.",
+        rich_help_panel=_DATA,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Take only N pictures, evenly spaced.", rich_help_panel=_DATA),
+]
+MaxFailures = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Share of unusable pictures above which the run fails.",
+        rich_help_panel=_DATA,
+    ),
+]
+Pixels = Annotated[
+    str, typer.Option(help="auto (fastest decoder, same bits) or pillow.", rich_help_panel=_DATA)
+]
+Backbone = Annotated[
+    str, typer.Option(help="Name of the net; see `decaf models`.", rich_help_panel=_NET)
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        help="imagenet, random, one of torchvision's entries, or a .safetensors or .pth file.",
+        rich_help_panel=_NET,
+    ),
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated layers; see `decaf layers`. The net's own of pool5,fc6,fc7 "
+        "if not given.",
+        rich_help_panel=_NET,
+    ),
+]
+Pool = Annotated[
+    str,
+    typer.Option(help="How maps become vectors: none, avg, max or grid:N.", rich_help_panel=_NET),
+]
+Views = Annotated[
+    str | None,
+    typer.Option(
+        help="center, warp, squash or ten-crop; the protocol's if not given.",
+        rich_help_panel=_NET,
+    ),
+]
+Precision = Annotated[
+    str, typer.Option(help="fp32, bf16 or fp16: what the net computes in.", rich_help_panel=_NET)
+]
+Dtype = Annotated[
+    str, typer.Option(help="float32 or float16: what is stored.", rich_help_panel=_NET)
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_RUN)]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Pictures in one pass; 32 on a CPU, 256 on a GPU if not given.",
+        rich_help_panel=_RUN,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Threads; one a core if not given.", rich_help_panel=_RUN),
+]
+Seed = Annotated[
+    int, typer.Option(help="Seed of splits and of random weights.", rich_help_panel=_RUN)
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="No progress on stderr.", rich_help_panel=_RUN)
+]

@@ -1,0 +1,32 @@
+"""`decaf store info` and `decaf store verify`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look into feature stores.", no_args_is_help=True)
+
+_Path = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
+
+
+@app.command()
+def info(path: _Path) -> None:
+    """Print what a store holds and how it was made, as JSON."""
+    from decaf.store import store_info
+
+    typer.echo(json.dumps(store_info(path), indent=2))
+
+
+@app.command()
+def verify(path: _Path) -> None:
+    """Check every checksum of a store; exit with 1 where something is wrong."""
+    from decaf.store import verify as problems_of
+
+    problems = problems_of(path)
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(f"{path} is sound")

@@ -1,0 +1,147 @@
+"""Evaluation: honest choices, honest numbers, a table that says what was run."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+import decaf
+from decaf.errors import ConfigError, DataError
+from decaf.evaluation import evaluate
+from decaf.heads import HEADS, fit_splits
+from decaf.metrics import METRICS
+from decaf.results import ResultTable
+from decaf.types import Split
+
+NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
+
+
+def run(folder: Path, tmp_path: Path, **options: object) -> ResultTable:
+    settings = {**NET, "pool": "avg", "out": tmp_path / "r.csv", "features": tmp_path / "features"}
+    return evaluate(folder, **settings | options)
+
+
+def test_colours_are_learned_and_written(picture_folder: Path, tmp_path: Path) -> None:
+    table = run(
+        picture_folder, tmp_path, layers="features.3,pool5", heads="svm,logreg,knn", splits=3
+    )
+    frame = table.to_frame()
+    assert list(zip(frame["layer"], frame["head"], strict=True)) == [
+        (layer, head) for layer in ("features.3", "pool5") for head in ("svm", "logreg", "knn")
+    ]
+    assert (frame["n_splits"] == 3).all()
+    assert (frame["mean"] > 0.9).all()
+    assert (frame["weights"] == "random").all()
+    assert frame.loc[frame["head"] != "knn", "C"].notna().all()
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "r.csv")[["mean", "std", "n_train"]],
+        frame[["mean", "std", "n_train"]],
+    )
+    assert len(pd.read_csv(tmp_path / "r-splits.csv")) == 18
+
+
+def test_several_shots_make_a_learning_curve(picture_folder: Path, tmp_path: Path) -> None:
+    table = run(
+        picture_folder,
+        tmp_path,
+        layers="pool5",
+        protocol="kfold",
+        splits=2,
+        train_per_class="1,2,4",
+    )
+    frame = table.to_frame()
+    assert frame["shots"].tolist() == [1, 2, 4]
+    assert frame["n_train"].tolist() == [3, 6, 12]
+
+
+def test_the_test_rows_are_not_seen_by_the_choice_of_c() -> None:
+    """Labels are noise but for one feature that tells the class of the test rows alone."""
+    rng = np.random.default_rng(0)
+    n_train, n_test, n_features = 120, 400, 40
+    y = rng.integers(0, 2, n_train + n_test)
+    X = rng.standard_normal((n_train + n_test, n_features)).astype(np.float32)
+    X[n_train:, 0] = 30 * (2 * y[n_train:] - 1)
+    train, test = np.arange(n_train), np.arange(n_train, n_train + n_test)
+    split = Split(train, test, ((train[:90], train[90:]),), 0)
+    grid = (1e-4, 1e-2, 1.0, 100.0)
+    chosen = {}
+    for planted in (True, False):
+        Z = X.copy()
+        if not planted:
+            Z[n_train:] = 0
+        (fit,) = fit_splits(
+            HEADS["svm"](device="cpu"),
+            Z,
+            y,
+            [split],
+            c_grid=grid,
+            fixed_c=1.0,
+            score=METRICS["top1"].score,
+        )
+        chosen[planted] = fit
+    assert chosen[True].C == chosen[False].C
+    np.testing.assert_array_equal(chosen[True].head.coef_, chosen[False].head.coef_)
+    assert chosen[True].validation.max() < 0.7
+
+
+def test_unusable_pictures_neither_train_nor_test(picture_folder: Path, tmp_path: Path) -> None:
+    for name in ("red/1.png", "blue/2.png"):
+        (picture_folder / name).write_bytes(b"broken")
+    frame = run(picture_folder, tmp_path, layers="pool5", splits=2, max_failures=0.2).splits_frame()
+    assert (frame["n_train"] + frame["n_test"] == 22).all()
+    assert frame["notes"].str.contains("2 pictures without features are left out").all()
+
+
+@pytest.mark.parametrize("normalize", ["none", "l2", "standard"])
+def test_every_normalisation_learns(picture_folder: Path, tmp_path: Path, normalize: str) -> None:
+    frame = run(
+        picture_folder, tmp_path, layers="features.3", splits=2, normalize=normalize
+    ).to_frame()
+    assert frame["mean"].item() > 0.8
+    assert frame["normalize"].item() == normalize
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"heads": "forest"}, ConfigError, "unknown head 'forest'; choose one of: svm"),
+        ({"heads": ""}, ConfigError, "unknown head ''"),
+        ({"protocol": "decaf"}, ConfigError, "unknown protocol 'decaf' for pictures"),
+        ({"c_grid": "1,x"}, ConfigError, "c_grid takes numbers separated by commas, found '1,x'"),
+        ({"c_grid": "0,1"}, ConfigError, "values above 0"),
+        ({"train_per_class": "2.5"}, ConfigError, "whole numbers, found '2.5'"),
+        ({"splits": 0}, ConfigError, "0 splits"),
+    ],
+)
+def test_wrong_options_are_named(
+    picture_folder: Path,
+    tmp_path: Path,
+    options: dict[str, object],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        run(picture_folder, tmp_path, **options)
+
+
+def test_a_class_with_too_few_pictures_is_named(picture_folder: Path, tmp_path: Path) -> None:
+    for number in range(1, 8):
+        (picture_folder / "green" / f"{number}.png").unlink()
+    with pytest.raises(DataError, match="green"):
+        run(picture_folder, tmp_path)
+
+
+def test_features_work_in_a_scikit_learn_pipeline(picture_folder: Path) -> None:
+    paths = sorted(picture_folder.glob("*/*.png"))
+    labels = [path.parent.name for path in paths]
+    options = {k: v for k, v in NET.items() if k != "quiet"}
+    features = decaf.DecafFeatures(**options, layer="features.3", pool="avg")
+    model = make_pipeline(features, LogisticRegression(max_iter=1000))
+    model.fit(paths[::2], labels[::2])
+    assert model.score(paths[1::2], labels[1::2]) > 0.8
+    assert features.transform(paths[:3]).shape == (3, features.n_features_out_)
+    with pytest.raises(DataError, match=r"nowhere\.jpg"):
+        features.transform([picture_folder / "nowhere.jpg"])

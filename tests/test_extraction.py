@@ -1,0 +1,220 @@
+"""Extraction from pictures to a store: whole, resumable, and never silent about settings."""
+
+import csv
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import decaf
+from decaf.backbones import load_backbone
+from decaf.engines import local
+from decaf.errors import BackboneError, ConfigError, DataError, StoreMismatchError
+from decaf.extraction import extract
+from decaf.store import FeatureStore, verify
+
+NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
+
+
+def test_features_ids_and_labels_stand_in_one_file(picture_folder: Path, tmp_path: Path) -> None:
+    path = extract(picture_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
+    assert path.parent == tmp_path
+    with FeatureStore(path) as store, h5py.File(path) as plain:
+        assert store["pool5"].shape == (24, 512)
+        np.testing.assert_array_equal(store["features.3"][:], plain["features/features.3"][:])
+        assert store.class_names == ("blue", "green", "red")
+        assert store.image_ids[8] == "green/0.png"
+        np.testing.assert_array_equal(store.labels, np.repeat([0, 1, 2], 8))
+        assert store.done.all()
+        assert store.provenance.weights == "random"
+        assert len(np.unique(store["pool5"][:], axis=0)) == 24
+    assert verify(path) == []
+
+
+def test_a_store_is_found_again_and_not_computed(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = extract(picture_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
+    monkeypatch.setattr(local, "load_batch", None)
+    assert extract(picture_folder, **NET, layers="pool5", pool="avg", out=tmp_path) == first
+    assert extract(picture_folder, **NET, layers="pool5", pool="avg", out=first) == first
+
+
+def test_other_settings_make_another_store(picture_folder: Path, tmp_path: Path) -> None:
+    options = {**NET, "layers": "pool5", "pool": "avg", "limit": 6}
+    paths = {
+        extract(picture_folder, **options | other, out=tmp_path)
+        for other in ({}, {"pool": "max"}, {"views": "squash"}, {"seed": 1}, {"dtype": "float16"})
+    }
+    assert len(paths) == 5
+
+
+def test_settings_that_differ_are_named(picture_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.h5"
+    extract(picture_folder, **NET, pool="avg", limit=6, out=out)
+    before = out.read_bytes()
+    with pytest.raises(StoreMismatchError, match=r"pooling: asked max, found avg"):
+        extract(picture_folder, **NET, pool="max", limit=6, out=out)
+    assert out.read_bytes() == before
+
+
+def test_broken_pictures_are_listed_and_rows_stay_aligned(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    options = {**NET, "layers": "pool5", "pool": "avg", "out": tmp_path}
+    (picture_folder / "green" / "3.png").write_bytes(b"<html>not found</html>")
+    (picture_folder / "red" / "0.png").write_bytes(b"")
+    path = extract(picture_folder, **options, max_failures=0.1)
+    with (tmp_path / f"{path.stem}.failures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image_id"] for row in rows] == ["green/3.png", "red/0.png"]
+    assert all(row["reason"] for row in rows)
+    with FeatureStore(path) as store:
+        assert np.flatnonzero(~np.asarray(store.done, bool)).tolist() == [11, 16]
+        left = store["pool5"][:]
+    for name in ("green/3.png", "red/0.png"):
+        (picture_folder / name).unlink()
+    with FeatureStore(extract(picture_folder, **options)) as clean:
+        np.testing.assert_allclose(
+            np.delete(left, [11, 16], axis=0), clean["pool5"][:], rtol=1e-3, atol=1e-6
+        )
+
+
+def test_too_many_broken_pictures_fail_and_say_how_to_go_on(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    for number in range(5):
+        (picture_folder / "blue" / f"{number}.png").write_bytes(b"no")
+    with pytest.raises(DataError, match="--max-failures"):
+        extract(picture_folder, **NET, pool="avg", out=tmp_path)
+
+
+def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path) -> None:
+    options = {**NET, "layers": "pool5", "pool": "avg", "out": tmp_path, "limit": 6}
+    with (
+        FeatureStore(extract(picture_folder, **options, dtype="float16")) as half,
+        FeatureStore(extract(picture_folder, **options)) as single,
+    ):
+        assert half["pool5"][:].dtype == np.float16
+        np.testing.assert_allclose(half["pool5"][:], single["pool5"][:], rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"layers": "fc9"}, BackboneError, "unknown layer 'fc9' for squeezenet1_1"),
+        ({"pool": "mean"}, ConfigError, "unknown pooling 'mean'"),
+        ({"views": "tall"}, ConfigError, "unknown view 'tall'"),
+        ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
+        ({"max_failures": 2}, ConfigError, "share from 0 to 1, found 2"),
+        ({"batch_size": 0}, ConfigError, "batch_size is at least 1, found 0"),
+        ({"workers": -1}, ConfigError, "workers is at least 0, found -1"),
+        ({"pixels": "cv2"}, ConfigError, "unknown pixels 'cv2'"),
+    ],
+)
+def test_wrong_options_are_named(
+    picture_folder: Path,
+    tmp_path: Path,
+    options: dict[str, object],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        extract(picture_folder, **NET | options, out=tmp_path / "features")
+    assert not (tmp_path / "features").exists()
+
+
+def test_a_loaded_net_can_be_given(picture_folder: Path, tmp_path: Path) -> None:
+    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
+    path = decaf.extract(
+        picture_folder, backbone=net, limit=3, pool="avg", out=tmp_path, quiet=True
+    )
+    assert path == extract(picture_folder, **NET, limit=3, pool="avg", out=tmp_path)
+
+
+# --- killed runs -------------------------------------------------------------------------
+
+N_IMAGES, BATCH_SIZE, WORKERS, KILLS = 240, 4, 2, 20
+
+
+def extract_and_note(folder: Path, out: Path, note: Path) -> None:
+    """Extract, noting every row that is computed; runs in a process of its own."""
+    load_batch = local.load_batch
+
+    def noting(plan: local.Plan, rows: list[int]) -> object:
+        with note.open("a") as file:
+            file.write("".join(f"{row}\n" for row in rows))
+        return load_batch(plan, rows)
+
+    local.load_batch = noting
+    options = {**NET, "layers": "features.3,pool5", "pool": "avg"}
+    extract(folder, **options, out=out, batch_size=BATCH_SIZE, workers=WORKERS)
+
+
+def rows_done(path: Path) -> set[int]:
+    part = path.with_name(f"{path.name}.part")
+    with h5py.File(part if part.exists() else path) as file:
+        return set(np.flatnonzero(file["done"][:]).tolist())
+
+
+@pytest.fixture
+def many_pictures(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    for number in range(N_IMAGES):
+        path = tmp_path / "many" / f"class{number % 4}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
+    (tmp_path / "many" / "class1" / "1.png").write_bytes(b"broken")
+    return tmp_path / "many"
+
+
+def test_killed_twenty_times_and_rerun_equals_an_uninterrupted_run(
+    many_pictures: Path, tmp_path: Path
+) -> None:
+    fork = multiprocessing.get_context("forkserver")
+    fork.set_forkserver_preload(["decaf.extraction"])
+    whole, killed, note = tmp_path / "whole.h5", tmp_path / "killed.h5", tmp_path / "note"
+    once = fork.Process(target=extract_and_note, args=(many_pictures, whole, note))
+    once.start()
+    once.join()
+    assert once.exitcode == 0
+    chance, n_computed, n_killed = random.Random(0), 0, 0
+    for _ in range(10 * KILLS):
+        note.unlink()
+        note.touch()
+        before = rows_done(killed) if n_computed else set()
+        process = fork.Process(target=extract_and_note, args=(many_pictures, killed, note))
+        process.start()
+        while process.is_alive() and not note.stat().st_size:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.06))
+        if n_killed < KILLS and process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+            n_killed += 1
+        process.join()
+        computed = [int(row) for row in note.read_text().split()]
+        assert len(computed) == len(set(computed))
+        assert before.isdisjoint(computed), "a finished row was computed again"
+        n_computed += len(computed)
+        if killed.exists():
+            break
+    assert n_killed == KILLS
+    in_flight = KILLS * WORKERS * BATCH_SIZE
+    assert n_computed <= N_IMAGES + in_flight + KILLS  # the broken picture is tried in each run
+    with h5py.File(whole) as expected, h5py.File(killed) as found:
+        assert dict(found.attrs) == dict(expected.attrs)
+        names: list[str] = []
+        expected.visit(names.append)
+        for name in names:
+            if isinstance(expected[name], h5py.Dataset):
+                np.testing.assert_array_equal(found[name][()], expected[name][()], err_msg=name)
+    assert verify(killed) == []
+    failures = [path.with_name(f"{path.stem}.failures.csv").read_text() for path in (whole, killed)]
+    assert failures[0] == failures[1]
