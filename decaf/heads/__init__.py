@@ -1,0 +1,15 @@
+"""Heads: what is trained on frozen features."""
+
+from decaf.heads.knn import KNN
+from decaf.heads.logistic import LogisticRegression
+from decaf.heads.select import FittedSplit, fit_splits
+from decaf.heads.svm import LinearSVM
+
+HEADS = {
+    "svm": LinearSVM,
+    "logreg": LogisticRegression,
+    "knn": KNN,
+}
+"""Every head by its name."""
+
+__all__ = ["HEADS", "FittedSplit", "fit_splits"]

@@ -1,0 +1,220 @@
+"""Nearest neighbours."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from decaf.heads.designs import blocks
+from decaf.heads.device import resolve_device
+from decaf.heads.features import checked_features, compute_dtype
+from decaf.heads.linear import check_positive, checked_rows
+from decaf.heads.targets import encode
+from decaf.types import FloatArray
+
+
+class KNN(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
+    """Weighted vote of the nearest training rows, in blocks of rows.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        Number of neighbours that vote.
+    metric : {"cosine", "euclidean"}
+        Distance.
+    weights : {"uniform", "distance"}
+        Whether a vote counts 1 or the inverse of the distance; neighbours at distance 0 then
+        outvote all others.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+    memory_share : float
+        Share of the machine's memory above which features are read in blocks.
+
+    Attributes
+    ----------
+    classes_ : numpy.ndarray
+        Labels; column numbers for a label matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from decaf.heads.knn import KNN
+    >>> head = KNN(n_neighbors=1).fit(np.array([[1.0, 0.0], [0.0, 1.0]]), ["right", "up"])
+    >>> head.predict([[3.0, 1.0]])
+    array(['right'], dtype='<U5')
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        metric: Literal["cosine", "euclidean"] = "cosine",
+        weights: Literal["uniform", "distance"] = "uniform",
+        device: str = "auto",
+        memory_share: float = 0.5,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.metric = metric
+        self.weights = weights
+        self.device = device
+        self.memory_share = memory_share
+
+    def fit(self, X: Any, y: npt.ArrayLike) -> Self:
+        """Keep the training rows.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+        y : array-like
+            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0 (no vote).
+
+        Returns
+        -------
+        self
+            The fitted head.
+
+        Raises
+        ------
+        ValueError
+            If features, labels or arguments cannot be used.
+        """
+        check_positive(n_neighbors=self.n_neighbors)
+        for name, choices in (
+            ("metric", ("cosine", "euclidean")),
+            ("weights", ("uniform", "distance")),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {choices}; got {getattr(self, name)!r}")
+        X, y = checked_rows(self, X, y)
+        if self.n_neighbors > X.shape[0]:
+            raise ValueError(
+                f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {self.n_neighbors}, "
+                f"n_samples_fit = {X.shape[0]}; lower n_neighbors"
+            )
+        targets = encode(y, weight_of="label")
+        self.classes_, self.multilabel_ = targets.classes, targets.multilabel
+        self._votes = self._vote_matrix(targets.signs)
+        self._X = X
+        return self
+
+    def _vote_matrix(self, signs: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Return each row's vote: 1 or 0 for one label a row, the label matrix for several."""
+        if self.multilabel_:
+            return signs
+        if signs.shape[1] == 1:
+            signs = np.hstack([-signs, signs])
+        return (signs > 0).astype(np.int8)
+
+    def kneighbors(self, X: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+        """Return the distances and row numbers of the nearest training rows.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Distances and row numbers, each ``(n_images, n_neighbors)``, nearest first; of equal
+            distances the lower row number comes first.
+        """
+        check_is_fitted(self)
+        X = checked_features(self, X, reset=False, memory_share=self.memory_share)
+        device, dtype = resolve_device(self.device), compute_dtype(self._X)
+        found = [self._nearest(self._ready(block)) for _, block in blocks(X, device, dtype)]
+        distances = torch.cat([d for d, _ in found]).cpu().numpy()
+        return distances, torch.cat([i for _, i in found]).cpu().numpy()
+
+    def _ready(self, X: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(X, dim=1) if self.metric == "cosine" else X
+
+    def _nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Merge the nearest rows of each block of training rows."""
+        k = self.n_neighbors
+        best = queries.new_full((len(queries), 0), torch.inf)
+        index = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
+        for rows, block in blocks(self._X, queries.device, queries.dtype):
+            numbers = torch.arange(rows.start, rows.stop, device=queries.device)
+            best = torch.cat([best, self._distance(queries, self._ready(block))], 1)
+            index = torch.cat([index, numbers.expand(len(queries), -1)], 1)
+            best, order = torch.sort(best, dim=1, stable=True)
+            best, index = best[:, :k], index.gather(1, order[:, :k])
+        return best, index
+
+    def _distance(self, A: Tensor, B: Tensor) -> Tensor:
+        if self.metric == "cosine":
+            return (1 - A @ B.T).clamp_(min=0)
+        return torch.cdist(A, B)
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Return each class's share of the votes.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images, n_classes)``; ``(n_images,)``, the difference of the second class and
+            the first, where there are two.
+        """
+        votes = self._poll(X)
+        if self.multilabel_ or votes.shape[1] > 2:
+            return votes
+        difference: FloatArray = votes[:, 1] - votes[:, 0]
+        return difference
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Return each class's share of the votes as a probability.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images, n_classes)``.
+        """
+        votes = self._poll(X)
+        return (1 + votes) / 2 if self.multilabel_ else votes
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the class with most votes, or a matrix of 1 and -1 for label matrices.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1 and -1.
+        """
+        votes = self._poll(X)
+        if self.multilabel_:
+            return np.where(votes > 0, 1, -1)
+        labels: npt.NDArray[Any] = self.classes_[votes.argmax(1)]
+        return labels
+
+    def _poll(self, X: Any) -> FloatArray:
+        distances, index = self.kneighbors(X)
+        weight = np.ones_like(distances)
+        if self.weights == "distance":
+            at_zero = distances == 0
+            weight = np.where(
+                at_zero.any(1, keepdims=True), at_zero, 1 / np.maximum(distances, 1e-38)
+            )
+        votes: FloatArray = np.einsum("ik,ikc->ic", weight, self._votes[index].astype(weight.dtype))
+        share: FloatArray = votes / weight.sum(1, keepdims=True)
+        return share

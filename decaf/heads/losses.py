@@ -1,0 +1,206 @@
+"""Losses of all classes at once: value, gradient and Hessian product in the scores.
+
+Shapes, for n rows and m classes::
+
+    F       (n, m)   scores, F = X W + 1 b'
+    Y       (n, m)   1 for the class, -1 against it, 0 where the row does not count for it
+    weight  (n, m)   weight of a row in a class, or anything that broadcasts to it
+
+A *group* is a set of classes that are solved together: one class each for the one-vs-rest
+losses, all classes for the softmax. Sums over groups have shape ``(n_groups,)``.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+
+class Curvature(Protocol):
+    """Second derivative of a loss in the scores."""
+
+    def product(self, V: Tensor) -> Tensor:
+        """Return the Hessian's product with a change of scores ``(n, m)``."""
+
+    def mean(self) -> Tensor:
+        """Return the mean curvature of a row in each class, ``(m,)``."""
+
+    def columns(self, classes: Tensor) -> "Curvature":
+        """Return the curvature of some groups only."""
+
+
+class Loss(Protocol):
+    """A convex loss of the scores, summed over rows."""
+
+    C: float
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups that can be solved apart."""
+
+    def total(self, per_class: Tensor) -> Tensor:
+        """Return sums over groups ``(n_groups,)`` of a value per class ``(m,)``."""
+
+    def visible(self, params: Tensor) -> Tensor:
+        """Return coefficients ``(n_params, m)`` without what cannot change the loss."""
+
+    def value(self, F: Tensor) -> Tensor:
+        """Return each group's loss ``(n_groups,)``, summed in float64."""
+
+    def gradient(self, F: Tensor) -> Tensor:
+        """Return the derivative in the scores ``(n, m)``."""
+
+    def curvature(self, F: Tensor) -> Curvature:
+        """Return the (generalised) second derivative in the scores."""
+
+    def columns(self, classes: Tensor) -> Self:
+        """Return the loss of some groups only."""
+
+
+def _columns(x: Tensor, classes: Tensor) -> Tensor:
+    return x if x.shape[1] == 1 else x[:, classes]
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """Curvature that couples neither rows nor classes."""
+
+    D: Tensor
+
+    def product(self, V: Tensor) -> Tensor:
+        """Return the Hessian's product with a change of scores ``(n, m)``."""
+        return self.D * V
+
+    def mean(self) -> Tensor:
+        """Return the mean curvature of a row in each class, ``(m,)``."""
+        return self.D.mean(0)
+
+    def columns(self, classes: Tensor) -> "Diagonal":
+        """Return the curvature of some classes only."""
+        return Diagonal(self.D[:, classes])
+
+
+@dataclass(frozen=True, eq=False)
+class OneVsRest:
+    """A loss of the margins ``Y * F``, each class for itself."""
+
+    Y: Tensor
+    weight: Tensor
+    C: float
+
+    @property
+    def n_groups(self) -> int:
+        """Number of classes: each is solved apart."""
+        return self.Y.shape[1]
+
+    def total(self, per_class: Tensor) -> Tensor:
+        """Return the values as they are: a group is a class."""
+        return per_class
+
+    def visible(self, params: Tensor) -> Tensor:
+        """Return the coefficients as they are: all of them matter."""
+        return params
+
+    def columns(self, classes: Tensor) -> Self:
+        """Return the loss of some classes only."""
+        return replace(self, Y=self.Y[:, classes], weight=_columns(self.weight, classes))
+
+
+class SquaredHinge(OneVsRest):
+    """``C * weight * max(0, 1 - Y F)**2``, LIBLINEAR's L2-loss."""
+
+    def slack(self, F: Tensor) -> Tensor:
+        """Return how far each row is short of its margin, ``(n, m)``; 0 for rows left out."""
+        return (1 - self.Y * F).clamp_(min=0) * self.Y.abs()
+
+    def value(self, F: Tensor) -> Tensor:
+        """Return each class's loss ``(m,)``, summed in float64."""
+        return self.C * (self.weight * self.slack(F).square_()).sum(0, dtype=torch.float64)
+
+    def gradient(self, F: Tensor) -> Tensor:
+        """Return the derivative in the scores ``(n, m)``."""
+        return self.slack(F).mul_(self.Y).mul_(-2 * self.C * self.weight)
+
+    def curvature(self, F: Tensor) -> Diagonal:
+        """Return the generalised second derivative: ``2 C weight`` on the support rows."""
+        return Diagonal((self.slack(F) > 0) * (2 * self.C * self.weight))
+
+
+class Logistic(OneVsRest):
+    """``C * weight * log(1 + exp(-Y F))``."""
+
+    def value(self, F: Tensor) -> Tensor:
+        """Return each class's loss ``(m,)``, summed in float64."""
+        loss = torch.nn.functional.softplus(-self.Y * F) * self.Y.abs()
+        return self.C * (self.weight * loss).sum(0, dtype=torch.float64)
+
+    def gradient(self, F: Tensor) -> Tensor:
+        """Return the derivative in the scores ``(n, m)``."""
+        return torch.sigmoid(-self.Y * F).mul_(self.Y).mul_(-self.C * self.weight)
+
+    def curvature(self, F: Tensor) -> Diagonal:
+        """Return the second derivative in the scores."""
+        p = torch.sigmoid(F)
+        return Diagonal(p.mul_(1 - p).mul_(self.Y.abs()).mul_(self.C * self.weight))
+
+
+@dataclass(frozen=True, eq=False)
+class _SoftmaxCurvature:
+    """``C * weight * (diag(p) - p p')`` of every row."""
+
+    probability: Tensor
+    weight: Tensor
+
+    def product(self, V: Tensor) -> Tensor:
+        """Return the Hessian's product with a change of scores ``(n, m)``."""
+        pV = self.probability * V
+        return pV.sub_(self.probability * pV.sum(1, keepdim=True)).mul_(self.weight)
+
+    def mean(self) -> Tensor:
+        """Return the mean curvature of a row in each class, ``(m,)``."""
+        return (self.weight * self.probability * (1 - self.probability)).mean(0)
+
+    def columns(self, classes: Tensor) -> "_SoftmaxCurvature":  # noqa: ARG002 - one group
+        """Return the whole: all classes are one group."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    """``-C * weight * log(softmax(F)[class])``, all classes together; `weight` is ``(n, 1)``."""
+
+    Y: Tensor
+    weight: Tensor
+    C: float
+
+    @property
+    def n_groups(self) -> int:
+        """One: the classes are coupled."""
+        return 1
+
+    def total(self, per_class: Tensor) -> Tensor:
+        """Return the sum over classes, ``(1,)``."""
+        return per_class.sum(0, keepdim=True)
+
+    def visible(self, params: Tensor) -> Tensor:
+        """Return the coefficients less their mean over classes, which shifts all scores alike."""
+        return params - params.mean(1, keepdim=True)
+
+    def value(self, F: Tensor) -> Tensor:
+        """Return the loss ``(1,)``, summed in float64."""
+        own = F[self.Y > 0].unsqueeze(1)
+        loss = torch.logsumexp(F, 1, keepdim=True) - own
+        return self.C * (self.weight * loss).sum(0, dtype=torch.float64)
+
+    def gradient(self, F: Tensor) -> Tensor:
+        """Return the derivative in the scores ``(n, m)``."""
+        return torch.softmax(F, 1).sub_(self.Y.clamp(min=0)).mul_(self.C * self.weight)
+
+    def curvature(self, F: Tensor) -> _SoftmaxCurvature:
+        """Return the second derivative in the scores."""
+        return _SoftmaxCurvature(torch.softmax(F, 1), self.C * self.weight)
+
+    def columns(self, classes: Tensor) -> Self:  # noqa: ARG002 - one group
+        """Return the whole: all classes are one group."""
+        return self

@@ -1,0 +1,249 @@
+"""Choosing C inside each split's training rows, and the head refitted with it.
+
+Nothing here reads a test row: a split's folds, its choice of C, its scaling of features and its
+final fit see the rows of ``split.train`` only.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from decaf.errors import DataError
+from decaf.heads.features import take_rows
+from decaf.heads.linear import LinearHead, checked_rows
+from decaf.heads.samples import Samples
+from decaf.types import FloatArray, Head, IntArray, Split
+
+Score = Callable[[IntArray, FloatArray, npt.NDArray[Any]], float]
+"""``score(labels, scores, classes)``, as :class:`decaf.metrics.Metric` has it; more is better."""
+
+Fold = tuple[IntArray, IntArray]
+"""Row numbers to fit on and to validate on."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSplit:
+    """A head with its chosen C, fitted on all training rows of a split.
+
+    Attributes
+    ----------
+    head : Head
+        The fitted head; it takes features as they were given.
+    C : float or None
+        The value used; None for a head without C.
+    c_at_edge : bool
+        Whether C was chosen and fell on the first or last value of the grid.
+    validation : numpy.ndarray
+        Mean validation score of each value of the grid; empty where nothing was chosen.
+    converged : bool
+        Whether the final fit converged; True for a head that has nothing to converge.
+    objective, gradient_norm : float
+        Of the final fit; nan for a head without an objective.
+    seconds : float
+        Choice and final fit together.
+    """
+
+    head: Head
+    C: float | None
+    c_at_edge: bool
+    validation: FloatArray
+    converged: bool
+    objective: float
+    gradient_norm: float
+    seconds: float
+
+    def decision_function(self, X: FloatArray) -> FloatArray:
+        """Return the head's scores."""
+        return self.head.decision_function(X)
+
+
+def fit_splits(
+    head: Any,
+    X: Any,
+    y: IntArray,
+    splits: Iterable[Split],
+    *,
+    c_grid: Sequence[float],
+    fixed_c: float,
+    score: Score,
+    standardize: bool = False,
+) -> Iterator[FittedSplit]:
+    """Yield, for each split, the head fitted on its training rows with the C its folds choose.
+
+    Parameters
+    ----------
+    head : Head
+        Unfitted head, an entry of :data:`decaf.heads.HEADS`; its C is replaced.
+    X : array-like
+        ``(n_images, n_features)`` features of all rows; a layer of a store will do.
+    y : numpy.ndarray
+        ``(n_images,)`` labels or ``(n_images, n_classes)`` of 1, -1 and 0.
+    splits : iterable of Split
+        Training rows and the folds within them.
+    c_grid : sequence of float
+        Values of C to choose from; equal scores go to the smaller.
+    fixed_c : float
+        The C where a split has no folds to choose by.
+    score : callable
+        ``score(labels, scores, classes) -> float``; more is better.
+    standardize : bool
+        Scale features to mean 0 and variance 1 over the rows fitted on.
+
+    Yields
+    ------
+    FittedSplit
+        The fitted head and what is to be said about it.
+
+    Raises
+    ------
+    DataError
+        If features or labels of a split cannot be used.
+    """
+    fit = _fit_linear if isinstance(head, LinearHead) else _fit_any
+    for split in splits:
+        began = time.perf_counter()
+        rows = take_rows(X, split.train, head.memory_share)
+        task = _Task(
+            X=rows,
+            y=y[split.train],
+            folds=tuple(
+                (np.searchsorted(split.train, fold), np.searchsorted(split.train, validation))
+                for fold, validation in split.inner
+            ),
+            grid=tuple(sorted(c_grid)) if split.inner else (fixed_c,),
+            score=score,
+            standardize=standardize,
+        )
+        try:
+            with warnings.catch_warnings():
+                # What did not converge is said in the result instead.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                fitted, validation = fit(clone(head), task)
+        except ValueError as error:
+            raise DataError(
+                f"cannot fit {head!r} on the split of seed {split.seed}: {error}"
+            ) from error
+        yield _describe(fitted, validation, task.grid, time.perf_counter() - began)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """The training rows of a split, and how to choose C on them."""
+
+    X: Any
+    y: IntArray
+    folds: tuple[Fold, ...]
+    grid: tuple[float, ...]
+    score: Score
+    standardize: bool
+
+
+def _fit_linear(head: LinearHead, task: _Task) -> tuple[LinearHead, FloatArray]:
+    """Choose C and refit on designs that are parts of one."""
+    X, y = checked_rows(head, task.X, task.y)
+    samples = head.samples(X, standardize=task.standardize)
+    validation = np.empty(0)
+    if len(task.grid) > 1:
+        validation = validation_scores(head, samples, y, task.folds, task.grid, task.score).mean(0)
+    C = task.grid[best(validation)] if len(validation) else task.grid[0]
+    training, targets = samples.train(), head.encode(y)
+    ((_, solution),) = head.solver(targets).path(training, targets, [C])
+    return head.set_params(C=C).adopt(training, targets, solution), validation
+
+
+def _fit_any(head: Any, task: _Task) -> tuple[Any, FloatArray]:
+    """Choose C, where the head has one, and refit, one fit at a time."""
+
+    def fit(C: float, rows: IntArray) -> Any:
+        estimator = clone(head).set_params(C=C) if has_c else clone(head)
+        if task.standardize:
+            estimator = make_pipeline(StandardScaler(), estimator)
+        return estimator.fit(task.X[rows], task.y[rows])
+
+    has_c = "C" in head.get_params()
+    validation = np.empty(0)
+    if has_c and len(task.grid) > 1:
+        table = np.empty((len(task.folds), len(task.grid)))
+        for i, (rows, held_out) in enumerate(task.folds):
+            for j, C in enumerate(task.grid):
+                fitted = fit(C, rows)
+                scores = fitted.decision_function(task.X[held_out])
+                table[i, j] = task.score(task.y[held_out], scores, fitted.classes_)
+        validation = table.mean(0)
+    C = task.grid[best(validation)] if len(validation) else task.grid[0]
+    return fit(C, np.arange(len(task.y))), validation
+
+
+def _describe(
+    head: Any, validation: FloatArray, grid: Sequence[float], seconds: float
+) -> FittedSplit:
+    last = head[-1] if isinstance(head, Pipeline) else head
+    C = last.get_params().get("C")
+    return FittedSplit(
+        head=head,
+        C=C,
+        c_at_edge=len(validation) > 0 and C in {grid[0], grid[-1]},
+        validation=validation,
+        converged=getattr(last, "converged_", True),
+        objective=getattr(last, "objective_", float("nan")),
+        gradient_norm=getattr(last, "gradient_norm_", float("nan")),
+        seconds=seconds,
+    )
+
+
+def best(validation: FloatArray) -> int:
+    """Return the index of the highest score, the first of equals; nan is never the highest."""
+    return int(np.argmax(np.where(np.isnan(validation), -np.inf, validation)))
+
+
+def validation_scores(
+    head: LinearHead,
+    samples: Samples,
+    y: IntArray,
+    folds: Sequence[Fold],
+    c_grid: Sequence[float],
+    score: Score,
+    sample_weight: FloatArray | None = None,
+) -> FloatArray:
+    """Return the score of each fold and value of C.
+
+    Parameters
+    ----------
+    head : LinearHead
+        Says what is minimised.
+    samples : Samples
+        Features of the rows.
+    y : numpy.ndarray
+        Their labels.
+    folds : sequence of (numpy.ndarray, numpy.ndarray)
+        Row numbers to fit on and to validate on.
+    c_grid : sequence of float
+        Values of C, ascending.
+    score : callable
+        ``score(labels, scores, classes) -> float``.
+    sample_weight : numpy.ndarray, optional
+        ``(n,)`` weights of the rows in training.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_folds, n_values)``.
+    """
+    table = np.empty((len(folds), len(c_grid)))
+    for i, (fit, val) in enumerate(folds):
+        training = samples.train(fit)
+        targets = head.encode(y[fit], None if sample_weight is None else sample_weight[fit])
+        for j, (_, solution) in enumerate(head.solver(targets).path(training, targets, c_grid)):
+            scores = training.scores(solution.params, val).cpu().numpy()
+            flat = scores[:, 0] if scores.shape[1] == 1 else scores
+            table[i, j] = score(y[val], flat, targets.classes)
+    return table
