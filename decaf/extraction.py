@@ -36,6 +36,8 @@ def extract(
     layers: str | Sequence[str] | None = None,
     pool: str = "none",
     views: str = "center",
+    box: str = "none",
+    box_scale: float = 1.5,
     out: str | Path = "features",
     device: str = "auto",
     precision: str = "fp32",
@@ -69,13 +71,18 @@ def extract(
     pool : str
         ``none``, ``avg``, ``max`` or ``grid:N``: how maps become vectors.
     views : str
-        ``center``, ``warp``, ``squash`` or ``ten-crop``.
+        ``center``, ``warp``, ``squash``, ``ten-crop`` or ``razavian-16``.
+    box : str
+        ``none``: views of whole pictures; ``crop``: of the data set's boxes.
+    box_scale : float
+        With ``crop``, factor for a box's width and height about its centre.
     out : str or pathlib.Path
         Path of the store (``.h5``), or a folder for a store named after its digest.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     precision : str
-        ``fp32``, ``bf16`` or ``fp16``: what the net computes in.
+        ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it): what
+        the net computes in.
     dtype : str
         ``float32`` or ``float16``: what is stored.
     pixels : str
@@ -114,8 +121,7 @@ def extract(
     StoreError
         If the store cannot be written, or another one stands at its path.
     """
-    if dtype not in ("float32", "float16"):
-        raise ConfigError(f"unknown dtype {dtype!r}; choose one of: float32, float16")
+    _check_choice("dtype", dtype, ("float32", "float16"))
     if isinstance(dataset, ImageDataset):
         table = dataset
     else:
@@ -134,6 +140,8 @@ def extract(
         layers=layers,
         pool=pool,
         view=views,
+        box=box,
+        box_scale=box_scale,
         pixels=pixels,
         batch_size=batch_size,
         workers=workers,
@@ -186,6 +194,8 @@ def make_plan(
     layers: str | Sequence[str] | None = None,
     pool: str = "none",
     view: str = "center",
+    box: str = "none",
+    box_scale: float = 1.5,
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -200,16 +210,16 @@ def make_plan(
     """
     check_pool(pool)
     n_views(view)
-    if pixels not in get_args(Pixels):
-        raise ConfigError(
-            f"unknown pixels {pixels!r}; choose one of: {', '.join(get_args(Pixels))}"
-        )
+    _check_choice("pixels", pixels, get_args(Pixels))
+    _check_choice("box", box, ("none", "crop"))
+    if box == "crop" and table.boxes is None:
+        raise ConfigError(f"box 'crop' was asked of {table.name}, which has no boxes; use 'none'")
+    if not box_scale > 0:
+        raise ConfigError(f"box_scale is above 0, found {box_scale:g}")
     if not 0 <= max_failures <= 1:
         raise ConfigError(f"max_failures is a share from 0 to 1, found {max_failures:g}")
-    if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"batch_size is at least 1, found {batch_size}")
-    if workers is not None and workers < 0:
-        raise ConfigError(f"workers is at least 0, found {workers}")
+    _check_at_least("batch_size", batch_size, 1)
+    _check_at_least("workers", workers, 0)
     if layers is None:
         layers = default_layers(net.name)
     elif isinstance(layers, str):
@@ -224,7 +234,18 @@ def make_plan(
         batch_size=batch_size or _BATCH_SIZE[net.device.type],
         workers=n_cores() if workers is None else workers,
         max_failures=max_failures,
+        box_scale=box_scale if box == "crop" else None,
     )
+
+
+def _check_choice(what: str, asked: str, choices: Sequence[str]) -> None:
+    if asked not in choices:
+        raise ConfigError(f"unknown {what} {asked!r}; choose one of: {', '.join(choices)}")
+
+
+def _check_at_least(what: str, asked: int | None, least: int) -> None:
+    if asked is not None and asked < least:
+        raise ConfigError(f"{what} is at least {least}, found {asked}")
 
 
 def n_features(plan: Plan) -> dict[str, int]:
@@ -239,6 +260,7 @@ def n_features(plan: Plan) -> dict[str, int]:
 
 def provenance(plan: Plan, dtype: str) -> Provenance:
     """Return everything that decides the values that a plan stores."""
+    whole = plan.box_scale is None
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return Provenance(
         dataset=plan.dataset.name,
@@ -248,7 +270,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         weights=plan.backbone.weights,
         weights_sha256=plan.backbone.weights_sha256,
         preprocessing=plan.backbone.preprocessing,
-        views=(plan.view,),
+        views=(plan.view if whole else f"{plan.view} of box x {plan.box_scale:g}",),
         layers=plan.layers,
         pooling=plan.pool,
         dtype=dtype,

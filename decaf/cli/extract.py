@@ -16,6 +16,8 @@ def extract(
     layers: options.Layers = None,
     pool: options.Pool = "none",
     views: options.Views = "center",
+    box: options.Box = "none",
+    box_scale: options.BoxScale = 1.5,
     out: Annotated[
         Path, typer.Option(help="The store (.h5), or a folder for a store named by its digest.")
     ] = Path("features"),

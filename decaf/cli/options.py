@@ -69,12 +69,30 @@ Pool = Annotated[
 Views = Annotated[
     str | None,
     typer.Option(
-        help="center, warp, squash or ten-crop; the protocol's if not given.",
+        help="center, warp, squash, ten-crop or razavian-16; the protocol's if not given.",
+        rich_help_panel=_NET,
+    ),
+]
+Box = Annotated[
+    str | None,
+    typer.Option(
+        help="crop (to the data set's boxes) or none; the protocol's if not given.",
+        rich_help_panel=_NET,
+    ),
+]
+BoxScale = Annotated[
+    float | None,
+    typer.Option(
+        help="With --box crop: factor for a box's width and height; the protocol's if not given.",
         rich_help_panel=_NET,
     ),
 ]
 Precision = Annotated[
-    str, typer.Option(help="fp32, bf16 or fp16: what the net computes in.", rich_help_panel=_NET)
+    str,
+    typer.Option(
+        help="What the net computes in: fp32, bf16, fp16, or auto: bf16 where the device has it.",
+        rich_help_panel=_NET,
+    ),
 ]
 Dtype = Annotated[
     str, typer.Option(help="float32 or float16: what is stored.", rich_help_panel=_NET)

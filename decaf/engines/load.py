@@ -10,7 +10,7 @@ import torch
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import DataError
 from decaf.images.decode import decode
-from decaf.images.views import make_view, n_views
+from decaf.images.views import crop_box, make_view, n_views
 
 
 @dataclass
@@ -67,6 +67,8 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
             was_read = perf_counter()
             image = decode(data, plan.pixels)
             decoded = perf_counter()
+            if plan.box_scale is not None and plan.dataset.boxes is not None:
+                image = crop_box(image, plan.dataset.boxes[row].tolist(), plan.box_scale)
             pixels[len(batch.rows)] = make_view(image, plan.view, plan.backbone.preprocessing)
         except (OSError, DataError) as error:
             batch.failures.append((row, _reason(error)))

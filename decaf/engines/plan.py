@@ -32,6 +32,8 @@ class Plan:
         Threads that take batches from file to store; 0 does all in the calling thread.
     max_failures : float
         Share of the pictures that may fail before the run is stopped.
+    box_scale : float or None
+        Views are made of the row's box, enlarged so many times; None for the whole picture.
     """
 
     dataset: ImageDataset
@@ -43,6 +45,7 @@ class Plan:
     batch_size: int
     workers: int
     max_failures: float
+    box_scale: float | None = None
 
 
 @dataclass

@@ -7,9 +7,11 @@ while the other shrinks may Pillow take the columns first, and bicubic overshoot
 References
 ----------
 Donahue et al., DeCAF, 2014, section 3 (`warp`: the whole picture to 256 x 256 ignoring its
-aspect, then the centre crop); Krizhevsky et al., 2012, section 4.1 (`ten-crop`).
+aspect, then the centre crop); Krizhevsky et al., 2012, section 4.1 (`ten-crop`); Razavian et al.,
+2014 (`razavian-16`: the picture, five crops of 4/9 of its area, two rotations, and the mirrors).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -185,10 +187,38 @@ def _ten_crop(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor
     return torch.stack([crop.permute(1, 2, 0) for crop in crops]).permute(0, 3, 1, 2)
 
 
+ROTATION_DEGREES = 10.0
+"""Angle of `razavian-16`'s rotations, to either side; the paper does not state it."""
+
+
+def _razavian(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    height, width = image.shape[1:]
+    part = [max(1, round(2 * height / 3)), max(1, round(2 * width / 3))]
+    whole = _squash(image, preprocessing)
+    eight = [
+        whole,
+        *(_squash(crop, preprocessing) for crop in functional.five_crop(image, part)),
+        _rotate(whole, ROTATION_DEGREES),
+        _rotate(whole, -ROTATION_DEGREES),
+    ]
+    views = [*eight, *(functional.horizontal_flip(view) for view in eight)]
+    return torch.stack([view.permute(1, 2, 0) for view in views]).permute(0, 3, 1, 2)
+
+
+def _rotate(image: torch.Tensor, degrees: float) -> torch.Tensor:
+    """Rotate a square picture about its centre; what comes into its corners is mirrored."""
+    side, angle = image.shape[1], math.radians(abs(degrees))
+    margin = math.ceil(side / 2 * (math.cos(angle) + math.sin(angle) - 1)) + 1
+    padded = functional.pad(image, [margin] * 4, padding_mode="reflect")
+    rotated = functional.rotate(padded, degrees, InterpolationMode.BILINEAR)
+    return _crop_centre(rotated, side)
+
+
 VIEWS: dict[str, View] = {
     "center": View(1, _center),
     "warp": View(1, _warp),
     "squash": View(1, _squash),
     "ten-crop": View(10, _ten_crop),
+    "razavian-16": View(16, _razavian),
 }
 """Every view by name: `center` is the weights' own evaluation transform, `warp` is DeCAF's."""

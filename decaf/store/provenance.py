@@ -27,7 +27,7 @@ class Provenance:
     preprocessing : decaf.types.Preprocessing
         How pixels become the net's input.
     views : tuple of str
-        Names of the views, in the order in which they are stored.
+        Names of the views, and the box that they are of if they are not of the whole picture.
     layers : tuple of str
         Names of the layers.
     pooling : str

@@ -105,13 +105,37 @@ def test_ten_crop_holds_the_center_view():
     assert torch.equal(crops[4], make_view(image, "center", net()))
 
 
+def test_razavian_16_is_whole_crops_rotations_and_their_mirrors():
+    image = picture(120, 90)
+    views = make_view(image, "razavian-16", net())
+    assert torch.equal(views[8:], views[:8].flip(3))
+    assert torch.equal(views[0], make_view(image, "squash", net()))
+    # 80 x 60 of 120 x 90: 4/9 of the area, at the corners and in the centre
+    places = [(0, 0), (0, 40), (30, 0), (30, 40), (15, 20)]
+    for view, (top, left) in zip(views[1:6], places, strict=True):
+        crop = image[:, top : top + 60, left : left + 80]
+        assert torch.equal(view, make_view(crop, "squash", net()))
+
+
+def test_razavian_16_rotates_about_the_centre_to_both_sides():
+    image = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    image[:, 30:34, 56:60] = 255  # at 3 o'clock, 26 px from the centre
+    views = make_view(image, "razavian-16", net())
+    rise = 26 * np.sin(np.radians(10))
+    for view, sign in ((views[6], -1), (views[7], 1)):  # counter-clockwise is up
+        y, x = torch.nonzero(view[0] > 127).float().mean(0).tolist()
+        np.testing.assert_allclose(y, 31.5 + sign * rise, atol=0.7)
+        np.testing.assert_allclose(x, 31.5 + 26 * np.cos(np.radians(10)), atol=0.7)
+
+
 def test_ten_crop_needs_room():
     with pytest.raises(ConfigError, match="crops of 64 px, but this net resizes to 60 px"):
         make_view(picture(99, 99), "ten-crop", net(64, 60))
 
 
 @pytest.mark.parametrize(
-    ("view", "count"), [("center", 1), ("warp", 1), ("squash", 1), ("ten-crop", 10)]
+    ("view", "count"),
+    [("center", 1), ("warp", 1), ("squash", 1), ("ten-crop", 10), ("razavian-16", 16)],
 )
 def test_n_views(view, count):
     assert n_views(view) == count
