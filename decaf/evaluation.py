@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,21 @@ from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
 from decaf.heads import HEADS, FittedSplit, fit_splits
 from decaf.images.decode import Pixels
-from decaf.metrics import METRICS
+from decaf.metrics import METRICS, Metric
 from decaf.progress import show_progress
 from decaf.protocols import (
+    Box,
     Normalize,
     PublishedProtocol,
+    ViewFeatures,
     default_protocol,
     get_protocol,
     published_protocol_differences,
+    view_features,
 )
 from decaf.results import Result, ResultTable
 from decaf.store import FeatureStore
-from decaf.types import FloatArray, ImageDataset, Split
+from decaf.types import FloatArray, ImageDataset, IntArray, Split
 
 
 def evaluate(
@@ -36,6 +40,8 @@ def evaluate(
     layers: str | Sequence[str] | None = None,
     pool: str = "none",
     views: str | None = None,
+    box: Box | None = None,
+    box_scale: float | None = None,
     heads: str | Sequence[str] = "svm",
     protocol: str | None = None,
     train_per_class: str | int | Sequence[int] | None = None,
@@ -70,7 +76,9 @@ def evaluate(
     backbone, weights, layers, pool
         The net and what is taken from it; see `decaf.extract`.
     views : str, optional
-        The protocol's own if not given.
+        The protocol's own if not given; see `decaf.extract`.
+    box, box_scale : str and float, optional
+        The same.
     heads : str or sequence of str
         Among ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout``, ``knn``.
     protocol : str, optional
@@ -80,7 +88,7 @@ def evaluate(
     splits : int, optional
         Number of splits; the protocol's if not given.
     normalize : str, optional
-        ``none``, ``l2`` or ``standard``; the protocol's if not given.
+        ``none``, ``l2``, ``standard`` or ``signed-square``; the protocol's if not given.
     c_grid : str or sequence of float, optional
         Values of C to choose from; the protocol's if not given.
     out : str or pathlib.Path, optional
@@ -128,6 +136,8 @@ max_failures
         normalize=normalize,
         c_grid=None if c_grid is None else _numbers(c_grid, "c_grid"),
         view=views,
+        box=box,
+        box_scale=box_scale,
     )
     net = (
         load_backbone(backbone, weights=weights, device=device, precision=precision, seed=seed)
@@ -141,6 +151,8 @@ max_failures
         layers=chosen,
         pool=pool,
         views=rules[0].view,
+        box=rules[0].box,
+        box_scale=rules[0].box_scale,
         out=features,
         dtype=dtype,
         pixels=pixels,
@@ -181,13 +193,13 @@ class _Run:
         drawn = [(rule, list(rule.splits(self.table, usable))) for rule in rules]
         with show_progress("training", total, "splits", quiet=self.quiet) as advance:
             for layer in layers:
-                X = self._features(layer, rules[0].normalize)
+                features = view_features(self.store[layer][:], rules[0])
                 for head in heads:
                     for rule, splits in drawn:
-                        fitted = self._fit(X, head, rule, splits)
+                        fitted = self._fit(features, head, rule, splits)
                         for number, (split, fit) in enumerate(zip(splits, fitted, strict=True)):
                             yield self._result(
-                                X,
+                                features,
                                 layer=layer,
                                 head=head,
                                 rule=rule,
@@ -197,33 +209,44 @@ class _Run:
                             )
                             advance(1)
 
-    def _features(self, layer: str, normalize: Normalize) -> FloatArray:
-        X: FloatArray = np.asarray(self.store[layer][:], dtype=np.float32)
-        if X.ndim == 3:
-            X = X.mean(axis=1)
-        if normalize == "l2":
-            X /= np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(X.dtype).tiny)
-        return X
-
     def _fit(
-        self, X: FloatArray, head: str, rule: PublishedProtocol, splits: Sequence[Split]
+        self, features: ViewFeatures, head: str, rule: PublishedProtocol, splits: Sequence[Split]
     ) -> Iterator[FittedSplit]:
-        c_grid, fixed_c = rule.c_values(X, splits[0].train)
-        c_grid, fixed_c = rule.c_values(X, splits[0].train)
-        return fit_splits(
-            HEADS[head](device=self.device),
-            X,
-            self.table.labels,
-            splits,
-            c_grid=c_grid,
-            fixed_c=fixed_c,
-            score=METRICS[rule.metric].score,
-            standardize=rule.normalize == "standard",
-        )
+        """Yield the fitted head of each split."""
+        estimator = _estimator(head, rule, self.device)
+        rows = features.training_split(splits[0]).train
+        c_grid, fixed_c = rule.c_values(features.train, rows)
+        for split in splits:
+            labels = self.table.labels
+            if split.labels is not None:
+                labels = labels.copy()
+                labels[split.train] = split.labels
+            fit = partial(
+                fit_splits,
+                estimator,
+                features.train,
+                features.labels(labels),
+                [features.training_split(split)],
+                c_grid=c_grid,
+                score=features.validation_score(METRICS[rule.metric].score),
+                standardize=rule.normalize == "standard",
+            )
+            if rule.selection.kind != "test":
+                yield from fit(fixed_c=fixed_c)
+                continue
+            tried = [one for C in c_grid for one in fit(fixed_c=C)]
+            yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
+
+    def _test_value(
+        self, features: ViewFeatures, rule: PublishedProtocol, split: Split, fit: FittedSplit
+    ) -> float:
+        scores = features.test_scores(fit.decision_function, split.test)
+        labels = self.table.labels[split.test]
+        return METRICS[rule.metric].score(labels, scores, fit.head.classes_)
 
     def _result(
         self,
-        X: FloatArray,
+        features: ViewFeatures,
         *,
         layer: str,
         head: str,
@@ -234,9 +257,8 @@ class _Run:
     ) -> Result:
         metric = METRICS[rule.metric]
         labels, classes = self.table.labels[split.test], fit.head.classes_
-        scores = fit.decision_function(X[split.test])
+        scores = features.test_scores(fit.decision_function, split.test)
         n_left_out = int(len(self.table.image_ids) - np.count_nonzero(self.store.done))
-        per_class = metric.per_class(labels, scores, classes, len(self.table.class_names))
         return Result(
             dataset=self.table.name,
             backbone=self.net.name,
@@ -262,18 +284,42 @@ class _Run:
             partial=self.table.partial,
             normalize=rule.normalize,
             pool=self.pool,
-            view=rule.view,
+            view=" + ".join(self.store.provenance.views),
             digest=self.store.digest,
             decaf_version=__version__,
             objective=fit.objective,
             gradient_norm=fit.gradient_norm,
             notes=tuple(published_protocol_differences(rule, self.table, n_left_out)),
-            per_class=tuple(
-                (metric.name, name, float(value))
-                for name, value in zip(self.table.class_names, per_class, strict=True)
-                if not np.isnan(value)
-            ),
+            per_class=tuple(_per_class(metric, labels, scores, classes, self.table.class_names)),
         )
+
+
+def _estimator(head: str, rule: PublishedProtocol, device: str) -> Any:
+    """Return the unfitted head, with the protocol's weight of positives."""
+    estimator = HEADS[head](device=device)
+    if rule.positive_weight == 1:
+        return estimator
+    if "class_weight" not in estimator.get_params():
+        raise ConfigError(
+            f"protocol {rule.name} weighs positives, which head {head} cannot; choose svm or logreg"
+        )
+    return estimator.set_params(class_weight={1: rule.positive_weight, -1: 1.0})
+
+
+def _per_class(
+    metric: Metric,
+    labels: IntArray,
+    scores: FloatArray,
+    classes: IntArray,
+    class_names: Sequence[str],
+) -> Iterator[tuple[str, str, float]]:
+    """Yield the values of single classes, in both metrics where these differ for a class."""
+    other = METRICS[metric.other]
+    for one in (metric,) if other.per_class is metric.per_class else (metric, other):
+        values = one.per_class(labels, scores, classes, len(class_names))
+        for name, value in zip(class_names, values, strict=True):
+            if not np.isnan(value):
+                yield one.name, name, float(value)
 
 
 def _words(value: str | Sequence[str]) -> list[str]:

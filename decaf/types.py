@@ -101,6 +101,8 @@ class Split:
         Seed that made the split, or the number of the official partition.
     shots : int or None
         Training images per class, where the protocol fixes them.
+    labels : numpy.ndarray or None
+        ``(len(train), n_classes)`` labels to train on, where they are not the data set's.
     """
 
     train: IntArray
@@ -108,6 +110,7 @@ class Split:
     inner: tuple[tuple[IntArray, IntArray], ...]
     seed: int
     shots: int | None = None
+    labels: IntArray | None = None
 
 
 class Backbone(Protocol):

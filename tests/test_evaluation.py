@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
@@ -145,3 +146,60 @@ def test_features_work_in_a_scikit_learn_pipeline(picture_folder: Path) -> None:
     assert features.transform(paths[:3]).shape == (3, features.n_features_out_)
     with pytest.raises(DataError, match=r"nowhere\.jpg"):
         features.transform([picture_folder / "nowhere.jpg"])
+
+
+@pytest.fixture
+def birds(tmp_path: Path) -> Path:
+    """Twelve pictures in the layout of CUB-200-2011; only the boxes hold the class's colour."""
+    rng = np.random.default_rng(0)
+    home = tmp_path / "data" / "birds" / "CUB_200_2011"
+    lists: dict[str, list[str]] = {name: [] for name in CUB_LISTS}
+    for number in range(1, 13):
+        species = number % 2
+        name = f"00{species + 1}.Bird/{number}.jpg"
+        (home / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        pixels[24:40, 24:40] = (250, 0, 0) if species else (0, 0, 250)
+        Image.fromarray(pixels).save(home / "images" / name, quality=95)
+        lists["images"].append(f"{number} {name}")
+        lists["image_class_labels"].append(f"{number} {species + 1}")
+        lists["train_test_split"].append(f"{number} {int(number <= 8)}")
+        lists["bounding_boxes"].append(f"{number} 25.0 25.0 16.0 16.0")
+    lists["classes"] = ["1 001.Bird", "2 002.Bird"]
+    for name, lines in lists.items():
+        (home / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    return tmp_path / "data"
+
+
+CUB_LISTS = ("images", "image_class_labels", "train_test_split", "bounding_boxes", "classes")
+
+
+def test_boxes_make_their_own_store_and_are_said(birds: Path, tmp_path: Path) -> None:
+    options = {**NET, "layers": "pool5", "pool": "avg", "features": tmp_path / "features"}
+    options |= {"data_root": birds, "allow_partial": True, "out": tmp_path / "r.csv"}
+    found = {}
+    for box in ({}, {"box_scale": 1.0}, {"box": "none"}):
+        (result,) = evaluate("birds", protocol="decaf", **options, **box)
+        found[result.view] = result
+    assert set(found) == {"warp of box x 1.5", "warp of box x 1", "warp"}
+    assert len({result.digest for result in found.values()}) == 3
+    assert found["warp of box x 1"].value == 1.0
+    whole = [note for note in found["warp"].notes if "box" in note]
+    assert whole == ["whole pictures instead of boxes enlarged 1.5 times"]
+
+
+def test_sixteen_views_train_apart_and_are_summed(birds: Path, tmp_path: Path) -> None:
+    options = {**NET, "layers": "pool5", "pool": "avg", "features": tmp_path / "features"}
+    options |= {"data_root": birds, "allow_partial": True, "out": tmp_path / "r.csv"}
+    (result,) = evaluate("birds", protocol="razavian-aug", **options)
+    assert (result.n_train, result.n_test) == (8, 4)
+    assert result.view == "razavian-16 of box x 1.5"
+    assert result.normalize == "signed-square"
+    assert result.C == 2.0
+
+
+def test_boxes_where_there_are_none_are_refused(picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="box 'crop' was asked of pictures, which has no boxes"):
+        run(picture_folder, tmp_path, box="crop")
+    with pytest.raises(ConfigError, match="unknown box 'part'; choose one of: none, crop"):
+        run(picture_folder, tmp_path, box="part")

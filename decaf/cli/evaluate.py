@@ -26,12 +26,15 @@ def evaluate(
     layers: options.Layers = None,
     pool: options.Pool = "none",
     views: options.Views = None,
+    box: options.Box = None,
+    box_scale: options.BoxScale = None,
     heads: Heads = "svm",
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="For caltech101: decaf, zf, chatfield, kornblith; for any: holdout, kfold. "
-            "The data set's default if not given.",
+            help="A published rule for this data set, such as decaf, zf, chatfield, kornblith, "
+            "razavian or fair-svm; for any data set: holdout, kfold. The data set's default if "
+            "not given.",
             rich_help_panel=_HEADS,
         ),
     ] = None,
@@ -51,7 +54,8 @@ def evaluate(
     normalize: Annotated[
         str | None,
         typer.Option(
-            help="none, l2 or standard; the protocol's if not given.", rich_help_panel=_HEADS
+            help="none, l2, standard or signed-square; the protocol's if not given.",
+            rich_help_panel=_HEADS,
         ),
     ] = None,
     c_grid: Annotated[

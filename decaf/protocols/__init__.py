@@ -8,19 +8,23 @@ from decaf.errors import ConfigError
 from decaf.protocols.catalogue import PROTOCOLS
 from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.files import read_splits, write_splits
-from decaf.protocols.rule import Normalize, PublishedProtocol, Selection
+from decaf.protocols.rule import Box, Normalize, PublishedProtocol, Selection
+from decaf.protocols.views import ViewFeatures, view_features
 from decaf.types import ImageDataset
 
 __all__ = [
     "PROTOCOLS",
+    "Box",
     "Normalize",
     "PublishedProtocol",
     "Selection",
+    "ViewFeatures",
     "default_protocol",
     "get_protocol",
     "protocol_names",
     "published_protocol_differences",
     "read_splits",
+    "view_features",
     "write_splits",
 ]
 
@@ -49,6 +53,8 @@ def get_protocol(
     normalize: Normalize | None = None,
     c_grid: Sequence[float] | None = None,
     view: str | None = None,
+    box: Box | None = None,
+    box_scale: float | None = None,
     drop_classes: Sequence[str] | None = None,
 ) -> PublishedProtocol:
     """Return a named protocol for a data set, with some of its rules replaced.
@@ -64,11 +70,15 @@ def get_protocol(
         The data set to evaluate on.
     train_per_class, n_splits, seed : int, optional
         Replacements of the protocol's fields; the published rule if not given.
-    normalize : {"none", "l2", "standard"}, optional
+    normalize : {"none", "l2", "standard", "signed-square"}, optional
         The same.
     c_grid : sequence of float, optional
         The same, in any order.
     view : str, optional
+        The same.
+    box : {"none", "crop"}, optional
+        The same.
+    box_scale : float, optional
         The same.
     drop_classes : sequence of str, optional
         The same.
@@ -100,6 +110,8 @@ def get_protocol(
         "normalize": normalize,
         "c_grid": None if c_grid is None else tuple(sorted(c_grid)),
         "view": view,
+        "box": box,
+        "box_scale": box_scale,
         "drop_classes": None if drop_classes is None else tuple(drop_classes),
     }
     return replace(protocol, **{k: v for k, v in replacements.items() if v is not None})

@@ -37,6 +37,8 @@ def published_protocol_differences(
         words.append(f"without the classes {', '.join(used.drop_classes)}")
     if used.view != published.view:
         words.append(f"view {used.view} instead of {published.view}")
+    if _box(used) != _box(published):
+        words.append(f"{_box(used)} instead of {_box(published)}")
     if used.normalize != published.normalize:
         words.append(f"features normalised {used.normalize} instead of {published.normalize}")
     if published.c_grid is not None and used.c_grid != published.c_grid:
@@ -59,6 +61,12 @@ def _data(published: PublishedProtocol, dataset: ImageDataset, n_left_out: int) 
 
 def _thousands(number: int) -> str:
     return f"{number:,}".replace(",", " ")
+
+
+def _box(protocol: PublishedProtocol) -> str:
+    if protocol.box == "none":
+        return "whole pictures"
+    return f"boxes enlarged {protocol.box_scale:g} times"
 
 
 def _splits(protocol: PublishedProtocol) -> str:

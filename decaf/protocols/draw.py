@@ -37,6 +37,49 @@ def strata(dataset: ImageDataset, rows: IntArray, rng: np.random.Generator) -> S
     return [rng.permutation(rows[labels == c]) for c in range(len(dataset.class_names))]
 
 
+def low_shot(
+    dataset: ImageDataset, rows: IntArray, shots: int, rng: np.random.Generator
+) -> IntArray:
+    """Draw positives and 19 times as many negatives of each class, by itself.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        A table with several labels a picture.
+    rows : numpy.ndarray
+        Sorted row numbers to draw from.
+    shots : int
+        Positives of each class.
+    rng : numpy.random.Generator
+        Shuffles the positives of class 0 first, then its negatives, then class 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_images, n_classes)`` int8 of 1 and -1 where drawn for that class, else 0.
+
+    Raises
+    ------
+    DataError
+        A class has too few of either.
+
+    References
+    ----------
+    Goyal et al., arXiv 1905.01235; ``facebookresearch/fair_self_supervision_benchmark``.
+    """
+    drawn = np.zeros(dataset.labels.shape, np.int8)
+    for number, name in enumerate(dataset.class_names):
+        for sign, count in ((1, shots), (-1, 19 * shots)):
+            candidates = rows[dataset.labels[rows, number] == sign]
+            if len(candidates) < count:
+                raise DataError(
+                    f"class '{name}' of {dataset.name} has {len(candidates)} pictures of label "
+                    f"{sign} to train, needs {count}; ask for fewer shots"
+                )
+            drawn[rng.permutation(candidates)[:count], number] = sign
+    return drawn
+
+
 def joined(parts: Sequence[IntArray]) -> IntArray:
     """Return all rows of some strata, sorted."""
     return np.sort(np.concatenate([np.empty(0, np.int64), *parts])).astype(np.int64)

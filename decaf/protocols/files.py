@@ -37,6 +37,7 @@ def write_splits(path: Path, dataset: ImageDataset, splits: Sequence[Split]) -> 
                 "train": split.train.tolist(),
                 "test": split.test.tolist(),
                 "inner": [[fit.tolist(), val.tolist()] for fit, val in split.inner],
+                "labels": None if split.labels is None else split.labels.tolist(),
             }
             for split in splits
         ],
@@ -88,6 +89,7 @@ def _split(record: dict[str, Any]) -> Split:
         inner=tuple((_rows(fit), _rows(val)) for fit, val in record["inner"]),
         seed=int(record["seed"]),
         shots=record["shots"],
+        labels=None if record["labels"] is None else np.asarray(record["labels"], np.int8),
     )
 
 

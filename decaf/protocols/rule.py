@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,13 +16,15 @@ from decaf.protocols.draw import (
     folds,
     hold_out,
     joined,
+    low_shot,
     require,
     strata,
 )
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
 
-Draw = Literal["shots", "holdout", "kfold", "official"]
-Normalize = Literal["none", "l2", "standard"]
+Draw = Literal["shots", "holdout", "kfold", "official", "lowshot"]
+Normalize = Literal["none", "l2", "standard", "signed-square"]
+Box = Literal["none", "crop"]
 
 TRAIN, VAL, TEST = 1, 2, 3  # codes of ImageDataset.official
 
@@ -35,14 +37,15 @@ class Selection:
     ----------
     kind : str
         ``"holdout"``: a share of each class's training rows; ``"kfold"``: cross-validation;
-        ``"official"``: the data set's own validation side; ``"fixed"``: C is given.
+        ``"official"``: the data set's own validation side; ``"fixed"``: C is given; ``"test"``: on
+        the test rows, which flatters the result and is here for comparison only.
     share : float
         Share of each class's training rows held out, at least one row (``"holdout"``).
     folds : int
         Number of folds (``"kfold"``).
     """
 
-    kind: Literal["holdout", "kfold", "official", "fixed"]
+    kind: Literal["holdout", "kfold", "official", "fixed", "test"]
     share: float = 0.0
     folds: int = 0
 
@@ -60,7 +63,9 @@ class PublishedProtocol:
     draw : str
         ``"shots"``: a fixed number of rows a class; ``"holdout"``: a share of each class is the
         test; ``"kfold"``: each fold is the test once; ``"official"``: the data set's own split,
-        or splits, trained on train and validation side together.
+        or splits, trained on train and validation side together; ``"lowshot"``: so many positives
+        a class of the official training rows, and 19 times as many negatives, for each class
+        by itself.
     n_splits : int
         Number of splits; of folds for ``"kfold"``.
     metric : str
@@ -81,9 +86,22 @@ class PublishedProtocol:
         Values of C to choose from, ascending; None for decades that follow the features' scale,
         see :meth:`c_values`.
     normalize : str
-        ``"none"``, ``"l2"`` (each row) or ``"standard"`` (mean and variance of training rows).
+        ``"none"``, ``"l2"`` (each row), ``"standard"`` (mean and variance of training rows) or
+        ``"signed-square"`` (each value times its magnitude, then l2).
     view : str
-        View of each picture.
+        View, or views, of each picture.
+    box : str
+        ``"none"``: views of whole pictures; ``"crop"``: of the data set's boxes.
+    box_scale : float
+        With ``"crop"``, factor for a box's width and height about its centre.
+    train_views : str
+        Several views of a picture train as ``"separate"`` rows, or their ``"mean"`` does.
+    test_views : str
+        A picture's score is that of its views' ``"mean"``, or the ``"sum"`` of their scores.
+    positive_weight : float
+        Weight of positives in the loss, where pictures have several labels.
+    ignored_are_negative : bool
+        Whether label 0 trains as -1; else it is left out.
     seed : int
         Split ``i`` is drawn with seed ``seed + i``.
     n_images : int or None
@@ -107,6 +125,12 @@ class PublishedProtocol:
     c_grid: tuple[float, ...] | None = None
     normalize: Normalize = "none"
     view: str = "center"
+    box: Box = "none"
+    box_scale: float = 1.5
+    train_views: Literal["separate", "mean"] = "mean"
+    test_views: Literal["sum", "mean"] = "mean"
+    positive_weight: float = 1.0
+    ignored_are_negative: bool = False
     seed: int = 0
     n_images: int | None = None
     published_shots: tuple[int, ...] = ()
@@ -117,7 +141,7 @@ class PublishedProtocol:
             raise ConfigError(f"{self.n_splits} splits asked of protocol {self.name}; ask for more")
         if self.train_per_class is not None and self.train_per_class < 1:
             raise ConfigError(f"{self.train_per_class} to train a class; ask for 1 or more")
-        if self.draw == "shots" and self.train_per_class is None:
+        if self.draw in {"shots", "lowshot"} and self.train_per_class is None:
             raise ConfigError(f"protocol {self.name} draws a number of pictures a class; give it")
         grid = self.c_grid
         if grid is not None and (not grid or min(grid) <= 0 or tuple(sorted(grid)) != grid):
@@ -204,7 +228,8 @@ class PublishedProtocol:
                 f"protocol {self.name} drops class '{unknown[0]}', which {dataset.name} does not "
                 "have; use another protocol or drop no class"
             )
-        if dataset.labels.ndim == 2 and (self.drop_classes or self.train_per_class):
+        by_class = self.drop_classes or (self.train_per_class and self.draw != "lowshot")
+        if dataset.labels.ndim == 2 and by_class:
             raise ConfigError(
                 f"{dataset.name} has several labels a picture, so that protocol {self.name} cannot "
                 "draw or drop by class; use its official split, holdout or kfold"
@@ -214,8 +239,9 @@ class PublishedProtocol:
     def _split(
         self, dataset: ImageDataset, rows: IntArray, dropped: list[int], index: int
     ) -> Split:
-        if self.draw == "official":
-            return self._official(dataset, rows, index)
+        if self.draw in {"official", "lowshot"}:
+            split = self._official(dataset, rows, index if self.draw == "official" else 0)
+            return self._relabelled(dataset, split, index)
         seed = self.seed if self.draw == "kfold" else self.seed + index
         groups = strata(dataset, rows, np.random.default_rng(seed))
         why = f"protocol {self.name}"
@@ -264,15 +290,28 @@ class PublishedProtocol:
             return Split(joined(train), test, inner, index + 1)
         return self._with_inner(train, test, index + 1)
 
+    def _relabelled(self, dataset: ImageDataset, split: Split, index: int) -> Split:
+        """Return an official split with the labels that it trains on, where these are others."""
+        if self.draw == "lowshot" and self.train_per_class is not None:
+            seed = self.seed + index
+            rng = np.random.default_rng(seed)
+            drawn = low_shot(dataset, split.train, self.train_per_class, rng)
+            train = np.flatnonzero(drawn.any(axis=1))
+            return Split(train, split.test, (), seed, self.train_per_class, drawn[train])
+        if self.ignored_are_negative:
+            labels = dataset.labels[split.train]
+            return replace(split, labels=np.where(labels == 0, -1, labels).astype(labels.dtype))
+        return split
+
     def _with_inner(self, train: Strata, test: IntArray, seed: int) -> Split:
-        if self.draw != "shots" and self.train_per_class is not None:
+        if self.draw not in {"shots", "lowshot"} and self.train_per_class is not None:
             train = [group[: self.train_per_class] for group in train]
         match self.selection.kind:
             case "holdout":
                 inner = hold_out(train, self.selection.share)
             case "kfold":
                 inner = folds(train, self.selection.folds)
-            case "fixed":
+            case "fixed" | "test":
                 inner = ()
             case "official":
                 raise DataError(

@@ -18,6 +18,7 @@ def test_each_departure_is_said(make_table):
         train_per_class=7,
         view="squash",
         normalize="none",
+        box="crop",
         drop_classes=["class-0"],
     )
     assert published_protocol_differences(used, table, n_left_out=2) == [
@@ -27,6 +28,7 @@ def test_each_departure_is_said(make_table):
         "7 training pictures a class instead of 30",
         "without the classes class-0",
         "view squash instead of center",
+        "boxes enlarged 1.5 times instead of whole pictures",
         "features normalised none instead of l2",
     ]
 
@@ -50,3 +52,13 @@ def test_own_split_and_missing_test_side_are_said(make_table):
         "no labelled test side: tested on the validation side",
         "the data set's own split instead of random ones",
     ]
+
+
+def test_another_box_than_the_published_is_said(make_table):
+    table = make_table([2, 2], name="birds")
+    for changes, said in (
+        ({"box": "none"}, "whole pictures instead of boxes enlarged 1.5 times"),
+        ({"box_scale": 1.0}, "boxes enlarged 1 times instead of boxes enlarged 1.5 times"),
+    ):
+        used = get_protocol("decaf", table, **changes)
+        assert said in published_protocol_differences(used, table)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decaf.errors import ConfigError, DataError
-from decaf.protocols import PublishedProtocol, Selection
+from decaf.protocols import PROTOCOLS, PublishedProtocol, Selection
 from decaf.types import ImageDataset
 
 SIXTH = Selection("holdout", share=1 / 6)
@@ -267,3 +267,60 @@ def test_any_table_gives_proper_splits(counts, shots, seed, broken):  # no fixtu
     for split in protocol.splits(table, usable):
         check_is_split(split, np.flatnonzero(usable))
         assert len(split.train) + len(split.test) == usable.sum()
+
+
+def voc_labels(n_rows, seed=0):
+    """Labels of two classes; each has positives, negatives and ignored rows."""
+    return np.random.default_rng(seed).choice(
+        np.array([1, 0, -1], np.int8), (n_rows, 2), p=[0.2, 0.1, 0.7]
+    )
+
+
+def voc_table(make_table, n_train=160, n_test=20):
+    sides = np.repeat(np.array([1, 2, 3], np.int8), [n_train // 2, n_train // 2, n_test])[:, None]
+    return make_table(labels=voc_labels(n_train + n_test), name="voc2007", official=sides)
+
+
+def test_low_shot_draws_each_class_by_itself_from_the_training_side(make_table):
+    table = voc_table(make_table)
+    rule = replace(PROTOCOLS["voc2007"]["fair-lowshot"], train_per_class=3)
+    splits = list(rule.splits(table))
+    assert len(splits) == 5
+    for split in splits:
+        assert split.train.max() < 160
+        np.testing.assert_array_equal(split.test, np.arange(160, 180))
+        np.testing.assert_array_equal((split.labels == 1).sum(0), [3, 3])
+        np.testing.assert_array_equal((split.labels == -1).sum(0), [57, 57])
+        drawn = split.labels != 0
+        np.testing.assert_array_equal(split.labels[drawn], table.labels[split.train][drawn])
+        assert drawn.any(1).all()
+        assert split.inner == ()
+    assert not np.array_equal(splits[0].train, splits[1].train)
+
+
+def test_fewer_low_shots_are_part_of_more(make_table):
+    table = voc_table(make_table)
+    rule = PROTOCOLS["voc2007"]["fair-lowshot"]
+    (few, *_), (more, *_) = (replace(rule, train_per_class=shots).splits(table) for shots in (1, 3))
+    labels = np.zeros((180, 2), np.int8)
+    labels[more.train] = more.labels
+    drawn = few.labels != 0
+    np.testing.assert_array_equal(labels[few.train][drawn], few.labels[drawn])
+
+
+def test_too_many_low_shots_are_refused(make_table):
+    rule = replace(PROTOCOLS["voc2007"]["fair-lowshot"], train_per_class=30)
+    with pytest.raises(DataError, match=r"class 'class-0' of voc2007 has \d+ .* needs \d+"):
+        next(rule.splits(voc_table(make_table)))
+
+
+def test_ignored_rows_are_negatives_only_where_the_papers_flaw_is_asked_for(make_table):
+    table = voc_table(make_table)
+    (correct,) = PROTOCOLS["voc2007"]["fair-svm"].splits(table)
+    (flawed,) = PROTOCOLS["voc2007"]["fair-svm-goyal"].splits(table)
+    assert correct.labels is None
+    ignored = table.labels[flawed.train] == 0
+    assert (flawed.labels[ignored] == -1).all()
+    np.testing.assert_array_equal(flawed.labels[~ignored], table.labels[flawed.train][~ignored])
+    for one, other in zip(correct.inner, flawed.inner, strict=True):
+        np.testing.assert_array_equal(one[1], other[1])
