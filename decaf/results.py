@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import median_low
@@ -263,6 +263,32 @@ class ResultTable:
                 f"results {path} cannot be read ({error!r}); give the NAME.csv that decaf evaluate "
                 "wrote, with NAME-splits.csv beside it"
             ) from error
+
+
+def read_results(paths: Sequence[Path]) -> ResultTable:
+    """Read the results of several evaluations as one table.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Files ``NAME.csv``; those that are written beside them are passed over, so that
+        ``results/*.csv`` will do.
+
+    Returns
+    -------
+    ResultTable
+        The results of all, in the order of the files.
+
+    Raises
+    ------
+    DataError
+        If there is no file of results, or one is not decaf's.
+    """
+    beside = {_beside(path, what) for path in paths for what in ("splits", "classes")}
+    own = [path for path in dict.fromkeys(paths) if path not in beside]
+    if not own:
+        raise DataError("asked to read results, found no file; give the CSVs of decaf evaluate")
+    return ResultTable(tuple(result for path in own for result in ResultTable.from_csv(path)))
 
 
 def _aggregate(group: list[Result]) -> Aggregate:

@@ -5,11 +5,10 @@ import math
 from decaf.report.grid import RANDOM, Grid, Row, ours, per_cent, published
 from decaf.results import Aggregate, ResultTable
 
-OUTSIDE = "*"
-_COLUMNS = ("protocol", "layer and head", "ours", "published", "diff.")
+_COLUMNS = ("protocol", "layer and head", "ours", "published", "diff.", "inside")
 _NOTES = (
     "mean ± standard deviation over splits, in per cent; difference in points",
-    f"{OUTSIDE} more than half of our 95 % interval and the printed deviation together",
+    "inside: by no more than half of our 95 % interval plus the printed deviation, if any",
 )
 
 
@@ -42,14 +41,17 @@ def _row(a: Aggregate, printed: float) -> Row:
         f"{a.layer} {a.head}",
         ours(a),
         published(a),
-        _difference(a, printed),
+        *_difference(a, printed),
     )
     return Row(f"{a.dataset} ({RANDOM})" if a.weights == RANDOM else a.dataset, cells)
 
 
-def _difference(a: Aggregate, printed: float) -> str:
+def _difference(a: Aggregate, printed: float) -> tuple[str, str]:
+    """Return the difference, and whether the two intervals allow it."""
     difference = a.mean - printed
+    text = f"{'+' if difference >= 0 else '−'}{per_cent(abs(difference))}"
+    if math.isnan(a.ci95_high) and a.published_deviation is None:
+        return text, "–"
     half = 0.0 if math.isnan(a.ci95_high) else a.ci95_high - a.mean
     allowed = half + (a.published_deviation or 0.0)
-    mark = f" {OUTSIDE}" if abs(difference) > allowed else ""
-    return f"{'+' if difference >= 0 else '−'}{per_cent(abs(difference))}{mark}"
+    return text, "yes" if abs(difference) <= allowed else "no"
