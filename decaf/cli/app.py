@@ -5,7 +5,7 @@ import sys
 import typer
 
 from decaf._version import __version__
-from decaf.cli import evaluate, extract, listings, store
+from decaf.cli import compare, datasets, evaluate, extract, listings, store
 from decaf.errors import DecafError
 
 app = typer.Typer(
@@ -16,10 +16,11 @@ app = typer.Typer(
 )
 app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("demo")(evaluate.demo)
 app.command("models")(listings.models)
 app.command("layers")(listings.layers)
-app.command("datasets")(listings.datasets)
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(store.app, name="store")
 
 

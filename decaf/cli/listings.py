@@ -1,11 +1,8 @@
-"""`decaf models`, `decaf layers` and `decaf datasets`."""
+"""`decaf models` and `decaf layers`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from decaf.cli import options
 
 
 def models() -> None:
@@ -32,12 +29,3 @@ def layers(net: Annotated[str, typer.Argument(help="Name of the net.")]) -> None
             f"{row.name:{width}}  {shape:>16}  {n_features:>8} features"
             + (where if row.name != row.tap.module else "")
         )
-
-
-def datasets(data_root: options.DataRoot = Path("data")) -> None:
-    """List the named data sets, and whether their pictures are here."""
-    from decaf.datasets import dataset_infos
-
-    for info in dataset_infos():
-        here = "present" if info.is_present(data_root) else "absent"
-        typer.echo(f"{info.name:18} {here:8} {info.summary}")
