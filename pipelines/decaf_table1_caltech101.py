@@ -13,54 +13,39 @@ Net      : torchvision's AlexNet, which is not DeCAF's (one tower, no response n
 Data     : Caltech-101 below DATA_ROOT (131 MB, fetched where there is a network)
 Minutes  : about 10 on 2 cores
 
-    python pipelines/decaf_table1_caltech101.py [--data-root data] [--out results/decaf_table1.csv]
+    python pipelines/decaf_table1_caltech101.py [--data-root data] [--results results]
 
-With ``--curve`` it draws figure 4 right instead: 1 to 30 training pictures a class on fc6.
+It also draws figure 4 right: 1 to 30 training pictures a class on fc6, heads with dropout.
 """
 
-import argparse
-from pathlib import Path
+from collections.abc import Sequence
 
-from rich.console import Console
+from common import compare, evaluate, read_options
 
-import decaf
-from decaf.report.terminal import terminal_table
-
-SHOTS = (1, 3, 5, 10, 15, 20, 25, 30)
+SHOTS = "1,3,5,10,15,20,25,30"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Parse the command line, evaluate, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-root", type=Path, default=Path("data"))
-    parser.add_argument("--out", type=Path, default=Path("results/decaf_table1.csv"))
-    parser.add_argument("--backbone", default="alexnet")
-    parser.add_argument("--weights", default="imagenet")
-    parser.add_argument("--layers", default="pool5,fc6,fc7")
-    parser.add_argument("--pool", default="none")
-    parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--allow-partial", action="store_true")
-    parser.add_argument("--features", type=Path, default=Path("features"))
-    parser.add_argument("--curve", action="store_true")
-    given = parser.parse_args(arguments)
-    table = decaf.evaluate(
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Evaluate every head on every layer, then the learning curve."""
+    options = read_options(__doc__, arguments)
+    table = evaluate(
+        options,
         "caltech101",
-        protocol="decaf",
-        backbone=given.backbone,
-        weights=given.weights,
-        layers="fc6" if given.curve and given.layers == "pool5,fc6,fc7" else given.layers,
-        pool=given.pool,
-        heads=("logreg-dropout", "svm-dropout")
-        if given.curve
-        else ("logreg", "logreg-dropout", "svm", "svm-dropout"),
-        train_per_class=SHOTS if given.curve else None,
-        splits=given.splits,
-        data_root=given.data_root,
-        allow_partial=given.allow_partial,
-        features=given.features,
-        out=given.out,
+        "decaf",
+        layers="pool5,fc6,fc7",
+        heads="logreg,logreg-dropout,svm,svm-dropout",
+        name="decaf-table1",
     )
-    Console().print(terminal_table(table, given.out))
+    curve = evaluate(
+        options,
+        "caltech101",
+        "decaf",
+        layers="fc6",
+        heads="logreg-dropout,svm-dropout",
+        shots=SHOTS,
+        name="decaf-figure4",
+    )
+    compare([table, curve])
 
 
 if __name__ == "__main__":

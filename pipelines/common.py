@@ -1,0 +1,78 @@
+"""What the scripts of this folder share: their options, one evaluation, what they print."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+import decaf
+from decaf.protocols import PROTOCOLS, Box
+from decaf.report import terminal_comparison, terminal_table
+from decaf.results import ResultTable
+
+
+def read_options(
+    documentation: str, arguments: Sequence[str] | None, backbone: str = "alexnet"
+) -> argparse.Namespace:
+    """Return the options of a script; those that are not given are the paper's."""
+    parser = argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-root", type=Path, default=Path("data"))
+    parser.add_argument("--features", type=Path, default=Path("features"))
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--backbone", default=backbone)
+    parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--layers")
+    parser.add_argument("--heads")
+    parser.add_argument("--pool")
+    parser.add_argument("--shots", help="training pictures a class, where the paper has so many")
+    parser.add_argument("--splits", type=int)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--allow-partial", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def evaluate(
+    options: argparse.Namespace,
+    dataset: str,
+    protocol: str,
+    *,
+    layers: str,
+    heads: str,
+    pool: str = "none",
+    views: str | None = None,
+    box: Box | None = None,
+    shots: str | None = None,
+    name: str | None = None,
+) -> ResultTable:
+    """Evaluate as the paper does, but for what the options say, and print the table."""
+    by_class = PROTOCOLS[dataset][protocol].train_per_class is not None
+    out = options.results / f"{name or f'{dataset}-{protocol}'}.csv"
+    table = decaf.evaluate(
+        dataset,
+        protocol=protocol,
+        backbone=options.backbone,
+        weights=options.weights,
+        layers=options.layers or layers,
+        pool=options.pool or pool,
+        views=views,
+        box=box,
+        heads=options.heads or heads,
+        train_per_class=(options.shots or shots) if by_class else None,
+        splits=options.splits,
+        data_root=options.data_root,
+        allow_partial=options.allow_partial,
+        features=options.features,
+        device=options.device,
+        out=out,
+    )
+    Console().print(terminal_table(table, out))
+    return table
+
+
+def compare(tables: Sequence[ResultTable]) -> None:
+    """Print all results that have a published figure beside it."""
+    results = tuple(result for table in tables for result in table)
+    Console().print(terminal_comparison(ResultTable(results)))

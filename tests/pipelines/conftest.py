@@ -1,0 +1,99 @@
+"""Every data set that a script needs, in its official layout and very small."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from decaf.datasets import caltech101, caltech256
+from decaf.datasets.voc import CLASSES
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    paint = Painter()
+    write_caltech(root, paint)
+    write_sun397(root, paint)
+    write_birds(root, paint)
+    write_mit67(root, paint)
+    write_voc2007(root, paint)
+    return root
+
+
+class Painter:
+    """Writes a small picture, each another, wherever one is needed."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, folder: Path, names: Iterable[str]) -> None:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tones = self.rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+            Image.fromarray(tones).resize((40, 48), Image.Resampling.NEAREST).save(path)
+
+
+def write(file: Path, lines: Iterable[str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def write_caltech(root: Path, paint: Painter) -> None:
+    for name in caltech101.COUNTS:
+        paint(root / caltech101.INFO.tree / name, [f"image_000{n}.jpg" for n in range(1, 6)])
+    for name in ("001.ak47", "002.american-flag", "257.clutter"):
+        names = [f"{name[:3]}_000{n}.jpg" for n in range(1, 6)]
+        paint(root / caltech256.INFO.tree / name, names)
+
+
+def write_sun397(root: Path, paint: Painter) -> None:
+    home = root / "sun397"
+    classes = ("/a/abbey", "/b/bakery/shop", "/z/zoo")
+    ids = [f"{name}/sun_{n}.jpg" for name in classes for n in range(4)]
+    paint(home / "SUN397", [image_id.strip("/") for image_id in ids])
+    write(home / "Partitions" / "ClassName.txt", classes)
+    for partition in range(1, 11):
+        first = partition % 2
+        train = [image_id for n, image_id in enumerate(ids) if n % 4 in (first, first + 1)]
+        test = [image_id for image_id in ids if image_id not in train]
+        write(home / "Partitions" / f"Training_{partition:02d}.txt", train)
+        write(home / "Partitions" / f"Testing_{partition:02d}.txt", test)
+
+
+def write_birds(root: Path, paint: Painter) -> None:
+    home = root / "birds" / "CUB_200_2011"
+    ids = [f"00{species}.Bird/{n}.jpg" for species in (1, 2) for n in range(5)]
+    numbers = range(1, len(ids) + 1)
+    paint(home / "images", ids)
+    write(home / "images.txt", [f"{n} {ids[n - 1]}" for n in numbers])
+    write(home / "image_class_labels.txt", [f"{n} {1 + (n > 5)}" for n in numbers])
+    write(home / "train_test_split.txt", [f"{n} {int(n % 5 > 1)}" for n in numbers])
+    write(home / "bounding_boxes.txt", [f"{n} 5.0 6.0 20.0 30.0" for n in numbers])
+    write(home / "classes.txt", ["1 001.Bird", "2 002.Bird"])
+
+
+def write_mit67(root: Path, paint: Painter) -> None:
+    ids = [f"{name}/{n}.jpg" for name in ("bar", "library", "winecellar") for n in range(4)]
+    paint(root / "mit67" / "Images", ids)
+    write(root / "mit67" / "TrainImages.txt", [i for i in ids if i[-5] in "012"])
+    write(root / "mit67" / "TestImages.txt", [i for i in ids if i[-5] == "3"])
+
+
+def write_voc2007(root: Path, paint: Painter) -> None:
+    home = root / "voc2007" / "VOCdevkit" / "VOC2007"
+    sides = {"train": range(24), "val": range(24, 40), "test": range(40, 52)}
+    for side, numbers in sides.items():
+        paint(home / "JPEGImages", [f"{n:06d}.jpg" for n in numbers])
+        for column, name in enumerate(CLASSES):
+            lines = [f"{n:06d} {label(n, column):2d}" for n in numbers]
+            write(home / "ImageSets" / "Main" / f"{name}_{side}.txt", lines)
+
+
+def label(number: int, column: int) -> int:
+    """Four positives of each class in twenty pictures, and one ignored."""
+    place = (number + 3 * column) % 20
+    return 1 if place in (0, 5, 11, 18) else 0 if place == 7 else -1

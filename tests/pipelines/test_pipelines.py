@@ -1,0 +1,74 @@
+"""Each script runs on tiny pictures in the official layouts, and says what the paper prints."""
+
+import runpy
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+PIPELINES = Path(__file__).parents[2] / "pipelines"
+SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem != "common")
+NET = [
+    "--backbone", "squeezenet1_1", "--weights", "random", "--layers", "features.3",
+    "--pool", "grid:3", "--device", "cpu", "--allow-partial",
+]  # fmt: skip
+EXPECTED = {  # results: data set, protocol and rows over splits
+    "chatfield_voc2007": {("voc2007", "chatfield"): 2},
+    "decaf_birds": {("birds", "decaf"): 2},
+    "decaf_sun397": {("sun397", "decaf"): 2},
+    "decaf_table1_caltech101": {("caltech101", "decaf"): 4},
+    "fair_voc2007": {
+        ("voc2007", f"fair-{kind}{flaw}"): 1
+        for kind in ("svm", "lowshot")
+        for flaw in ("", "-goyal")
+    },
+    "kornblith": {(name, "kornblith"): 1 for name in ("caltech101", "voc2007", "sun397")},
+    "razavian": {
+        (name, f"razavian{augmented}"): 1
+        for name in ("voc2007", "mit67", "birds")
+        for augmented in ("", "-aug")
+    },
+    "zf_caltech": {("caltech101", "zf"): 3, ("caltech256", "zf"): 3},
+}
+OPTIONS = {
+    "decaf_table1_caltech101": ["--shots", "3,4", "--heads", "svm", "--splits", "1"],
+    "fair_voc2007": ["--shots", "1", "--splits", "1"],
+    "kornblith": ["--shots", "3", "--splits", "1"],
+    "zf_caltech": ["--shots", "3", "--splits", "1"],
+}
+
+
+def test_every_script_is_expected_here() -> None:
+    assert list(EXPECTED) == SCRIPTS
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_runs_on_small_pictures(
+    script: str,
+    data_root: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(PIPELINES)
+    features = tmp_path_factory.getbasetemp() / "features"  # scripts share what they extract
+    where = ["--data-root", data_root, "--features", features, "--results", tmp_path]
+    main = runpy.run_path(str(PIPELINES / f"{script}.py"))["main"]
+    main([*map(str, where), *NET, *OPTIONS.get(script, [])])
+    written = [pd.read_csv(path) for path in tmp_path.glob("*.csv") if path.stem[-7:] not in BESIDE]
+    rows = pd.concat(written)
+    assert rows.groupby(["dataset", "protocol"]).size().to_dict() == EXPECTED[script]
+    assert "without a published figure" in capsys.readouterr().out
+
+
+BESIDE = ("-splits", "classes")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_header_says_what_to_expect(script: str) -> None:
+    text = (PIPELINES / f"{script}.py").read_text()
+    assert len(text.splitlines()) < 150
+    header = text.split('"""')[1]
+    for word in ("Paper    : ", "Expected : ", "Data     : ", "Minutes  : about ", script):
+        assert word in header
