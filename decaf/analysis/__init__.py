@@ -1,0 +1,1 @@
+"""Looking at stored features and at results: statistics, likeness, transfer, duplicates."""
