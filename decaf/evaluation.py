@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from decaf._version import __version__
+from decaf.analysis.duplicates import in_both
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
 from decaf.heads import HEADS, FittedSplit, fit_splits
 from decaf.images.decode import Pixels
-from decaf.metrics import METRICS, Metric
-from decaf.progress import show_progress
+from decaf.metrics import METRICS, Metric, confusion, predicted_classes
+from decaf.progress import log, show_progress
 from decaf.protocols import (
     Box,
     Normalize,
@@ -191,6 +192,7 @@ class _Run:
         total = len(layers) * len(heads) * sum(rule.n_splits for rule in rules)
         usable = np.asarray(self.store.done, dtype=np.bool_)
         drawn = [(rule, list(rule.splits(self.table, usable))) for rule in rules]
+        leaks = self._leaks([split for _, splits in drawn for split in splits])
         with show_progress("training", total, "splits", quiet=self.quiet) as advance:
             for layer in layers:
                 features = view_features(self.store[layer][:], rules[0])
@@ -206,8 +208,24 @@ class _Run:
                                 number=number,
                                 split=split,
                                 fit=fit,
+                                leaks=leaks,
                             )
                             advance(1)
+
+    def _leaks(self, splits: Sequence[Split]) -> tuple[str, ...]:
+        """Say where files that train are tested on too, on stderr and for the results' notes."""
+        digests = self.store.image_sha256
+        leaked = [(in_both(digests, split.train, split.test), split) for split in splits]
+        worst, split = max(leaked, key=lambda one: len(one[0]))
+        if not len(worst):
+            return ()
+        said = f"{len(worst)} of {len(split.test)} test pictures also stand in training"
+        example = self.table.image_ids[worst[0]]
+        log(
+            f"{self.table.name}: {said}, as the same file, such as {example}; `decaf inspect "
+            f"{self.store.path}` lists them"
+        )
+        return (said,)
 
     def _fit(
         self, features: ViewFeatures, head: str, rule: PublishedProtocol, splits: Sequence[Split]
@@ -254,6 +272,7 @@ class _Run:
         number: int,
         split: Split,
         fit: FittedSplit,
+        leaks: tuple[str, ...],
     ) -> Result:
         metric = METRICS[rule.metric]
         labels, classes = self.table.labels[split.test], fit.head.classes_
@@ -289,7 +308,9 @@ class _Run:
             decaf_version=__version__,
             objective=fit.objective,
             gradient_norm=fit.gradient_norm,
-            notes=tuple(published_protocol_differences(rule, self.table, n_left_out)),
+            notes=(*published_protocol_differences(rule, self.table, n_left_out), *leaks),
+            device=str(self.net.device),
+            confusion=tuple(_confusion(labels, scores, classes, self.table, split.test)),
             per_class=tuple(_per_class(metric, labels, scores, classes, self.table.class_names)),
         )
 
@@ -320,6 +341,17 @@ def _per_class(
         for name, value in zip(class_names, values, strict=True):
             if not np.isnan(value):
                 yield one.name, name, float(value)
+
+
+def _confusion(
+    labels: IntArray, scores: FloatArray, classes: IntArray, table: ImageDataset, rows: IntArray
+) -> Iterator[tuple[str, str, int, str]]:
+    """Yield how often each class was taken for each, where a picture has one label."""
+    if labels.ndim == 2:
+        return
+    for label, predicted, count, first in confusion(labels, predicted_classes(scores, classes)):
+        names = table.class_names[label], table.class_names[predicted]
+        yield *names, count, table.image_ids[rows[first]]
 
 
 def _words(value: str | Sequence[str]) -> list[str]:

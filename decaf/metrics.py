@@ -215,6 +215,26 @@ def predicted_classes(scores: FloatArray, classes: IntArray) -> IntArray:
     return predicted
 
 
+def confusion(labels: IntArray, predicted: IntArray) -> list[tuple[int, int, int, int]]:
+    """Return how often each class is taken for each.
+
+    Parameters
+    ----------
+    labels, predicted : numpy.ndarray
+        ``(n_images,)`` class numbers.
+
+    Returns
+    -------
+    list of (int, int, int, int)
+        Class, predicted class, number of rows, and the first of these rows, for every pair that
+        occurs, right ones included; in ascending order.
+    """
+    pairs = np.stack([labels, predicted], axis=1)
+    cells, first, counts = np.unique(pairs, axis=0, return_index=True, return_counts=True)
+    columns = (cells[:, 0], cells[:, 1], counts, first)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
 @dataclass(frozen=True)
 class Metric:
     """A measure that a protocol can name.

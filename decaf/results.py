@@ -53,8 +53,13 @@ class Result:
         Of the final fit, where the head has them.
     notes : tuple of str
         Where the run departs from the published protocol; without ``" | "`` inside.
+    device : str
+        What the net and the head ran on.
     per_class : tuple of (str, str, float)
         Metric, class and value for single classes; not read back from files.
+    confusion : tuple of (str, str, int, str)
+        Class, predicted class, number of test rows, and the picture of one of them; empty where
+        pictures have several labels; not read back from files.
     """
 
     dataset: str
@@ -87,7 +92,14 @@ class Result:
     objective: float | None = None
     gradient_norm: float | None = None
     notes: tuple[str, ...] = ()
+    device: str = ""
     per_class: tuple[tuple[str, str, float], ...] = ()
+    confusion: tuple[tuple[str, str, int, str], ...] = ()
+
+
+_OWN_FILES = ("per_class", "confusion")
+_NUMBERS = {"split": "int64", "value": "float64", "n": "int64"}
+_ROW = ["dataset", "backbone", "layer", "head", "protocol", "shots"]
 
 
 @dataclass(frozen=True)
@@ -194,9 +206,9 @@ class ResultTable:
         Returns
         -------
         pandas.DataFrame
-            The columns are the fields of :class:`Result` but for `per_class`.
+            The columns are the fields of :class:`Result` but for `per_class` and `confusion`.
         """
-        return _frame(Result, self.results).drop(columns="per_class")
+        return _frame(Result, self.results).drop(columns=list(_OWN_FILES))
 
     def classes_frame(self) -> pd.DataFrame:
         """Return one row per split, metric and class.
@@ -206,12 +218,28 @@ class ResultTable:
         pandas.DataFrame
             The columns that name the split, then `metric`, `class` and `value`.
         """
-        key = ["dataset", "backbone", "layer", "head", "protocol", "shots", "split"]
+        return self._own_frame("per_class", [*_ROW, "split"], ["metric", "class", "value"])
+
+    def confusion_frame(self) -> pd.DataFrame:
+        """Return how often each class was taken for each, over splits.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns that name the row, then `class`, `predicted`, `n` and `example`: a picture.
+        """
+        cell = [*_ROW, "class", "predicted"]
+        frame = self._own_frame("confusion", _ROW, ["class", "predicted", "n", "example"])
+        grouped = frame.groupby(cell, sort=False, dropna=False, as_index=False)
+        return grouped.agg(n=("n", "sum"), example=("example", "first"))
+
+    def _own_frame(self, what: str, key: list[str], columns: list[str]) -> pd.DataFrame:
         rows = [
-            [*(getattr(r, name) for name in key), *one] for r in self.results for one in r.per_class
+            [*(getattr(r, name) for name in key), *one]
+            for r in self.results
+            for one in getattr(r, what)
         ]
-        frame = pd.DataFrame(rows, columns=[*key, "metric", "class", "value"])
-        return frame.astype({"shots": "Int64"})
+        return pd.DataFrame(rows, columns=[*key, *columns]).astype({"shots": "Int64"})
 
     def to_csv(self, path: Path) -> tuple[Path, ...]:
         """Write the aggregate to `path` and the splits beside it.
@@ -220,7 +248,8 @@ class ResultTable:
         ----------
         path : pathlib.Path
             ``NAME.csv``; ``NAME-splits.csv`` and, where there are values of single classes,
-            ``NAME-classes.csv`` are written beside it. Each file is whole or not there.
+            ``NAME-classes.csv`` and ``NAME-confusion.csv`` are written beside it. Each file is
+            whole or not there.
 
         Returns
         -------
@@ -230,6 +259,8 @@ class ResultTable:
         frames = {path: self.to_frame(), _beside(path, "splits"): self.splits_frame()}
         if any(r.per_class for r in self.results):
             frames[_beside(path, "classes")] = self.classes_frame()
+        if any(r.confusion for r in self.results):
+            frames[_beside(path, "confusion")] = self.confusion_frame()
         path.parent.mkdir(parents=True, exist_ok=True)
         for target, frame in frames.items():
             _write_whole(target, frame.to_csv(index=False, lineterminator="\n"))
@@ -247,7 +278,7 @@ class ResultTable:
         Returns
         -------
         ResultTable
-            The results, without the values of single classes.
+            The results, without those of single classes; see :func:`read_beside`.
 
         Raises
         ------
@@ -284,11 +315,40 @@ def read_results(paths: Sequence[Path]) -> ResultTable:
     DataError
         If there is no file of results, or one is not decaf's.
     """
-    beside = {_beside(path, what) for path in paths for what in ("splits", "classes")}
-    own = [path for path in dict.fromkeys(paths) if path not in beside]
+    own = _own(paths)
     if not own:
         raise DataError("asked to read results, found no file; give the CSVs of decaf evaluate")
     return ResultTable(tuple(result for path in own for result in ResultTable.from_csv(path)))
+
+
+def read_beside(paths: Sequence[Path], what: str) -> pd.DataFrame:
+    """Read the results of single classes that stand beside results.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        As for :func:`read_results`.
+    what : str
+        ``"classes"`` or ``"confusion"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of all the files ``NAME-<what>.csv`` that are there; every column but `split`,
+        `value` and `n` as text, ``""`` where there are no shots.
+    """
+    found = [path for path in (_beside(path, what) for path in _own(paths)) if path.is_file()]
+    # as text, for a class may be called "1" or "nan"
+    frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in found]
+    if not frames:
+        return pd.DataFrame()
+    numbers = {name: kind for name, kind in _NUMBERS.items() if name in frames[0].columns}
+    return pd.concat(frames, ignore_index=True).astype(numbers)
+
+
+def _own(paths: Sequence[Path]) -> list[Path]:
+    beside = {_beside(path, what) for path in paths for what in ("splits", "classes", "confusion")}
+    return [path for path in dict.fromkeys(paths) if path not in beside]
 
 
 def _aggregate(group: list[Result]) -> Aggregate:
@@ -349,7 +409,7 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _result(row: dict[str, str]) -> Result:
-    names = [field.name for field in fields(Result) if field.name != "per_class"]
+    names = [field.name for field in fields(Result) if field.name not in _OWN_FILES]
     return Result(**{name: _READERS.get(name, str)(row[name]) for name in names})
 
 

@@ -203,3 +203,34 @@ def test_boxes_where_there_are_none_are_refused(picture_folder: Path, tmp_path: 
         run(picture_folder, tmp_path, box="crop")
     with pytest.raises(ConfigError, match="unknown box 'part'; choose one of: none, crop"):
         run(picture_folder, tmp_path, box="part")
+
+
+def test_pictures_on_both_sides_are_warned_of(picture_folder: Path, tmp_path: Path, capsys) -> None:
+    for side in ("train", "test"):
+        for folder in sorted(picture_folder.glob("[!t]*")):
+            target = tmp_path / "sides" / side / folder.name
+            target.mkdir(parents=True)
+            names = ("0.png", "1.png", "2.png") if side == "train" else ("2.png", "3.png")
+            for name in names:
+                (target / name).write_bytes((folder / name).read_bytes())
+    table = run(tmp_path / "sides", tmp_path, layers="pool5", c_grid="1")
+    said = "3 of 6 test pictures also stand in training"
+    assert said in capsys.readouterr().err
+    assert said in table.results[0].notes
+
+
+def test_nothing_is_warned_of_where_no_picture_leaks(
+    picture_folder: Path, tmp_path: Path, capsys
+) -> None:
+    table = run(picture_folder, tmp_path, layers="pool5", splits=1)
+    assert "also stand" not in capsys.readouterr().err + " ".join(table.results[0].notes)
+
+
+def test_confusions_count_every_test_row(picture_folder: Path, tmp_path: Path) -> None:
+    (result,) = run(picture_folder, tmp_path, layers="pool5", splits=1)
+    right = sum(n for label, predicted, n, _ in result.confusion if label == predicted)
+    assert sum(n for _, _, n, _ in result.confusion) == result.n_test
+    top1 = result.value if result.metric == "top1" else result.other_value
+    np.testing.assert_allclose(right / result.n_test, top1)
+    assert all(example.startswith(f"{label}/") for label, _, _, example in result.confusion)
+    assert result.device == "cpu"

@@ -16,6 +16,7 @@ from decaf.metrics import (
     accuracy,
     average_precision_11pt,
     average_precision_area,
+    confusion,
     mean_ap,
     mean_per_class_accuracy,
     per_class_accuracy,
@@ -171,3 +172,8 @@ def test_one_split_has_no_spread():
     found = summary([0.8])
     assert (found.mean, found.n) == (0.8, 1)
     assert np.isnan([found.std, found.ci95_low, found.ci95_high]).all()
+
+
+def test_confusion_counts_every_pair_and_shows_one():
+    labels, predicted = np.array([2, 0, 2, 2, 0]), np.array([2, 0, 0, 0, 1])
+    assert confusion(labels, predicted) == [(0, 0, 1, 1), (0, 1, 1, 4), (2, 0, 2, 2), (2, 2, 1, 0)]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from decaf.errors import DataError
-from decaf.results import Result, ResultTable
+from decaf.results import Result, ResultTable, read_beside, read_results
 
 ONE = Result(
     dataset="caltech101",
@@ -125,6 +125,24 @@ def test_values_of_single_classes_have_a_file(tmp_path):
         ["map_11pt", "cat", 0.5],
         ["map_area", "cat", 0.25],
     ]
+
+
+def test_confusions_are_summed_over_splits_and_come_back(tmp_path):
+    first = replace(ONE, confusion=(("1", "1", 4, "1/a.jpg"), ("1", "nan", 2, "1/b.jpg")))
+    second = replace(TWO, confusion=(("1", "nan", 3, "1/c.jpg"),))
+    written = ResultTable((first, second)).to_csv(tmp_path / "own.csv")
+    assert [path.name for path in written][-1] == "own-confusion.csv"
+    frame = read_beside([tmp_path / "own.csv"], "confusion")
+    assert frame[["shots", "class", "predicted", "n", "example"]].values.tolist() == [
+        ["30", "1", "1", 4, "1/a.jpg"],
+        ["30", "1", "nan", 5, "1/b.jpg"],
+    ]
+    assert len(read_results(sorted(tmp_path.glob("*.csv")))) == 2
+
+
+def test_results_without_single_classes_have_none_beside(tmp_path):
+    ResultTable((ONE,)).to_csv(tmp_path / "own.csv")
+    assert read_beside([tmp_path / "own.csv"], "classes").empty
 
 
 def test_a_table_without_results_has_the_columns():
