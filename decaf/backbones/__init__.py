@@ -6,9 +6,10 @@ from decaf.backbones.backbone import (
     find_device,
     layer_table,
     load_backbone,
+    wrap_module,
 )
+from decaf.backbones.families import backbone_names
 from decaf.backbones.pooling import check_pool, pool_features
-from decaf.backbones.torchvision_nets import names as backbone_names
 
 __all__ = [
     "TorchBackbone",
@@ -19,4 +20,5 @@ __all__ = [
     "layer_table",
     "load_backbone",
     "pool_features",
+    "wrap_module",
 ]

@@ -2,11 +2,16 @@
 
 from collections import OrderedDict
 from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
+from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
-from decaf.errors import ConfigError
+from decaf.backbones.weights import Weights, local_weights
+from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
 N_CLASSES = 200
@@ -21,6 +26,9 @@ PREPROCESSING = Preprocessing(
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
 )
+WEIGHTS = Path(__file__).parent / "decaf-mini.safetensors"
+"""The weights that the package carries; `docs/decaf-mini.md` is their card."""
+
 LAYOUT = Layout(
     {
         "pool5": Tap("features.pool5"),
@@ -99,3 +107,34 @@ class MiniNet(nn.Module):
         """Return ``(n, 200)`` class scores of ``(n, 3, 64, 64)`` normalised pictures."""
         scores: Tensor = self.classifier(self.features(x).flatten(1))
         return scores
+
+
+def names() -> list[str]:
+    """Return the net's name."""
+    return ["decaf-mini"]
+
+
+def define(name: str, weights: str) -> Definition:
+    """Return decaf-mini, whose ``imagenet`` weights are the package's own.
+
+    Raises
+    ------
+    BackboneError
+        If other published weights are asked for.
+    """
+    if weights != "imagenet":
+        msg = (
+            f"unknown weights {weights!r} for {name}; choose imagenet (200 of its classes, carried "
+            "in the package), random, or a file"
+        )
+        raise BackboneError(msg)
+    return Definition(name, LAYOUT, PREPROCESSING, _build, _published)
+
+
+def _build(device: str) -> nn.Module:
+    with torch.device(device):
+        return MiniNet().eval()
+
+
+def _published() -> Weights:
+    return replace(local_weights(WEIGHTS), label="imagenet")

@@ -4,7 +4,7 @@ import torch
 
 from decaf.errors import ConfigError
 
-POOLS = ("none", "avg", "max", "grid:N")
+POOLS = ("none", "avg", "max", "grid:N", "cls", "mean")
 
 
 def check_pool(pool: str) -> int | None:
@@ -18,13 +18,13 @@ def check_pool(pool: str) -> int | None:
     kind, _, cells = pool.partition(":")
     if kind == "grid" and cells.isdecimal() and int(cells) > 0:
         return int(cells)
-    if pool not in ("none", "avg", "max"):
+    if pool not in POOLS or pool == "grid:N":
         msg = f"unknown pooling {pool!r}; choose one of: {', '.join(POOLS)} (for instance grid:3)"
         raise ConfigError(msg)
     return None
 
 
-def pool_features(output: torch.Tensor, pool: str) -> torch.Tensor:
+def pool_features(output: torch.Tensor, pool: str, prefix_tokens: int = 0) -> torch.Tensor:
     """Turn a layer's output into one vector per picture.
 
     Parameters
@@ -34,7 +34,11 @@ def pool_features(output: torch.Tensor, pool: str) -> torch.Tensor:
         ``(n, features)`` vectors.
     pool : str
         ``none`` flattens; ``avg`` and ``max`` reduce each channel over the map or the tokens;
-        ``grid:N`` averages each channel over an N x N grid of cells. Vectors stay as they are.
+        ``grid:N`` averages each channel over an N x N grid of cells; ``cls`` takes the class
+        token, ``mean`` averages the other tokens, those of the patches, or a map. Vectors stay
+        as they are.
+    prefix_tokens : int
+        Number of tokens before those of the patches, the class token first.
 
     Returns
     -------
@@ -44,7 +48,7 @@ def pool_features(output: torch.Tensor, pool: str) -> torch.Tensor:
     Raises
     ------
     ConfigError
-        If `pool` is unknown, or a grid is asked of tokens.
+        If `pool` is unknown, a grid is asked of tokens, or a class token where there is none.
     """
     cells = check_pool(pool)
     if pool == "none" or output.ndim == 2:
@@ -57,5 +61,15 @@ def pool_features(output: torch.Tensor, pool: str) -> torch.Tensor:
             )
             raise ConfigError(msg)
         return torch.nn.functional.adaptive_avg_pool2d(output, cells).flatten(1)
+    if pool == "cls":
+        if output.ndim != 3 or not prefix_tokens:
+            msg = (
+                f"pooling 'cls' needs tokens with a class token; the layer gives "
+                f"{tuple(output.shape[1:])}; choose mean, or another layer or net"
+            )
+            raise ConfigError(msg)
+        return output[:, 0]
+    if pool == "mean" and output.ndim == 3:
+        return output[:, prefix_tokens:].mean(1)
     places = (2, 3) if output.ndim == 4 else (1,)
-    return output.mean(places) if pool == "avg" else output.amax(places)
+    return output.amax(places) if pool == "max" else output.mean(places)

@@ -46,11 +46,18 @@ class Layout:
     windows : str
         Regular expression for modules that work on windows of a map; these are not offered,
         because their axes are neither those of a map nor those of tokens.
+    square : bool
+        Tell the axes of maps by their shape: the one that differs from two equal ones holds the
+        channels. For families whose nets differ in their layout; inputs are square, so maps are.
+    prefix_tokens : int
+        Number of tokens before those of the patches: class token, registers.
     """
 
     aliases: Mapping[str, Tap]
     channels_last: str = ""
     windows: str = ""
+    square: bool = False
+    prefix_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,13 @@ class Trace:
 
 
 def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
-    swap = value.ndim == 4 and not tap.enters and re.fullmatch(layout.channels_last, tap.module)
+    if value.ndim != 4:
+        return value
+    _, first, second, third = value.shape
+    if layout.square:
+        swap = first == second != third
+    else:
+        swap = not tap.enters and bool(re.fullmatch(layout.channels_last, tap.module))
     return value.permute(0, 3, 1, 2) if swap else value
 
 
@@ -142,12 +155,14 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
 
 
 def layer_shapes(traced: Trace, layout: Layout) -> list[LayerShape]:
-    """Return the canonical layers, then every module, each in order of depth."""
+    """Return the canonical layers, then every other module, each in order of depth."""
     order = {tap: depth for depth, tap in enumerate(traced.shapes)}
     named = sorted(layout.aliases.items(), key=lambda item: order[item[1]])
     canonical = [LayerShape(name, tap, traced.shapes[tap]) for name, tap in named]
     dotted = [
-        LayerShape(tap.module, tap, shape) for tap, shape in traced.shapes.items() if not tap.enters
+        LayerShape(tap.module, tap, shape)
+        for tap, shape in traced.shapes.items()
+        if not tap.enters and tap.module not in layout.aliases
     ]
     return canonical + dotted
 
@@ -163,8 +178,9 @@ def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
     tap = layout.aliases.get(layer, Tap(layer))
     if tap not in traced.shapes:
         msg = (
-            f"unknown layer {layer!r} for {name}; choose one of: {', '.join(layout.aliases)}, "
-            f"or a module's name from `decaf layers {name}`"
+            f"unknown layer {layer!r} for {name}; choose one of: "
+            + "".join(f"{alias}, " for alias in layout.aliases)
+            + f"or a module's name from `decaf layers {name}`"
         )
         raise BackboneError(msg)
     return tap

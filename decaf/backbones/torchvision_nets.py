@@ -1,6 +1,7 @@
 """torchvision's classification nets: names, canonical layers, weights and preprocessing."""
 
 import re
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,7 +9,9 @@ import torchvision
 from torch import nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models
 
+from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
+from decaf.backbones.weights import published_weights
 from decaf.errors import BackboneError
 from decaf.types import Preprocessing
 
@@ -58,7 +61,7 @@ _LAYOUTS: dict[str, Layout] = {
         _one_linear("classifier.2"), channels_last=r"features\.\d+\.\d+\.block\.[1-5]"
     ),
     r"swin.*": Layout(_one_linear("head"), channels_last=r"norm|features(\.0(\.[12])?|\.[1-9].*)?"),
-    r"vit.*": Layout(_one_linear("heads.head")),
+    r"vit.*": Layout(_one_linear("heads.head"), prefix_tokens=1),
     r"maxvit.*": Layout(
         {
             "pool5": Tap("classifier.3", enters=True),
@@ -74,6 +77,19 @@ _LAYOUTS: dict[str, Layout] = {
 def names() -> list[str]:
     """Return the names of torchvision's classification nets."""
     return list(list_models(module=torchvision.models))
+
+
+def define(name: str, weights: str) -> Definition:
+    """Return a net of torchvision's with one of its published weights."""
+    entry = weights_entry(name, weights)
+    own = preprocessing(entry)
+    return Definition(
+        name,
+        layout(name),
+        own,
+        partial(build, name, own.input_size_px),
+        partial(published_weights, weights, entry),
+    )
 
 
 def layout(name: str) -> Layout:

@@ -4,9 +4,9 @@ import hashlib
 import pickle
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors
@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torchvision.models import WeightsEnum
 
+from decaf.backbones.caffemodel import read_caffemodel
+from decaf.backbones.onnx_file import read_onnx
 from decaf.errors import BackboneError
 
 _NETWORK_TIMEOUT_S = 20
@@ -67,6 +69,11 @@ def _network_timeout() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
+def cache_folder() -> Path:
+    """Return the folder for published weights: torch's own."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
 def published_weights(label: str, entry: WeightsEnum) -> Weights:
     """Return weights that torchvision publishes, from torch's cache or the network.
 
@@ -75,30 +82,80 @@ def published_weights(label: str, entry: WeightsEnum) -> Weights:
     BackboneError
         If they are not in the cache and cannot be fetched, or the file is damaged.
     """
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
+    cached = cache_folder() / Path(entry.url).name
     prefix = re.search(r"-([0-9a-f]{8,})\.pth$", cached.name)
     if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with _network_timeout():
-                torch.hub.download_url_to_file(
-                    entry.url, str(cached), prefix[1] if prefix else None, progress=False
-                )
-        except (OSError, RuntimeError) as error:
-            msg = (
-                f"asked for the weights {entry}; they are not in {cached} and cannot be fetched "
-                f"({error}); put {entry.url} there, or choose --weights random or a local file"
-            )
-            raise BackboneError(msg) from error
+        _fetch(entry.url, cached, f"the weights {entry}")
     sha256 = file_sha256(cached)
     if prefix and not sha256.startswith(prefix[1]):
-        msg = f"{cached} is damaged: its sha256 is {sha256}; delete the file and run again"
-        raise BackboneError(msg)
+        raise _damaged(cached, f"its sha256 is {sha256}")
     return Weights(label, _torch_file(cached), sha256)
 
 
+def file_weights(names: Sequence[str], url: str, sha1: str) -> Weights:
+    """Return published weights from the first of some files that is in the cache.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of files with the same weights; the first is fetched where none is there.
+    url : str
+        Where the first file is, or nothing where it is to be had by hand only.
+    sha1 : str
+        Published SHA-1 of the first file, or nothing.
+
+    Raises
+    ------
+    BackboneError
+        If no file is there and none can be fetched, or it is damaged.
+    """
+    places = [cache_folder() / name for name in names]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        if not url:
+            msg = (
+                f"asked for the weights {names[0]}; they have no lasting address; put "
+                f"{' or '.join(names)} into {cache_folder()}, or choose --weights random"
+            )
+            raise BackboneError(msg)
+        found = places[0]
+        _fetch(url, found, f"the weights {names[0]}")
+    if sha1 and found.name == names[0]:
+        with found.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha1").hexdigest()
+        if digest != sha1:
+            raise _damaged(found, f"its sha1 is {digest}, published {sha1}")
+    return replace(local_weights(found), label="imagenet")
+
+
+def _fetch(url: str, to: Path, what: str) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    prefix = re.search(r"-([0-9a-f]{8,})\.pth$", to.name)
+    try:
+        with _network_timeout():
+            torch.hub.download_url_to_file(
+                url, str(to), prefix[1] if prefix else None, progress=False
+            )
+    except (OSError, RuntimeError) as error:
+        msg = (
+            f"asked for {what}; they are not in {to} and cannot be fetched ({error}); "
+            f"put {url} there, or choose --weights random or a local file"
+        )
+        raise BackboneError(msg) from error
+
+
+def _damaged(path: Path, why: str) -> BackboneError:
+    return BackboneError(f"{path} is damaged: {why}; delete the file and run again")
+
+
 def local_weights(path: Path) -> Weights:
-    """Return weights from a ``.safetensors`` file, or a ``.pth`` or ``.pt`` of tensors alone.
+    """Return weights from a file; nothing in it is run.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.safetensors``, ``.onnx`` or ``.caffemodel`` file, or a ``.pth`` or ``.pt`` of tensors
+        alone.
 
     Raises
     ------
@@ -111,10 +168,10 @@ def local_weights(path: Path) -> Weights:
     try:
         if path.suffix == ".safetensors":
             state: StateDict = safetensors.torch.load_file(path)
-        elif path.suffix in (".pth", ".pt"):
-            state = _torch_file(path)
+        elif path.suffix in _READERS:
+            state = _READERS[path.suffix](path)
         else:
-            msg = f"asked for weights from {path}; give a .safetensors, .pth or .pt file"
+            msg = f"asked for weights from {path}; give a .safetensors, {', '.join(_READERS)} file"
             raise BackboneError(msg)
     except (
         safetensors.SafetensorError,
@@ -139,6 +196,14 @@ def _torch_file(path: Path) -> StateDict:
         msg = f"{path} holds a {type(state).__name__}, not a state dict of tensors; save that"
         raise BackboneError(msg)
     return state
+
+
+_READERS: dict[str, Callable[[Path], StateDict]] = {
+    ".pth": _torch_file,
+    ".pt": _torch_file,
+    ".onnx": read_onnx,
+    ".caffemodel": read_caffemodel,
+}
 
 
 def fill(net: nn.Module, name: str, weights: Weights) -> None:

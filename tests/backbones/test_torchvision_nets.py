@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.functional import to_pil_image
 
-from decaf.backbones import backbone_names, default_layers, layer_table, load_backbone
+from decaf.backbones import default_layers, layer_table, load_backbone
 from decaf.backbones import torchvision_nets as nets
 from decaf.errors import BackboneError, ConfigError
 from decaf.images.views import make_view
@@ -12,7 +12,7 @@ from decaf.images.views import make_view
 SLOW_TO_BUILD = ("regnet_y_128gf", "regnet_x_32gf", "regnet_y_32gf")
 
 
-@pytest.mark.parametrize("name", [n for n in backbone_names() if n not in SLOW_TO_BUILD])
+@pytest.mark.parametrize("name", [n for n in nets.names() if n not in SLOW_TO_BUILD])
 def test_every_net_has_features_and_class_scores(name: str) -> None:
     shapes = {row.name: row.shape for row in layer_table(name)}
     assert shapes["fc8"][0] == 1000

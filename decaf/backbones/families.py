@@ -1,0 +1,60 @@
+"""Which family a net's name belongs to."""
+
+import re
+from functools import cache
+from typing import Protocol
+
+from decaf.backbones import classic, mini, own_nets, timm_nets, torchvision_nets
+from decaf.backbones.definition import Definition
+from decaf.errors import BackboneError
+
+
+class Family(Protocol):
+    """A module that defines nets with names of their own."""
+
+    def names(self) -> list[str]:
+        """Return the names of the family's nets."""
+
+    def define(self, name: str, weights: str) -> Definition:
+        """Return a net with one of its published weights."""
+
+
+_LISTED: tuple[Family, ...] = (mini, torchvision_nets, classic)
+
+
+@cache
+def backbone_names() -> tuple[str, ...]:
+    """Return the names of all nets but timm's (``timm/NAME``) and the user's own."""
+    return tuple(name for family in _LISTED for name in family.names())
+
+
+def define(name: str, weights: str = "imagenet", *, allow_code: bool = False) -> Definition:
+    """Return a net by name.
+
+    Parameters
+    ----------
+    name : str
+        A name from `backbone_names`, ``timm/NAME``, or ``package.module:function``.
+    weights : str
+        Name of the published weights that decide the preprocessing.
+    allow_code : bool
+        Whether ``package.module:function`` may be imported and called.
+
+    Raises
+    ------
+    BackboneError
+        If there is no such net, or it has no such weights.
+    ConfigError
+        If a package is missing, or code is not allowed.
+    """
+    if name.startswith(timm_nets.PREFIX):
+        return timm_nets.define(name, weights)
+    if ":" in name:
+        return own_nets.define(name, weights, allow_code=allow_code)
+    for family in _LISTED:
+        if name in family.names():
+            return family.define(name, weights)
+    stem = re.match(r"[a-z]{0,3}", name)
+    near = [known for known in backbone_names() if stem and known.startswith(stem[0] or " ")]
+    msg = f"unknown backbone {name!r}; choose one from `decaf models`"
+    raise BackboneError(msg + (f", for instance {', '.join(near)}" if near else ""))
