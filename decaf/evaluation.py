@@ -62,6 +62,7 @@ def evaluate(
     allow_partial: bool = False,
     max_failures: float = 0.05,
     seed: int = 0,
+    allow_code: bool = False,
     quiet: bool = False,
 ) -> ResultTable:
     """Train heads on stored features under an evaluation protocol.
@@ -101,6 +102,8 @@ max_failures
         How features are extracted; see `decaf.extract`. `device` also trains the heads.
     seed : int
         Seed of the splits and of random weights.
+    allow_code : bool
+        Whether a backbone ``package.module:function`` may be imported and called.
     quiet : bool
         Print no progress.
 
@@ -141,7 +144,14 @@ max_failures
         box_scale=box_scale,
     )
     net = (
-        load_backbone(backbone, weights=weights, device=device, precision=precision, seed=seed)
+        load_backbone(
+            backbone,
+            weights=weights,
+            device=device,
+            precision=precision,
+            seed=seed,
+            allow_code=allow_code,
+        )
         if isinstance(backbone, str)
         else backbone
     )

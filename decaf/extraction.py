@@ -11,7 +11,6 @@ import torch
 from decaf.backbones import (
     TorchBackbone,
     check_pool,
-    default_layers,
     load_backbone,
     pool_features,
 )
@@ -50,6 +49,7 @@ def extract(
     allow_partial: bool = False,
     max_failures: float = 0.05,
     seed: int = 0,
+    allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
     """Extract layers of a net for every picture of a data set into a feature store.
@@ -69,7 +69,8 @@ def extract(
         Canonical or dotted names, comma-separated if one string; the net's own among
         ``pool5,fc6,fc7`` if not given.
     pool : str
-        ``none``, ``avg``, ``max`` or ``grid:N``: how maps become vectors.
+        ``none``, ``avg``, ``max`` or ``grid:N``: how maps become vectors; ``cls`` or ``mean``:
+        which of a transformer's tokens.
     views : str
         ``center``, ``warp``, ``squash``, ``ten-crop`` or ``razavian-16``.
     box : str
@@ -101,6 +102,8 @@ def extract(
         Share of the pictures that may be unusable before the run fails.
     seed : int
         Seed of random weights.
+    allow_code : bool
+        Whether a backbone ``package.module:function`` may be imported and called.
     quiet : bool
         Print neither progress nor the closing line.
 
@@ -130,7 +133,12 @@ def extract(
         )
     if isinstance(backbone, str):
         net = load_backbone(
-            backbone, weights=weights, device=device, precision=precision, seed=seed
+            backbone,
+            weights=weights,
+            device=device,
+            precision=precision,
+            seed=seed,
+            allow_code=allow_code,
         )
     else:
         net = backbone
@@ -221,7 +229,13 @@ def make_plan(
     _check_at_least("batch_size", batch_size, 1)
     _check_at_least("workers", workers, 0)
     if layers is None:
-        layers = default_layers(net.name)
+        layers = net.default_layers
+        if not layers:
+            msg = (
+                f"asked for features of {net.name} without naming layers; it has no canonical "
+                "ones; give layers from `decaf layers`"
+            )
+            raise ConfigError(msg)
     elif isinstance(layers, str):
         layers = [layer.strip() for layer in layers.split(",")]
     return Plan(
@@ -252,7 +266,9 @@ def n_features(plan: Plan) -> dict[str, int]:
     """Return the number of features of each layer of a plan, after pooling."""
     return {
         layer: pool_features(
-            torch.empty(1, *plan.backbone.shape(layer), device="meta"), plan.pool
+            torch.empty(1, *plan.backbone.shape(layer), device="meta"),
+            plan.pool,
+            plan.backbone.prefix_tokens,
         ).shape[1]
         for layer in plan.layers
     }

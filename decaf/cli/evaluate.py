@@ -82,6 +82,7 @@ def evaluate(
     allow_partial: options.AllowPartial = False,
     max_failures: options.MaxFailures = 0.05,
     seed: options.Seed = 0,
+    allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Train heads on stored features under a protocol; extract the features where needed."""

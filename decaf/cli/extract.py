@@ -32,6 +32,7 @@ def extract(
     allow_partial: options.AllowPartial = False,
     max_failures: options.MaxFailures = 0.05,
     seed: options.Seed = 0,
+    allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Extract layers of a net for every picture into a feature store."""

@@ -45,12 +45,13 @@ Pixels = Annotated[
     str, typer.Option(help="auto (fastest decoder, same bits) or pillow.", rich_help_panel=_DATA)
 ]
 Backbone = Annotated[
-    str, typer.Option(help="Name of the net; see `decaf models`.", rich_help_panel=_NET)
+    str, typer.Option(help="Name of the net, see `decaf models`; timm/NAME; package.module:function.", rich_help_panel=_NET)
 ]
 Weights = Annotated[
     str,
     typer.Option(
-        help="imagenet, random, one of torchvision's entries, or a .safetensors or .pth file.",
+        help="imagenet, random, one of torchvision's entries, or a .safetensors, .onnx, "
+        ".caffemodel or .pth file.",
         rich_help_panel=_NET,
     ),
 ]
@@ -64,7 +65,7 @@ Layers = Annotated[
 ]
 Pool = Annotated[
     str,
-    typer.Option(help="How maps become vectors: none, avg, max or grid:N.", rich_help_panel=_NET),
+    typer.Option(help="How maps become vectors: none, avg, max or grid:N; tokens: cls or mean.", rich_help_panel=_NET),
 ]
 Views = Annotated[
     str | None,
@@ -112,6 +113,14 @@ Workers = Annotated[
 ]
 Seed = Annotated[
     int, typer.Option(help="Seed of splits and of random weights.", rich_help_panel=_RUN)
+]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Import and call a backbone given as package.module:function.",
+        rich_help_panel=_NET,
+    ),
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="No progress on stderr.", rich_help_panel=_RUN)

@@ -132,7 +132,7 @@ class _Run:
         outputs = self.plan.backbone.activations(pixels, self.plan.layers)
         features = {}
         for layer, output in outputs.items():
-            rows = pool_features(output, self.plan.pool)
+            rows = pool_features(output, self.plan.pool, self.plan.backbone.prefix_tokens)
             if views > 1:
                 rows = rows.view(len(batch.rows), views, -1)
             features[layer] = rows.cpu().numpy()
