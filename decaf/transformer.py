@@ -108,7 +108,9 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.layer_ = self.layer or self.backbone_.default_layers[-1]
         shape = self.backbone_.shape(self.layer_)
         one = torch.empty(1, *shape, device="meta")
-        self.n_features_out_ = int(pool_features(one, self.pool, self.backbone_.prefix_tokens).shape[1])
+        self.n_features_out_ = int(
+            pool_features(one, self.pool, self.backbone_.prefix_tokens).shape[1]
+        )
         return self
 
     def transform(self, X: Sequence[str | Path]) -> FloatArray:
@@ -135,9 +137,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
             block = paths[start : start + self.batch_size]
             pixels = torch.stack([self._pixels(path) for path in block]).flatten(0, -4)
             output = self.backbone_.activations(pixels.to(self.backbone_.device), [self.layer_])
-            rows = pool_features(
-                output[self.layer_], self.pool, self.backbone_.prefix_tokens
-            )
+            rows = pool_features(output[self.layer_], self.pool, self.backbone_.prefix_tokens)
             rows = rows.view(len(block), n_views(self.view), -1).mean(1)
             features[start : start + len(block)] = rows.cpu().numpy()
         return features

@@ -45,7 +45,11 @@ Pixels = Annotated[
     str, typer.Option(help="auto (fastest decoder, same bits) or pillow.", rich_help_panel=_DATA)
 ]
 Backbone = Annotated[
-    str, typer.Option(help="Name of the net, see `decaf models`; timm/NAME; package.module:function.", rich_help_panel=_NET)
+    str,
+    typer.Option(
+        help="Name of the net, see `decaf models`; timm/NAME; package.module:function.",
+        rich_help_panel=_NET,
+    ),
 ]
 Weights = Annotated[
     str,
@@ -65,7 +69,10 @@ Layers = Annotated[
 ]
 Pool = Annotated[
     str,
-    typer.Option(help="How maps become vectors: none, avg, max or grid:N; tokens: cls or mean.", rich_help_panel=_NET),
+    typer.Option(
+        help="How maps become vectors: none, avg, max or grid:N; tokens: cls or mean.",
+        rich_help_panel=_NET,
+    ),
 ]
 Views = Annotated[
     str | None,
