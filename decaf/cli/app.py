@@ -18,9 +18,9 @@ app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("demo")(evaluate.demo)
-app.command("models")(listings.models)
 app.command("layers")(listings.layers)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(listings.app, name="models")
 app.add_typer(store.app, name="store")
 
 

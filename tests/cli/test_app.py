@@ -76,7 +76,7 @@ def test_the_main_job_as_a_process(picture_folder: Path, tmp_path: Path) -> None
     ("arguments", "exit_code", "message"),
     [
         (["--backbone", "nonet"], 1, "unknown backbone 'nonet'"),
-        (["--pool", "mean"], 2, "unknown pooling 'mean'"),
+        (["--pool", "sum"], 2, "unknown pooling 'sum'"),
         (["--device", "tpu"], 2, "unknown device 'tpu'"),
         (["--dataset", "nowhere"], 2, "nowhere"),
     ],
@@ -136,5 +136,11 @@ def test_listings() -> None:
     layers = runner.invoke(app, ["layers", "alexnet"]).stdout
     assert "256 x 6 x 6" in layers
     assert "9216 features" in layers
+    got = runner.invoke(app, ["models", "get", "cnn_s"])
+    assert got.exit_code == 1
+    assert "put VGG_CNN_S.caffemodel into" in str(got.exception)
+    refused = runner.invoke(app, ["layers", "os:getcwd"])
+    assert refused.exit_code == 1
+    assert "--allow-code" in str(refused.exception)
     assert "caltech101" in runner.invoke(app, ["datasets"]).stdout
     assert runner.invoke(app, ["--version"]).stdout.startswith("decaf 0.")
