@@ -24,7 +24,7 @@ def score(assets: Path, tmp_path: Path, *, splits: int = 2, **options: object) -
         "protocol": "decaf",
         "heads": "svm",
         "device": "cpu",
-        "precision": "bf16",
+        "precision": "auto",
         "quiet": True,
     }
     (row,) = evaluate(

@@ -1,5 +1,6 @@
 """Heads: what is trained on frozen features."""
 
+from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
 from decaf.heads.knn import KNN
 from decaf.heads.logistic import LogisticRegression
 from decaf.heads.select import FittedSplit, fit_splits
@@ -8,6 +9,8 @@ from decaf.heads.svm import LinearSVM
 HEADS = {
     "svm": LinearSVM,
     "logreg": LogisticRegression,
+    "svm-dropout": DropoutSVM,
+    "logreg-dropout": DropoutLogisticRegression,
     "knn": KNN,
 }
 """Every head by its name."""

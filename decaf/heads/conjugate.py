@@ -1,31 +1,22 @@
 """Preconditioned conjugate gradients on the Newton systems of all classes at once."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from decaf.heads.designs import Design, penalised
+from decaf.heads.designs import Design, inner, penalised
 from decaf.heads.losses import Curvature, Loss
 from decaf.heads.precondition import Preconditioner
 
 MAX_STEPS = 250
-COMPACT = 0.75  # share of live groups under which the finished ones leave the products
 
 
-def conjugate_gradients(
-    design: Design,
-    loss: Loss,
-    curvature: Curvature,
-    gradient: Tensor,
-    objective: Tensor,
-    preconditioner: Preconditioner,
-) -> tuple[Tensor, Tensor]:
-    """Return an inexact Newton step of every class and its change of the scores.
+@dataclass(frozen=True, eq=False)
+class NewtonSystem:
+    """The equations ``H step = -gradient`` of some classes.
 
-    A group stops when its residual has fallen to a share of the gradient that shrinks with the
-    distance from the optimum, so that the steps converge superlinearly (Nocedal and Wright,
-    "Numerical optimization", 2006, section 7.1).
-
-    Parameters
+    Attributes
     ----------
     design : Design
         The training rows.
@@ -36,39 +27,73 @@ def conjugate_gradients(
     gradient : torch.Tensor
         ``(n_params, m)``.
     objective : torch.Tensor
-        ``(n_groups,)``, the scale that the residual is measured on.
+        ``(n_groups,)``, the scale that residuals are measured on.
+    """
+
+    design: Design
+    loss: Loss
+    curvature: Curvature
+    gradient: Tensor
+    objective: Tensor
+
+    def columns(self, classes: Tensor) -> "NewtonSystem":
+        """Return the equations of some classes, each its own group."""
+        return NewtonSystem(
+            self.design,
+            self.loss.columns(classes),
+            self.curvature.columns(classes),
+            self.gradient[:, classes],
+            self.objective[classes],
+        )
+
+
+def conjugate_gradients(
+    system: NewtonSystem, preconditioner: Preconditioner
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return an inexact Newton step of every class and its change of the scores.
+
+    A group stops when its residual has fallen to a share of the gradient that shrinks with the
+    distance from the optimum, so that the steps converge superlinearly (Nocedal and Wright,
+    "Numerical optimization", 2006, section 7.1).
+
+    Parameters
+    ----------
+    system : NewtonSystem
+        The equations.
     preconditioner : Preconditioner
         Approximate inverse of the Hessian.
 
     Returns
     -------
     tuple of torch.Tensor
-        The step ``(n_params, m)`` and ``design.forward`` of it ``(n, m)``.
+        The step ``(n_params, m)``, ``design.forward`` of it ``(n, m)``, and which groups stopped
+        by this rule, ``(n_groups,)``.
     """
-    mean = curvature.mean()
+    design, loss, gradient = system.design, system.loss, system.gradient
+    mean = system.curvature.mean()
     r = -gradient
     p = loss.visible(preconditioner.solve(r, mean))
     Fp = design.forward(p)
-    x, Fx = torch.zeros_like(p), torch.zeros_like(Fp)
-    step, change = x, Fx
-    live = torch.arange(len(objective), device=r.device)
-    rz = loss.total(design.inner(r, p, Fp))
+    step, change = torch.zeros_like(p), torch.zeros_like(Fp)
+    rz = loss.total(inner(design, r, p, Fp))
     least = torch.finfo(rz.dtype).eps ** 0.5
-    goal = rz * (rz / (2 * objective)).square().clamp(least, 0.01).to(rz)
+    goal = rz * (rz / (2 * system.objective)).square().clamp(least, 0.01).to(rz)
+    met = (gradient == 0).all(0) if loss.n_groups > 1 else (gradient == 0).all().reshape(1)
     for _ in range(MAX_STEPS):
-        Hp = penalised(design, p) + design.adjoint(curvature.product(Fp))
-        pHp = loss.total(design.inner(Hp, p, Fp))
-        length = torch.where(rz > goal, rz / pHp, 0.0)
-        x += length * p
-        Fx += length * Fp
+        Hp = penalised(design, p) + design.adjoint(system.curvature.product(Fp))
+        pHp = loss.total(inner(design, Hp, p, Fp))
+        length = torch.where((pHp > 0) & ~met, rz / pHp, 0.0)
+        step += length * p
+        change += length * Fp
         r -= length * Hp
         z = loss.visible(preconditioner.solve(r, mean))
         Fz = design.forward(z)
-        new = loss.total(design.inner(r, z, Fz))
-        busy = new > goal
-        if not busy.any():
+        new = loss.total(inner(design, r, z, Fz))
+        met |= new <= goal
+        if met.all():
             break
-        p = z + (new / rz) * p
-        Fp = Fz + (new / rz) * Fp
+        ratio = torch.where(met, 0.0, new / rz)
+        p = z + ratio * p
+        Fp = Fz + ratio * Fp
         rz = new
-    return step, change
+    return step, change, met

@@ -58,16 +58,23 @@ class _CrossValidated(LinearModel):
             If features, labels or arguments cannot be used.
         """
         self.Cs_ = self._grid()
-        X, y = checked_rows(self, X, y)
+        X, labels = checked_rows(self, X, y)
+        weight = None
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         arguments = {k: v for k, v in self.get_params().items() if k not in _OWN}
         head = self._head(**arguments)
-        targets = head.encode(y, sample_weight)
-        folds = list(check_cv(self.cv, y, classifier=True).split(np.zeros((len(y), 1)), y))
+        targets = head.encode(labels, weight)
+        cv = check_cv(self.cv, labels, classifier=True)
         samples = head.samples(X)
         self.scores_ = validation_scores(
-            head, samples, y, folds, self.Cs_.tolist(), self._metric(y).score, sample_weight
+            head,
+            samples,
+            labels,
+            folds=list(cv.split(np.zeros((len(labels), 1)), labels)),
+            c_grid=self.Cs_.tolist(),
+            score=self._metric(labels).score,
+            sample_weight=weight,
         )
         chosen = best(self.scores_.mean(0))
         self.C_ = float(self.Cs_[chosen])
@@ -129,7 +136,7 @@ class LinearSVMCV(_CrossValidated):
         fit_intercept: bool = True,
         intercept_scaling: float | None = 1.0,
         class_weight: ClassWeight = None,
-        tol: float = 1e-6,
+        tol: float | None = None,
         max_iter: int = 100,
         device: str = "auto",
         memory_share: float = 0.5,
@@ -187,7 +194,7 @@ class LogisticRegressionCV(_CrossValidated, Probabilities):
         multi_class: Literal["multinomial", "ovr"] = "multinomial",
         fit_intercept: bool = True,
         class_weight: ClassWeight = None,
-        tol: float = 1e-6,
+        tol: float | None = None,
         max_iter: int = 100,
         device: str = "auto",
         memory_share: float = 0.5,

@@ -4,7 +4,7 @@ A design holds n rows ``x_i`` and maps coefficients of m classes to scores and b
 
     forward   F = X W + 1 b'                        (n, m)
     adjoint   [X' R; 1' R]                          the gradient of sum(R * F)
-    inner     <(W, b), (V, c)> = sum(W * V) + b c   per class, (m,)
+    inner     (W, b)' M (V, c) = sum(W * V) + b c   per class, (m,)
 
 :class:`Rows` keeps ``W`` itself, ``(n_features, m)``. :class:`Gram` keeps ``A``, ``(n, m)``, with
 ``W = X' A``: no minimiser of a penalised loss leaves the span of the rows (the representer
@@ -67,11 +67,16 @@ class Design(Protocol):
     def adjoint(self, R: Tensor) -> Tensor:
         """Return the gradient ``(n_params, m)`` of ``sum(R * forward(params))``."""
 
-    def inner(self, a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
-        """Return the inner product of each class's coefficients, ``(m,)``."""
+    def metric(self, params: Tensor, scores: Tensor) -> Tensor:
+        """Return M c ``(n_params, m)`` of coefficients c with ``forward(c)``; see `inner`."""
 
     def zeros(self, n_classes: int) -> Tensor:
         """Return coefficients that are all 0."""
+
+
+def inner(design: Design, a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
+    """Return the inner product ``a' M b`` of each class's coefficients, ``(m,)``."""
+    return (a * design.metric(b, forward_b)).sum(0)
 
 
 def penalised(design: Design, params: Tensor) -> Tensor:
@@ -146,9 +151,16 @@ class Rows:
         G[-1] = self.bias.scaling * total
         return G
 
-    def inner(self, a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:  # noqa: ARG002 - Gram's
-        """Return the inner product of each class's coefficients, ``(m,)``."""
-        return (a * b).sum(0)
+    def metric(self, params: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002 - Gram's
+        """Return the coefficients: the metric is Euclid's."""
+        return params
+
+    def features(self, rows: Tensor) -> Tensor:
+        """Return rows ``(len(rows), n_params)`` as the coefficients see them; a copy."""
+        Z = torch.empty((len(rows), self.n_params), device=self.device, dtype=self.dtype)
+        torch.sub(self.X[rows], self.mean, out=Z[:, :-1]).mul_(self.scale[:, 0])
+        Z[:, -1] = self.bias.scaling
+        return Z
 
     def zeros(self, n_classes: int) -> Tensor:
         """Return coefficients that are all 0."""
@@ -189,11 +201,10 @@ class Gram:
         last = R.sum(0, keepdim=True) if self.bias.free else torch.zeros_like(R[:1])
         return torch.cat([R, last])
 
-    def inner(self, a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
-        """Return the inner product of each class's coefficients, ``(m,)``."""
-        if self.bias.free:
-            return (a[:-1] * (forward_b - b[-1])).sum(0) + a[-1] * b[-1]
-        return (a[:-1] * forward_b).sum(0)
+    def metric(self, params: Tensor, scores: Tensor) -> Tensor:
+        """Return ``[K A; b]``, which the scores hold already."""
+        bias = params[-1:]
+        return torch.cat([scores - bias if self.bias.free else scores, bias])
 
     def zeros(self, n_classes: int) -> Tensor:
         """Return coefficients that are all 0."""

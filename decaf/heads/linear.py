@@ -12,6 +12,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor
 
 from decaf.heads.designs import blocks
 from decaf.heads.device import resolve_device
@@ -30,24 +31,27 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
     memory_share: float
 
     def adopt(self, training: TrainingSet, targets: Targets, solution: Solution) -> Self:
-        """Take a solution as what was learned.
+        """Take a solution on some training rows as what was learned."""
+        return self.learn(*training.coefficients(solution.params), targets, solution)
+
+    def learn(self, W: Tensor, intercept: Tensor, targets: Targets, solution: Solution) -> Self:
+        """Take coefficients as what was learned.
 
         Parameters
         ----------
-        training : TrainingSet
-            The rows.
+        W, intercept : torch.Tensor
+            ``(n_features, m)`` and ``(m,)``.
         targets : Targets
-            Their labels.
+            The labels.
         solution : Solution
-            The minimiser.
+            What the solver says of them.
 
         Returns
         -------
         self
             The fitted head.
         """
-        W, intercept = training.coefficients(solution.params)
-        self.n_features_in_ = training.samples.n_features
+        self.n_features_in_ = W.shape[0]
         self.classes_ = targets.classes
         self.multilabel_ = targets.multilabel
         self.coef_ = W.T.cpu().numpy()
@@ -62,7 +66,7 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
                 f"{int((~solution.converged).sum())} of {len(solution.converged)} problems are "
                 f"above tol; raise max_iter or tol, or scale the features",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
 
@@ -118,6 +122,11 @@ class LinearHead(LinearModel, ABC):
     """
 
     C: float
+
+    @property
+    def shares(self) -> bool:
+        """Whether values of C and splits can share a design."""
+        return True
 
     @abstractmethod
     def encode(self, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Targets:

@@ -8,7 +8,7 @@ import torch
 from decaf.heads.designs import Bias
 from decaf.heads.device import resolve_device
 from decaf.heads.linear import LinearHead, LinearModel, check_positive
-from decaf.heads.losses import Logistic, Softmax
+from decaf.heads.losses import Logistic, LossType, Softmax
 from decaf.heads.path import Solver
 from decaf.heads.samples import Samples
 from decaf.heads.targets import ClassWeight, Targets, encode
@@ -47,6 +47,11 @@ def is_softmax(multi_class: str, multilabel: bool, n_columns: int) -> bool:
     return multi_class == "multinomial" and not multilabel and n_columns > 1
 
 
+def logistic_loss(multi_class: str, targets: Targets) -> LossType:
+    """Return the loss of labels: two classes and label matrices have one loss a column."""
+    return Softmax if is_softmax(multi_class, targets.multilabel, targets.n_columns) else Logistic
+
+
 class LogisticRegression(Probabilities, LinearHead):
     """L2-regularised logistic regression: multinomial, or one class against the rest.
 
@@ -64,8 +69,9 @@ class LogisticRegression(Probabilities, LinearHead):
         Whether to learn an intercept.
     class_weight : dict, "balanced" or None
         Weight of each row by its label; for a label matrix, of the labels 1 and -1.
-    tol : float
-        Relative distance from the least objective at which to stop.
+    tol : float or None
+        Relative distance from the least objective at which one more step is the last; None is
+        1e-4 for float32 features and 1e-10 for float64.
     max_iter : int
         Most Newton steps.
     device : {"auto", "cpu", "cuda"}
@@ -110,7 +116,7 @@ class LogisticRegression(Probabilities, LinearHead):
         multi_class: Literal["multinomial", "ovr"] = "multinomial",
         fit_intercept: bool = True,
         class_weight: ClassWeight = None,
-        tol: float = 1e-6,
+        tol: float | None = None,
         max_iter: int = 100,
         device: str = "auto",
         memory_share: float = 0.5,
@@ -137,10 +143,9 @@ class LogisticRegression(Probabilities, LinearHead):
 
     def solver(self, targets: Targets) -> Solver:
         """Return the loss and how far to go."""
-        check_positive(tol=self.tol, max_iter=self.max_iter)
+        check_positive(tol=1.0 if self.tol is None else self.tol, max_iter=self.max_iter)
         if self.multi_class not in {"multinomial", "ovr"}:
             raise ValueError(
                 f"multi_class must be 'multinomial' or 'ovr'; got {self.multi_class!r}"
             )
-        coupled = is_softmax(self.multi_class, targets.multilabel, targets.n_columns)
-        return Solver(Softmax if coupled else Logistic, self.tol, self.max_iter)
+        return Solver(logistic_loss(self.multi_class, targets), self.tol, self.max_iter)

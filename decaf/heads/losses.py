@@ -10,6 +10,7 @@ A *group* is a set of classes that are solved together: one class each for the o
 losses, all classes for the softmax. Sums over groups have shape ``(n_groups,)``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -33,8 +34,6 @@ class Curvature(Protocol):
 class Loss(Protocol):
     """A convex loss of the scores, summed over rows."""
 
-    C: float
-
     @property
     def n_groups(self) -> int:
         """Number of groups that can be solved apart."""
@@ -56,6 +55,10 @@ class Loss(Protocol):
 
     def columns(self, classes: Tensor) -> Self:
         """Return the loss of some groups only."""
+
+
+LossType = Callable[[Tensor, Tensor, float], Loss]
+"""Makes a loss of signs, weight and C."""
 
 
 def _columns(x: Tensor, classes: Tensor) -> Tensor:

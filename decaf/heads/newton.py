@@ -9,11 +9,11 @@ The problem, for n rows, d features and m classes (:mod:`decaf.heads.losses` has
                                        support rows (Y F < 1) and 0 elsewhere
 
 Each step solves the Newton system by preconditioned conjugate gradients, whose products are
-matrix products over all classes that have not converged, or, for the squared hinge where a class
-has few support rows, exactly (:mod:`decaf.heads.support`). Backtracking keeps each step a
-descent. A group of classes has converged when it took a full step whose Newton decrement
-``-1/2 <gradient, step>``, an estimate of how far the objective is above its minimum, was at most
-``tol`` times the objective.
+matrix products over all classes that have not converged; or exactly, for the squared hinge where
+a class has few support rows or is too ill-conditioned (:mod:`decaf.heads.support`). Backtracking
+keeps each step a descent. A group of classes has converged when it took a full step, its system
+solved, whose Newton decrement ``-1/2 <gradient, step>``, an estimate of how far the objective was
+above its minimum, was at most ``tol`` times the objective.
 
 References
 ----------
@@ -30,11 +30,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from decaf.heads.conjugate import conjugate_gradients
-from decaf.heads.designs import Design, Gram, penalised
-from decaf.heads.losses import Loss, SquaredHinge
+from decaf.heads.conjugate import NewtonSystem, conjugate_gradients
+from decaf.heads.designs import Design, inner, penalised
+from decaf.heads.losses import Diagonal, Loss
 from decaf.heads.precondition import Preconditioner
-from decaf.heads.support import few_support_rows, support_solution
+from decaf.heads.support import can_factorise, cheap_to_factorise, exact_step
 
 MAX_HALVINGS = 30
 ARMIJO = 1e-4
@@ -85,7 +85,7 @@ def minimise(
     preconditioner : Preconditioner
         Speeds up the conjugate gradients.
     tol : float
-        Relative distance from the least objective.
+        Relative distance from the least objective at which one more step is the last.
     max_iter : int
         Most Newton steps.
 
@@ -104,15 +104,17 @@ def minimise(
         columns = active if loss.n_groups > 1 else slice(None)
         part, p, f = loss.columns(active), P[:, columns], F[:, columns]
         gradient = penalised(design, p) + design.adjoint(part.gradient(f))
-        step, change = _newton_step(design, part, p, f, gradient, objective[active], preconditioner)
-        slope = part.total(design.inner(gradient, step, change)).double()
-        length, drop = _line_search(design, part, p, f, step, change, slope, objective[active])
+        system = NewtonSystem(design, part, part.curvature(f), gradient, objective[active])
+        step, change, solved = _newton_step(system, p, f, preconditioner)
+        slope = part.total(inner(design, gradient, step, change)).double()
+        length, drop = _line_search(system, p, f, step, change, slope=slope)
         P[:, columns] = p + length.to(p) * step
         F[:, columns] = f + length.to(f) * change
         objective[active] -= drop
-        done = (-slope / 2 <= tol * objective[active]) & (length == 1)
+        done = solved & (-slope / 2 <= tol * objective[active]) & (length == 1)
         converged[active[done]] = True
-        active = active[~done & (length > 0)]
+        stalled = drop <= _rounding(F, objective[active])
+        active = active[~done & ~stalled]
         n_iter += 1
     return _report(design, loss, P, converged, n_iter)
 
@@ -121,7 +123,7 @@ def _report(design: Design, loss: Loss, P: Tensor, converged: Tensor, n_iter: in
     """Measure objective and gradient afresh: rounding piled up in the scores over the steps."""
     F = design.forward(P)
     gradient = penalised(design, P) + design.adjoint(loss.gradient(F))
-    squared = loss.total(design.inner(gradient, gradient, design.forward(gradient)))
+    squared = loss.total(inner(design, gradient, gradient, design.forward(gradient)))
     return Solution(
         params=P,
         objective=_objective(design, loss, P, F),
@@ -132,60 +134,52 @@ def _report(design: Design, loss: Loss, P: Tensor, converged: Tensor, n_iter: in
 
 
 def _objective(design: Design, loss: Loss, P: Tensor, F: Tensor) -> Tensor:
-    return loss.total(design.inner(penalised(design, P), P, F)).double() / 2 + loss.value(F)
+    return loss.total(inner(design, penalised(design, P), P, F)).double() / 2 + loss.value(F)
+
+
+def _rounding(F: Tensor, objective: Tensor) -> Tensor:
+    """Return a change of the objective that may be nothing but rounding."""
+    return 4 * torch.finfo(F.dtype).eps * objective
 
 
 def _newton_step(
-    design: Design,
-    loss: Loss,
-    P: Tensor,
-    F: Tensor,
-    gradient: Tensor,
-    objective: Tensor,
-    preconditioner: Preconditioner,
-) -> tuple[Tensor, Tensor]:
-    """Return the step ``H^-1 (-gradient)`` and its change of the scores."""
-    curvature = loss.curvature(F)
-    if not (isinstance(design, Gram) and isinstance(loss, SquaredHinge)):
-        return conjugate_gradients(design, loss, curvature, gradient, objective, preconditioner)
-    few = few_support_rows(loss.curvature(F).D)
+    system: NewtonSystem, P: Tensor, F: Tensor, preconditioner: Preconditioner
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the step ``-H^-1 gradient``, its change of the scores, and where it was solved."""
+    design, curvature = system.design, system.curvature
+    if not (can_factorise(design, system.loss) and isinstance(curvature, Diagonal)):
+        return conjugate_gradients(system, preconditioner)
     step, change = torch.zeros_like(P), torch.zeros_like(F)
-    direct, rest = few.nonzero()[:, 0], (~few).nonzero()[:, 0]
-    if len(direct):
-        solved = support_solution(design, loss.columns(direct), F[:, direct], P[-1, direct])
-        step[:, direct] = solved - P[:, direct]
-        change[:, direct] = design.forward(step[:, direct])
+    direct = cheap_to_factorise(design, curvature.D)
+    rest = (~direct).nonzero()[:, 0]
     if len(rest):
-        step[:, rest], change[:, rest] = conjugate_gradients(
-            design,
-            loss.columns(rest),
-            curvature.columns(rest),
-            gradient[:, rest],
-            objective[rest],
-            preconditioner,
+        step[:, rest], change[:, rest], met = conjugate_gradients(
+            system.columns(rest), preconditioner
         )
-    return step, change
+        direct[rest[~met]] = True
+    chosen = direct.nonzero()[:, 0]
+    if len(chosen):
+        part, D = system.columns(chosen), curvature.D[:, chosen]
+        step[:, chosen] = exact_step(
+            design, part.loss, D, gradient=part.gradient, P=P[:, chosen], F=F[:, chosen]
+        )
+        change[:, chosen] = design.forward(step[:, chosen])
+    return step, change, torch.ones_like(direct)
 
 
 def _line_search(
-    design: Design,
-    loss: Loss,
-    P: Tensor,
-    F: Tensor,
-    step: Tensor,
-    change: Tensor,
-    slope: Tensor,
-    objective: Tensor,
+    system: NewtonSystem, P: Tensor, F: Tensor, step: Tensor, change: Tensor, *, slope: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Halve each group's step until it descends; 0 where rounding leaves nothing to gain.
 
     Returns the lengths ``(n_groups,)`` and by how much the objective falls.
     """
+    design, loss = system.design, system.loss
     flat = penalised(design, step)
-    linear = loss.total(design.inner(flat, P, F)).double()
-    square = loss.total(design.inner(flat, step, change)).double()
+    linear = loss.total(inner(design, flat, P, F)).double()
+    square = loss.total(inner(design, flat, step, change)).double()
     before = loss.value(F)
-    rounding = 4 * torch.finfo(F.dtype).eps * objective
+    rounding = _rounding(F, system.objective)
     length = torch.ones_like(slope)
     drop = torch.zeros_like(slope)
     for _ in range(MAX_HALVINGS):

@@ -16,39 +16,63 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from decaf.heads.designs import Design, Rows
+from decaf.heads.designs import Design
 
 RANK = 96
 
 
 @dataclass(frozen=True, eq=False)
 class Preconditioner:
-    """Leading eigenpairs of the design's ``adjoint(forward(.))``.
+    """Leading eigenpairs of ``X' X`` in a design's coordinates.
 
     Attributes
     ----------
     basis : torch.Tensor
-        ``(n_params, rank)`` orthonormal eigenvectors.
+        ``(n_params, rank)`` coefficients, orthonormal in the design's metric M.
+    dual : torch.Tensor
+        ``(n_params, rank)``, M times the basis.
     eigenvalues : torch.Tensor
         ``(rank,)``.
+    free_bias : bool
+        Whether the last row is a bias that is not penalised.
+    n_rows : int
+        Number of training rows.
     """
 
     basis: Tensor
+    dual: Tensor
     eigenvalues: Tensor
     free_bias: bool
     n_rows: int
 
     def solve(self, r: Tensor, curvature: Tensor) -> Tensor:
-        """Return ``M^-1 r`` for residuals ``(n_params, m)`` and mean curvatures ``(m,)``."""
+        """Return the approximate solution for residuals ``(n_params, m)``.
+
+        Parameters
+        ----------
+        r : torch.Tensor
+            ``(n_params, m)``.
+        curvature : torch.Tensor
+            ``(m,)`` mean curvature of a row.
+
+        Returns
+        -------
+        torch.Tensor
+            ``(n_params, m)``.
+        """
         gain = self.eigenvalues[:, None] * curvature
-        z = r - self.basis @ ((gain / (1 + gain)) * (self.basis.T @ r))
+        along = self.dual.T @ r
+        z = r - self.basis @ along
+        # Once more, as rounding leaves a part of what the next line scales down by 1 + gain.
+        z -= self.basis @ (self.dual.T @ z)
+        z += self.basis @ (along / (1 + gain))
         if self.free_bias:
             z[-1] = r[-1] / (self.n_rows * curvature).clamp(min=torch.finfo(r.dtype).tiny)
         return z
 
 
 def nystroem(design: Design, rank: int = RANK) -> Preconditioner:
-    """Approximate the leading eigenpairs of a design, the free bias left aside.
+    """Approximate the leading eigenpairs of a design, a free bias left aside.
 
     Parameters
     ----------
@@ -60,30 +84,26 @@ def nystroem(design: Design, rank: int = RANK) -> Preconditioner:
     Returns
     -------
     Preconditioner
-        The eigenpairs.
+        The eigenpairs, by the Rayleigh-Ritz method on the image of random coefficients.
     """
-    n_side = (
-        design.n_params - 1 if design.bias.free or not isinstance(design, Rows) else design.n_params
-    )
-    rank = min(rank, n_side, design.n_rows)
+    start = design.zeros(min(rank, design.n_params, design.n_rows))
     generator = torch.Generator().manual_seed(0)
-    like = design.zeros(1)
-    sketch = torch.zeros((design.n_params, rank), dtype=like.dtype)
-    sketch[:n_side] = torch.linalg.qr(
-        torch.randn((n_side, rank), generator=generator, dtype=like.dtype)
-    ).Q
-    sketch = sketch.to(like.device)
-    image = _gram_product(design, sketch)
-    shift = torch.finfo(like.dtype).eps * image.norm() + torch.finfo(like.dtype).tiny
-    image = image + shift * sketch
-    core = torch.linalg.cholesky((sketch.T @ image).double().cpu()).to(like)
-    factor = torch.linalg.solve_triangular(core, image.T, upper=False).T
-    U, s, _ = torch.linalg.svd(factor, full_matrices=False)
-    return Preconditioner(U, (s**2 - shift).clamp(min=0), design.bias.free, design.n_rows)
+    start += torch.randn(start.shape, generator=generator, dtype=start.dtype).to(start.device)
+    Z = _penalised_part(design, start)
+    Z = torch.linalg.qr(_penalised_part(design, design.adjoint(design.forward(Z)))).Q
+    F = design.forward(Z)
+    MZ = design.metric(Z, F)
+    lengths, V = torch.linalg.eigh(Z.T @ MZ)
+    keep = lengths > RANK * torch.finfo(Z.dtype).eps * lengths.max()
+    whiten = V[:, keep] * lengths[keep].rsqrt()
+    eigenvalues, Q = torch.linalg.eigh((F @ whiten).T @ (F @ whiten))
+    turn = whiten @ Q
+    return Preconditioner(
+        Z @ turn, MZ @ turn, eigenvalues.clamp(min=0), design.bias.free, design.n_rows
+    )
 
 
-def _gram_product(design: Design, params: Tensor) -> Tensor:
-    image = design.adjoint(design.forward(params))
+def _penalised_part(design: Design, params: Tensor) -> Tensor:
     if design.bias.free:
-        image[-1] = 0
-    return image
+        params[-1] = 0
+    return params

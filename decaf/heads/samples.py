@@ -44,7 +44,7 @@ class Samples:
         self.n_rows, self.n_features = X.shape
         self.K = None
         if not standardize and self.n_rows <= self.n_features:
-            self.K = gram(self, np.arange(self.n_rows), None)
+            self.K = gram(self, np.arange(self.n_rows), None, self.dtype)
 
     def read(self, rows: IntArray) -> Tensor:
         """Return the features of some rows, ``(len(rows), n_features)``."""
@@ -92,17 +92,23 @@ class TrainingSet:
         if len(self.rows) > s.n_features:
             return Rows(self._features(), s.bias, s.device, s.dtype, self.scaling)
         if s.K is None:
-            return Gram(gram(s, self.rows, self.scaling), s.bias)
+            return Gram(gram(s, self.rows, self.scaling, s.dtype), s.bias)
         if self.whole:
             return Gram(s.K, s.bias)
         rows = torch.as_tensor(self.rows, device=s.device)
         return Gram(s.K[rows[:, None], rows], s.bias)
 
+    def double_design(self) -> Gram | None:
+        """Return the design in float64; None where that would copy the features."""
+        if isinstance(self.design, Rows):
+            return None
+        return Gram(gram(self.samples, self.rows, self.scaling, torch.float64), self.samples.bias)
+
     def coefficients(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights ``(n_features, m)`` and intercepts ``(m,)`` on the features as given."""
         if isinstance(self.design, Rows):
             return self.design.coefficients(params)
-        A, intercept = self.design.dual(params)
+        A, intercept = self.design.dual(params.to(self.samples.dtype))
         s = self.samples
         W = torch.zeros((s.n_features, A.shape[1]), device=s.device, dtype=s.dtype)
         for start in range(0, len(self.rows), BLOCK_ROWS):
@@ -119,7 +125,7 @@ class TrainingSet:
         """Return the scores ``(len(rows), m)`` of rows that need not be trained on."""
         s = self.samples
         if s.K is not None and isinstance(self.design, Gram):
-            A, intercept = self.design.dual(params)
+            A, intercept = self.design.dual(params.to(self.samples.dtype))
             others = torch.as_tensor(rows, device=s.device)[:, None]
             own = torch.as_tensor(self.rows, device=s.device)
             return torch.addmm(intercept, s.K[others, own], A)
@@ -131,15 +137,15 @@ class TrainingSet:
         return torch.cat(parts)
 
 
-def gram(samples: Samples, rows: IntArray, scaling: Scaling | None) -> Tensor:
+def gram(samples: Samples, rows: IntArray, scaling: Scaling | None, dtype: torch.dtype) -> Tensor:
     """Return the inner products ``(n, n)`` of some rows, in blocks: half the work of ``X X'``."""
     n = len(rows)
-    K = torch.empty((n, n), device=samples.device, dtype=samples.dtype)
+    K = torch.empty((n, n), device=samples.device, dtype=dtype)
     starts = range(0, n, BLOCK_ROWS)
 
     def block(start: int) -> Tensor:
         X = samples.read(rows[start : start + BLOCK_ROWS])
-        return X if scaling is None else scaling.apply(X)
+        return (X if scaling is None else scaling.apply(X)).to(dtype)
 
     for i in starts:
         left = block(i)

@@ -108,7 +108,7 @@ def fit_splits(
     DataError
         If features or labels of a split cannot be used.
     """
-    fit = _fit_linear if isinstance(head, LinearHead) else _fit_any
+    fit = _fit_linear if isinstance(head, LinearHead) and head.shares else _fit_any
     for split in splits:
         began = time.perf_counter()
         rows = take_rows(X, split.train, head.memory_share)
@@ -153,7 +153,10 @@ def _fit_linear(head: LinearHead, task: _Task) -> tuple[LinearHead, FloatArray]:
     samples = head.samples(X, standardize=task.standardize)
     validation = np.empty(0)
     if len(task.grid) > 1:
-        validation = validation_scores(head, samples, y, task.folds, task.grid, task.score).mean(0)
+        table = validation_scores(
+            head, samples, y, folds=task.folds, c_grid=task.grid, score=task.score
+        )
+        validation = table.mean(0)
     C = task.grid[best(validation)] if len(validation) else task.grid[0]
     training, targets = samples.train(), head.encode(y)
     ((_, solution),) = head.solver(targets).path(training, targets, [C])
@@ -161,26 +164,33 @@ def _fit_linear(head: LinearHead, task: _Task) -> tuple[LinearHead, FloatArray]:
 
 
 def _fit_any(head: Any, task: _Task) -> tuple[Any, FloatArray]:
-    """Choose C, where the head has one, and refit, one fit at a time."""
-
-    def fit(C: float, rows: IntArray) -> Any:
-        estimator = clone(head).set_params(C=C) if has_c else clone(head)
-        if task.standardize:
-            estimator = make_pipeline(StandardScaler(), estimator)
-        return estimator.fit(task.X[rows], task.y[rows])
-
-    has_c = "C" in head.get_params()
+    """Choose C, where the head has one, and refit; the features of each fold are a copy."""
+    everything = np.arange(len(task.y))
+    if "C" not in head.get_params():
+        (fitted,) = _fit_grid(head, task, everything, [None])
+        return fitted, np.empty(0)
     validation = np.empty(0)
-    if has_c and len(task.grid) > 1:
-        table = np.empty((len(task.folds), len(task.grid)))
-        for i, (rows, held_out) in enumerate(task.folds):
-            for j, C in enumerate(task.grid):
-                fitted = fit(C, rows)
-                scores = fitted.decision_function(task.X[held_out])
-                table[i, j] = task.score(task.y[held_out], scores, fitted.classes_)
-        validation = table.mean(0)
+    if len(task.grid) > 1:
+        table = [
+            [
+                task.score(task.y[held_out], one.decision_function(task.X[held_out]), one.classes_)
+                for one in _fit_grid(head, task, rows, task.grid)
+            ]
+            for rows, held_out in task.folds
+        ]
+        validation = np.mean(table, axis=0)
     C = task.grid[best(validation)] if len(validation) else task.grid[0]
-    return fit(C, np.arange(len(task.y))), validation
+    (fitted,) = _fit_grid(head, task, everything, [C])
+    return fitted, validation
+
+
+def _fit_grid(head: Any, task: _Task, rows: IntArray, grid: Sequence[float | None]) -> list[Any]:
+    """Fit the head on some rows for each C."""
+    X, y = task.X[rows], task.y[rows]
+    scaler = StandardScaler().fit(X) if task.standardize else None
+    X = X if scaler is None else scaler.transform(X)
+    heads = [clone(head).fit(X, y)] if grid == [None] else head.fit_path(X, y, grid)
+    return heads if scaler is None else [make_pipeline(scaler, fitted) for fitted in heads]
 
 
 def _describe(
@@ -209,6 +219,7 @@ def validation_scores(
     head: LinearHead,
     samples: Samples,
     y: IntArray,
+    *,
     folds: Sequence[Fold],
     c_grid: Sequence[float],
     score: Score,

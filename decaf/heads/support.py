@@ -1,47 +1,85 @@
-"""Newton's step on the squared hinge, solved exactly on the support rows.
+"""Newton's step of one class at a time, exact where conjugate gradients would be slow.
 
-On the rows S short of their margin the objective is quadratic, and its minimiser is that of a
-ridge regression: with ``W = X_S' a`` and ``D = 2 C weight``::
+On the rows S short of their margin the squared hinge is quadratic, and the minimiser of that
+piece is a ridge regression: with ``W = X_S' a`` and ``D = 2 C weight``::
 
-    (K_SS + D^-1) a + b 1 = y_S        and, where the bias is free, 1' a = 0
+    (X_S X_S' + D^-1) a + b 1 = y_S        and, where the bias is free, 1' a = 0
 
-(Chapelle 2007, section 3.3; a is 0 off the support rows). A class of n_s support rows costs
-``n_s**3 / 3`` once, however badly the system is conditioned.
+(Chapelle 2007, section 3.3; a is 0 off the support rows). With fewer features than support rows,
+and for any loss of the margins, the step is ``-H^-1 gradient`` with ``H = I + X' D X``. Either
+way a class costs one factorisation, however badly its system is conditioned.
 """
 
 import torch
 from torch import Tensor
 
-from decaf.heads.designs import Gram
-from decaf.heads.losses import SquaredHinge
+from decaf.heads.designs import Bias, Design, Gram, Rows
+from decaf.heads.losses import Loss, SquaredHinge
 
-CG_STEPS = 6  # products of conjugate gradients that a factorisation is weighed against
+GRAM_STEPS = 6
+ROWS_STEPS = 30
+"""Products of conjugate gradients that a factorisation is weighed against, by the design."""
 
 
-def few_support_rows(D: Tensor) -> Tensor:
+def can_factorise(design: Design, loss: Loss) -> bool:
+    """Return whether there is an exact step: not for streamed features, nor a coupled loss."""
+    if isinstance(design, Gram):
+        return isinstance(loss, SquaredHinge)
+    return isinstance(design, Rows) and isinstance(design.X, Tensor)
+
+
+def cheap_to_factorise(design: Design, D: Tensor) -> Tensor:
     """Return which classes ``(m,)`` are cheaper to factorise than to iterate on, on the CPU."""
-    n_support = (D > 0).sum(0).double().cpu()
-    return n_support**3 / 3 <= CG_STEPS * 2.0 * D.shape[0] ** 2
+    n_support = (D > 0).sum(0).double()
+    n, p = design.n_rows, design.n_params
+    if isinstance(design, Gram):
+        flops, limit = n_support**3 / 3, GRAM_STEPS * 2.0 * n**2
+    else:
+        order = n_support.clamp(max=p)
+        flops, limit = 2 * n_support * p * order + order**3 / 3, ROWS_STEPS * 4.0 * n * p
+    cheap: Tensor = flops <= limit
+    return cheap
 
 
-def support_solution(design: Gram, loss: SquaredHinge, F: Tensor, bias: Tensor) -> Tensor:
-    """Return each class's minimiser ``(n + 1, m)`` of the quadratic piece at scores `F`.
+def exact_step(
+    design: Design, loss: Loss, D: Tensor, *, gradient: Tensor, P: Tensor, F: Tensor
+) -> Tensor:
+    """Return each class's Newton step, by the smaller of its two systems.
 
     Parameters
     ----------
-    design : Gram
-        Inner products of the training rows.
-    loss : SquaredHinge
-        The loss.
+    design : Design
+        The training rows.
+    loss : Loss
+        A loss that :func:`can_factorise` with the design.
+    D : torch.Tensor
+        ``(n, m)`` second derivative of the loss in the scores.
+    gradient, P : torch.Tensor
+        ``(n_params, m)`` gradient and coefficients.
     F : torch.Tensor
-        ``(n, m)`` scores whose support rows count.
-    bias : torch.Tensor
-        ``(m,)`` free bias, kept where a class has no support row.
+        ``(n, m)`` scores.
 
     Returns
     -------
     torch.Tensor
-        Coefficients in the design's coordinates.
+        ``(n_params, m)``.
+    """
+    step = torch.empty_like(P)
+    few = torch.zeros_like(P[0], dtype=torch.bool)
+    if isinstance(loss, SquaredHinge) and isinstance(design, Gram | Rows):
+        few = (D > 0).sum(0) < design.n_params
+        k = few.nonzero()[:, 0]
+        step[:, k] = _support_solution(design, loss.columns(k), F[:, k], P[-1, k]) - P[:, k]
+    if isinstance(design, Rows):
+        for k in (~few).nonzero()[:, 0]:
+            step[:, k] = _primal_step(design, D[:, k], gradient[:, k])
+    return step
+
+
+def _support_solution(design: Gram | Rows, loss: SquaredHinge, F: Tensor, bias: Tensor) -> Tensor:
+    """Return each class's minimiser ``(n_params, m)`` of the quadratic piece at scores `F`.
+
+    A free bias is kept where a class has no support row.
     """
     D = loss.curvature(F).D
     solved = design.zeros(F.shape[1])
@@ -50,24 +88,47 @@ def support_solution(design: Gram, loss: SquaredHinge, F: Tensor, bias: Tensor) 
         rows = D[:, k].nonzero()[:, 0]
         if len(rows) == 0:
             continue
-        A = design.K[rows[:, None], rows]
-        if not design.bias.free:
-            A += design.bias.scaling**2
-        A.diagonal().add_(1 / D[rows, k])
-        factor = _cholesky(A)
-        y = loss.Y[rows, k].to(factor)
-        if not design.bias.free:
-            solved[rows, k] = torch.cholesky_solve(y[:, None], factor)[:, 0].to(F)
-            continue
-        both = torch.cholesky_solve(torch.stack([y, torch.ones_like(y)], 1), factor)
-        b = both[:, 0].sum() / both[:, 1].sum()
-        a = (both[:, 0] - b * both[:, 1]).to(F)
-        solved[rows, k] = a
-        solved[-1, k] = b + design.K[:, rows].mean(0) @ a
+        if isinstance(design, Gram):
+            K = design.K[rows[:, None], rows]
+            a, b = _ridge(K, loss.Y[rows, k], D[rows, k], design.bias)
+            solved[rows, k] = a
+            if design.bias.free:
+                solved[-1, k] = b + design.K[:, rows].mean(0) @ a
+        else:
+            Z = design.features(rows)[:, :-1]
+            a, b = _ridge(Z @ Z.T, loss.Y[rows, k], D[rows, k], design.bias)
+            solved[:-1, k] = Z.T @ a
+            solved[-1, k] = b
     return solved
 
 
-def _cholesky(A: Tensor) -> Tensor:
-    """Factorise in A's precision, or in float64 where A is too ill-conditioned for that."""
+def _ridge(K: Tensor, y: Tensor, D: Tensor, bias: Bias) -> tuple[Tensor, Tensor]:
+    """Return dual coefficients ``(n_s,)`` and the bias's own coefficient; overwrites `K`."""
+    if not bias.free:
+        K += bias.scaling**2
+    K.diagonal().add_(1 / D)
+    if not bias.free:
+        a = _solve(K, y[:, None])[:, 0]
+        return a, bias.scaling * a.sum()
+    both = _solve(K, torch.stack([y, torch.ones_like(y)], 1))
+    b = both[:, 0].sum() / both[:, 1].sum()
+    return both[:, 0] - b * both[:, 1], b
+
+
+def _primal_step(design: Rows, D: Tensor, gradient: Tensor) -> Tensor:
+    rows = D.nonzero()[:, 0]
+    Z = design.features(rows).mul_(D[rows].sqrt()[:, None])
+    H = Z.T @ Z
+    H.diagonal()[:-1].add_(1)
+    if not design.bias.free:
+        H[-1, -1] += 1
+    return -_solve(H, gradient[:, None])[:, 0]
+
+
+def _solve(A: Tensor, b: Tensor) -> Tensor:
+    """Solve in A's precision, or in float64 where A is too ill-conditioned for that."""
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(A)
-    return torch.linalg.cholesky(A.double()) if failed else factor
+    if failed:
+        factor = torch.linalg.cholesky(A.double())
+    return torch.cholesky_solve(b.to(factor), factor).to(b)

@@ -42,7 +42,7 @@ class Targets:
     @property
     def n_columns(self) -> int:
         """Number of columns of coefficients."""
-        return self.signs.shape[1]
+        return int(self.signs.shape[1])
 
     def tensors(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return signs and weight as tensors."""

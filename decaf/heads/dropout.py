@@ -1,0 +1,243 @@
+"""Linear heads trained on features of which a random part is dropped.
+
+Each visit of a training row draws a fresh mask. Kept features are scaled by ``1 / (1 - rate)`` and
+nothing is dropped in prediction: the inverted form of dropping in training and scaling in
+prediction, the same up to the value of C. The objective is the plain head's, its loss averaged
+over masks, minimised by Adam on small batches with a step length that falls to 0; all values of C
+are trained side by side on the same masks. docs/adr/0003-dropout.md compares it with fixed masks.
+
+References
+----------
+J. Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual
+recognition", 2014 (section 4.1: the heads drop features with probability 0.5).
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import clone
+from torch import Tensor
+
+from decaf.heads.designs import blocks
+from decaf.heads.device import resolve_device
+from decaf.heads.features import compute_dtype
+from decaf.heads.linear import LinearModel, check_positive, checked_rows
+from decaf.heads.logistic import Probabilities, logistic_loss
+from decaf.heads.losses import LossType, SquaredHinge
+from decaf.heads.targets import ClassWeight, Targets, encode
+from decaf.types import FloatArray
+
+LEARNING_RATE = 0.05
+SETTLED = 0.1
+"""Most that the objective may change from the last but one fifth of the epochs to the last."""
+
+
+class DropoutHead(LinearModel):
+    """A linear head on features of which a random part is dropped; subclasses name the loss.
+
+    Parameters
+    ----------
+    C : float
+        Inverse strength of the regularisation.
+    rate : float
+        Probability that a feature is dropped.
+    class_weight : dict, "balanced" or None
+        Weight of each class, as in the plain head.
+    n_epochs : int
+        Visits of each training row.
+    batch_size : int
+        Rows a step; fewer where there are less than eight batches of rows.
+    random_state : int
+        Seed of masks and order.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+    memory_share : float
+        Share of the machine's memory above which features are read in batches.
+
+    Attributes
+    ----------
+    coef_, intercept_, classes_ : numpy.ndarray
+        As in the plain head.
+    n_iter_ : int
+        Epochs.
+    objective_ : float
+        Mean over the last fifth of the epochs, of the masks and coefficients of each step.
+    converged_ : bool
+        Whether that is within 10 % of the mean over the fifth before.
+    """
+
+    _bias_is_free: bool
+    _weight_of: Literal["label", "sign"]
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        *,
+        rate: float = 0.5,
+        class_weight: ClassWeight = None,
+        n_epochs: int = 30,
+        batch_size: int = 128,
+        random_state: int = 0,
+        device: str = "auto",
+        memory_share: float = 0.5,
+    ) -> None:
+        self.C = C
+        self.rate = rate
+        self.class_weight = class_weight
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.device = device
+        self.memory_share = memory_share
+
+    @abstractmethod
+    def _loss(self, targets: Targets) -> LossType:
+        """Return the loss of the scores."""
+
+    def fit(self, X: Any, y: npt.ArrayLike) -> Self:
+        """Fit on rows of features.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+        y : array-like
+            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0.
+
+        Returns
+        -------
+        self
+            The fitted head.
+
+        Raises
+        ------
+        ValueError
+            If features, labels or arguments cannot be used.
+        """
+        (fitted,) = self._fit_heads([self], X, y)
+        return fitted
+
+    def fit_path(self, X: Any, y: npt.ArrayLike, Cs: Sequence[float]) -> list[Self]:
+        """Fit one head for each value of C, on the same masks.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in :meth:`fit`.
+        Cs : sequence of float
+            Values of C.
+
+        Returns
+        -------
+        list
+            Fitted heads in the order of `Cs`.
+        """
+        return self._fit_heads([clone(self).set_params(C=C) for C in Cs], X, y)
+
+    def _fit_heads(self, heads: list[Self], X: Any, y: Any) -> list[Self]:
+        for head in heads:
+            check_positive(C=head.C)
+        check_positive(n_epochs=self.n_epochs, batch_size=self.batch_size)
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"rate must be at least 0 and below 1; got rate={self.rate!r}")
+        X, y = checked_rows(self, X, y)
+        targets = encode(y, class_weight=self.class_weight, weight_of=self._weight_of)
+        W, history = self._descend(X, targets, [head.C for head in heads])
+        last = -(-self.n_epochs // 5)
+        now, before = history[-last:].mean(0), history[-2 * last : -last].mean(0)
+        for k, head in enumerate(heads):
+            head.n_features_in_ = X.shape[1]
+            head.classes_, head.multilabel_ = targets.classes, targets.multilabel
+            head.coef_ = W[:-1, k].T.cpu().numpy()
+            head.intercept_ = W[-1, k].cpu().numpy()
+            head.n_iter_ = self.n_epochs
+            head.objective_ = float(now[k])
+            head.converged_ = bool(abs(before[k] - now[k]) <= SETTLED * now[k])
+        return heads
+
+    def _descend(self, X: Any, targets: Targets, Cs: Sequence[float]) -> tuple[Tensor, FloatArray]:
+        """Return coefficients ``(d + 1, n_Cs, m)`` and the objective ``(n_epochs, n_Cs)``."""
+        batches = _Batches(X, resolve_device(self.device), self.rate, self.random_state)
+        signs, weight = targets.tensors(batches.device, batches.dtype)
+        weight = weight.expand(len(signs), -1)
+        shape = (X.shape[1] + 1, len(Cs), targets.n_columns)
+        W = torch.zeros(shape, device=batches.device, dtype=batches.dtype)
+        penalty = torch.full_like(W[:, :1, :1], 1 / batches.row_size**2)
+        penalty[-1] = 0 if self._bias_is_free else 1
+        adam = torch.optim.Adam([W], lr=LEARNING_RATE)
+        size = min(self.batch_size, -(-len(signs) // 8))
+        n_steps = self.n_epochs * -(-len(signs) // size)
+        schedule = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 1 / n_steps, n_steps)
+        history = np.zeros((self.n_epochs, len(Cs)))
+        for epoch in range(self.n_epochs):
+            for rows, features in batches.draw(size):
+                share = len(rows) / len(signs)
+                scores = (features @ W.flatten(1)).view(-1, *shape[1:])
+                R = torch.empty_like(scores)
+                for k, C in enumerate(Cs):
+                    loss = self._loss(targets)(signs[rows], weight[rows], C)
+                    R[:, k] = loss.gradient(scores[:, k])
+                    squares = (penalty[:, 0] * W[:, k].square()).sum()
+                    history[epoch, k] += float(loss.value(scores[:, k]).sum() + share * squares / 2)
+                W.grad = penalty * W + (features.T @ R.flatten(1)).view(shape) / share
+                adam.step()
+                schedule.step()
+        W[:-1] /= batches.row_size
+        return W, history
+
+
+class _Batches:
+    """Batches of rows with masked features, in random order.
+
+    Features are divided by the mean length of a row, which makes one learning rate right for all,
+    and a constant feature that is never dropped comes last.
+    """
+
+    def __init__(self, X: Any, device: torch.device, rate: float, seed: int) -> None:
+        self.device, self.dtype = device, compute_dtype(X)
+        self.X = torch.as_tensor(X).to(device, self.dtype) if type(X) is np.ndarray else X
+        self.keep = 1 - rate
+        self.generator = torch.Generator(device).manual_seed(seed)
+        lengths = [b.norm(dim=1).cpu() for _, b in blocks(self.X, device, self.dtype)]
+        self.row_size = float(torch.cat(lengths).mean()) or 1.0
+
+    def draw(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield row numbers ``(size,)`` and features ``(size, d + 1)`` of one epoch."""
+        n, d = self.X.shape
+        order = torch.randperm(n, generator=self.generator, device=self.device)
+        for chosen in torch.split(order, size):
+            rows = chosen.sort().values
+            batch = torch.ones((len(rows), d + 1), device=self.device, dtype=self.dtype)
+            batch[:, :-1].bernoulli_(self.keep, generator=self.generator)
+            batch[:, :-1] *= self._read(rows) / (self.keep * self.row_size)
+            yield rows, batch
+
+    def _read(self, rows: Tensor) -> Tensor:
+        if isinstance(self.X, Tensor):
+            return self.X[rows]
+        return torch.as_tensor(self.X[rows.cpu().numpy()]).to(self.device, self.dtype)
+
+
+class DropoutSVM(DropoutHead):
+    """Linear SVM with the squared hinge on features of which a random part is dropped."""
+
+    _bias_is_free = False
+    _weight_of = "sign"
+
+    def _loss(self, targets: Targets) -> LossType:  # noqa: ARG002 - one loss for all labels
+        return SquaredHinge
+
+
+class DropoutLogisticRegression(Probabilities, DropoutHead):
+    """Multinomial logistic regression on features of which a random part is dropped."""
+
+    multi_class = "multinomial"
+    _bias_is_free = True
+    _weight_of = "label"
+
+    def _loss(self, targets: Targets) -> LossType:
+        return logistic_loss(self.multi_class, targets)
