@@ -185,9 +185,7 @@ class ResultTable:
         """Return the results over splits, in order of first appearance."""
         groups: dict[tuple[Any, ...], list[Result]] = {}
         for r in self.results:
-            key = (r.dataset, r.backbone, r.weights_sha256, r.layer, r.head, r.protocol, r.shots)
-            setting = (r.metric, r.normalize, r.pool, r.view, r.digest)
-            groups.setdefault((*key, *setting), []).append(r)
+            groups.setdefault(_row_key(r), []).append(r)
         return tuple(_aggregate(group) for group in groups.values())
 
     def to_frame(self) -> pd.DataFrame:
@@ -308,7 +306,8 @@ def read_results(paths: Sequence[Path]) -> ResultTable:
     Returns
     -------
     ResultTable
-        The results of all, in the order of the files.
+        The results of all, in the order of the files; a split that stands in several of them
+        counts once, as the last says it.
 
     Raises
     ------
@@ -318,7 +317,12 @@ def read_results(paths: Sequence[Path]) -> ResultTable:
     own = _own(paths)
     if not own:
         raise DataError("asked to read results, found no file; give the CSVs of decaf evaluate")
-    return ResultTable(tuple(result for path in own for result in ResultTable.from_csv(path)))
+    once = {
+        (*_row_key(result), result.split, result.seed): result
+        for path in own
+        for result in ResultTable.from_csv(path)
+    }
+    return ResultTable(tuple(once.values()))
 
 
 def read_beside(paths: Sequence[Path], what: str) -> pd.DataFrame:
@@ -334,8 +338,8 @@ def read_beside(paths: Sequence[Path], what: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The rows of all the files ``NAME-<what>.csv`` that are there; every column but `split`,
-        `value` and `n` as text, ``""`` where there are no shots.
+        The rows of all the files ``NAME-<what>.csv`` that are there, each once; every column but
+        `split`, `value` and `n` as text, ``""`` where there are no shots.
     """
     found = [path for path in (_beside(path, what) for path in _own(paths)) if path.is_file()]
     # as text, for a class may be called "1" or "nan"
@@ -343,7 +347,14 @@ def read_beside(paths: Sequence[Path], what: str) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame()
     numbers = {name: kind for name, kind in _NUMBERS.items() if name in frames[0].columns}
-    return pd.concat(frames, ignore_index=True).astype(numbers)
+    key = [name for name in frames[0].columns if name not in {"value", "n", "example"}]
+    return pd.concat(frames).drop_duplicates(key, keep="last", ignore_index=True).astype(numbers)
+
+
+def _row_key(r: Result) -> tuple[Any, ...]:
+    """Return what the splits of one row of a table have in common."""
+    key = (r.dataset, r.backbone, r.weights_sha256, r.layer, r.head, r.protocol, r.shots)
+    return (*key, r.metric, r.normalize, r.pool, r.view, r.digest)
 
 
 def _own(paths: Sequence[Path]) -> list[Path]:

@@ -140,6 +140,17 @@ def test_confusions_are_summed_over_splits_and_come_back(tmp_path):
     assert len(read_results(sorted(tmp_path.glob("*.csv")))) == 2
 
 
+def test_a_split_in_two_files_counts_once_as_the_last_says(tmp_path):
+    said = (("cat", "dog", 2, "b"),)
+    ResultTable((replace(ONE, value=0.1, confusion=(("cat", "dog", 1, "a"),)), TWO)).to_csv(
+        tmp_path / "a.csv"
+    )
+    ResultTable((replace(ONE, confusion=said), KNN)).to_csv(tmp_path / "b.csv")
+    paths = sorted(tmp_path.glob("*.csv"))
+    assert [r.value for r in read_results(paths)] == [ONE.value, TWO.value, KNN.value]
+    assert read_beside(paths, "confusion")[["n", "example"]].values.tolist() == [[2, "b"]]
+
+
 def test_results_without_single_classes_have_none_beside(tmp_path):
     ResultTable((ONE,)).to_csv(tmp_path / "own.csv")
     assert read_beside([tmp_path / "own.csv"], "classes").empty

@@ -76,7 +76,7 @@ def grids(table: ResultTable) -> tuple[Grid, ...]:
     tuple of Grid
         One per data set, net, protocol and metric, in order of first appearance.
     """
-    blocks = _grouped(table.aggregates(), _setting)
+    blocks = _grouped(table.aggregates(), setting)
     return tuple(
         _grid(part)
         for block in blocks
@@ -100,7 +100,8 @@ def _grouped(block: Sequence[Aggregate], key: Callable[[Aggregate], Any]) -> lis
     return list(groups.values())
 
 
-def _setting(a: Aggregate) -> tuple[str, ...]:
+def setting(a: Aggregate) -> tuple[str, ...]:
+    """Return what the results that share a table have in common."""
     net = (a.backbone, a.weights_sha256, a.pool, a.view)
     return (a.dataset, *net, a.protocol, a.metric, a.normalize, a.digest)
 

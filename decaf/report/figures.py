@@ -1,0 +1,242 @@
+"""The figures of the papers: accuracy against shots, layer by layer, and class by class."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from decaf.errors import DataError
+from decaf.metrics import METRICS
+from decaf.published import PublishedFigure, published_figures
+from decaf.report.details import ClassValue
+from decaf.report.drawing import COLOURS, DASHES, INK, PAPER, WIDTH_IN, house_style
+from decaf.results import Aggregate, ResultTable
+
+N_EXTREMES = 15
+"""Best and worst classes that are drawn."""
+
+_BAR_IN = 0.17
+
+
+def curve_figure(table: ResultTable) -> Figure:
+    """Draw accuracy against training pictures a class, with the published curves.
+
+    Parameters
+    ----------
+    table : ResultTable
+        Results for several numbers of shots.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel a data set and protocol; bands are one standard deviation over splits.
+
+    Raises
+    ------
+    DataError
+        No data set has results for several numbers of shots.
+
+    References
+    ----------
+    DeCAF, figure 4 right; Zeiler and Fergus, figure 9.
+    """
+    blocks = [b for b in _settings(table) if max(_shots_of(b).values(), default=0) > 1]
+    return _panels(blocks, _draw_curve, "several numbers of shots; use --train-per-class 1,5,10")
+
+
+def layers_figure(table: ResultTable) -> Figure:
+    """Draw accuracy layer by layer, with the published figures.
+
+    Parameters
+    ----------
+    table : ResultTable
+        Results for several layers.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel a data set and protocol; bars are one standard deviation over splits.
+
+    Raises
+    ------
+    DataError
+        No data set has results for several layers.
+
+    References
+    ----------
+    Zeiler and Fergus, table 7.
+    """
+    blocks = [_one_shots(b) for b in _settings(table)]
+    blocks = [b for b in blocks if len({a.layer for a in b}) > 1]
+    return _panels(blocks, _draw_layers, "several layers; use --layers")
+
+
+def classes_figure(values: Sequence[ClassValue], label: str) -> Figure:
+    """Draw the best and the worst classes as bars.
+
+    Parameters
+    ----------
+    values : sequence of ClassValue
+        Every class, best first.
+    label : str
+        What the values are.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Up to `N_EXTREMES` of either end; lines are one standard deviation over splits.
+    """
+    few = len(values) <= 2 * N_EXTREMES
+    gap = [] if few else [None]
+    shown = list(values) if few else [*values[:N_EXTREMES], *gap, *values[-N_EXTREMES:]]
+    with house_style():
+        figure = Figure((WIDTH_IN, 0.7 + _BAR_IN * len(shown)))
+        axes = figure.subplots()
+        for place, value in enumerate(shown):
+            if value is None:
+                continue
+            spread = None if np.isnan(value.std) else 100 * value.std
+            best = few or place < N_EXTREMES
+            axes.barh(place, 100 * value.mean, color=COLOURS[0 if best else 1], height=0.72)
+            if spread is not None:
+                axes.errorbar(100 * value.mean, place, xerr=spread, color=INK, linewidth=0.8)
+        axes.set_yticks(
+            range(len(shown)), ["⋮" if value is None else _short(value.name) for value in shown]
+        )
+        axes.tick_params(axis="y", length=0, labelsize=8)
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set_xlim(0, 100)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(label)
+    return figure
+
+
+def _panels(
+    blocks: Sequence[Sequence[Aggregate]],
+    draw: Callable[[Axes, Sequence[Aggregate]], None],
+    needed: str,
+) -> Figure:
+    if not blocks:
+        raise DataError(f"asked to draw a figure, found no data set with {needed}")
+    with house_style():
+        figure = Figure((WIDTH_IN, 3.4 * len(blocks)), layout="constrained")
+        for axes, block in zip(
+            figure.subplots(len(blocks), squeeze=False)[:, 0], blocks, strict=True
+        ):
+            draw(axes, block)
+            first = block[0]
+            if len(blocks) > 1:
+                axes.set_title(f"{first.dataset}, protocol {first.protocol}")
+            axes.set_ylabel(f"{METRICS[first.metric].label}, %")
+            handles, _ = axes.get_legend_handles_labels()
+            columns = 1 if len(handles) < 3 else 2
+            axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=columns, fontsize=8)
+    return figure
+
+
+def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
+    counts = _shots_of(block)
+    several = [a for a in block if a.shots and counts[_system(a)] > 1]
+    rows = sorted(several, key=lambda a: (*_system(a), a.shots or 0))
+    for number, (system, line) in enumerate(groupby(rows, _system)):
+        points = list(line)
+        shots = [a.shots or 0 for a in points]
+        mean, std = (np.array([100 * getattr(a, n) for a in points]) for n in ("mean", "std"))
+        colour = COLOURS[number % len(COLOURS)]
+        dash: Any = DASHES[number // len(COLOURS) % len(DASHES)]
+        axes.plot(shots, mean, "o", linestyle=dash, color=colour, markersize=4,
+                  label=_name(system, rows))  # fmt: skip
+        axes.fill_between(shots, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+    printed = sorted(_published(block[0]), key=_printed_system)
+    for number, (system, figures) in enumerate(groupby(printed, _printed_system)):
+        known = sorted(figures, key=lambda f: f.shots or 0)
+        if len(known) > 1:
+            dash = DASHES[1 + number % (len(DASHES) - 1)]
+            axes.plot([f.shots or 0 for f in known], [100 * f.value for f in known], "s", color=INK,
+                      markerfacecolor=PAPER, linestyle=dash, linewidth=1, markersize=4,
+                      label=" ".join(filter(None, system)) + " (published)")  # fmt: skip
+    axes.set_xlabel("training pictures a class")
+    axes.set_xlim(left=0)
+
+
+def _draw_layers(axes: Axes, block: Sequence[Aggregate]) -> None:
+    layers = list(dict.fromkeys(a.layer for a in block))
+    heads = list(dict.fromkeys((a.backbone, a.head) for a in block))
+    for number, system in enumerate(heads):
+        line = [a for a in block if (a.backbone, a.head) == system]
+        offset = 0.12 * (number - (len(heads) - 1) / 2)
+        places = np.array([layers.index(a.layer) for a in line]) + offset
+        colour = COLOURS[number % len(COLOURS)]
+        std = [0.0 if np.isnan(a.std) else 100 * a.std for a in line]
+        label = " ".join(system) if len({a.backbone for a in block}) > 1 else system[1]
+        axes.errorbar(places, [100 * a.mean for a in line], std, fmt="o-", color=colour,
+                      markersize=4, capsize=3, label=label)  # fmt: skip
+        printed = [(p, a.published) for p, a in zip(places, line, strict=True) if a.published]
+        if printed:
+            who = next(a.published_system for a in line if a.published)
+            axes.plot([p for p, _ in printed], [100 * v for _, v in printed], "s", color=colour,
+                      markerfacecolor=PAPER, markersize=5,
+                      label=f"{who} {system[1]} (published)")  # fmt: skip
+    long = max(map(len, layers)) * len(layers) > 45
+    axes.set_xticks(
+        range(len(layers)), layers, rotation=40 if long else 0, ha="right" if long else "center"
+    )
+    axes.set_xlim(-0.5, len(layers) - 0.5)
+    axes.grid(visible=False, axis="x")
+    if long:
+        axes.tick_params(axis="x", labelsize=8)
+
+
+def _settings(table: ResultTable) -> list[list[Aggregate]]:
+    blocks: dict[tuple[str, ...], list[Aggregate]] = {}
+    for a in table.aggregates():
+        blocks.setdefault((a.dataset, a.protocol, a.metric), []).append(a)
+    return list(blocks.values())
+
+
+def _one_shots(block: Sequence[Aggregate]) -> list[Aggregate]:
+    """Return the results for the number of shots that most layers have."""
+    shots = [a.shots for a in block]
+    layers = {s: len({a.layer for a in block if a.shots == s}) for s in dict.fromkeys(shots)}
+    most = max(layers, key=lambda s: (layers[s], s or 0))
+    return [a for a in block if a.shots == most]
+
+
+def _shots_of(block: Sequence[Aggregate]) -> Counter[tuple[str, ...]]:
+    """Return for how many numbers of shots each system has results."""
+    return Counter(_system(a) for a in block if a.shots)
+
+
+def _system(a: Aggregate) -> tuple[str, ...]:
+    return (a.backbone, a.layer, a.pool, a.normalize, a.head)
+
+
+def _name(system: tuple[str, ...], block: Sequence[Aggregate]) -> str:
+    """Return what tells a line from the others."""
+    systems = {_system(a) for a in block}
+    varying = [len({s[i] for s in systems}) > 1 for i in range(len(system))]
+    return " ".join(
+        part for i, part in enumerate(system) if varying[i] or (i in {0, 1, 4} and part != "none")
+    )
+
+
+def _published(a: Aggregate) -> list[PublishedFigure]:
+    return [
+        f
+        for f in published_figures()
+        if (f.dataset, f.protocol, f.metric) == (a.dataset, a.protocol, a.metric)
+        and f.shots is not None
+        and not f.category
+    ]
+
+
+def _printed_system(f: PublishedFigure) -> tuple[str, ...]:
+    return (f.system, f.layer, f.head)
+
+
+def _short(name: str, longest: int = 24) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

@@ -1,0 +1,84 @@
+"""The one-page report of results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from decaf.analysis.pictures import picture_root
+from decaf.errors import DataError, StoreError
+from decaf.report.compare import comparison
+from decaf.report.details import Details
+from decaf.report.page import grid_table, write_page
+from decaf.report.sections import section, sections
+from decaf.store import FeatureStore, Provenance
+
+
+def write_report(
+    paths: Sequence[Path],
+    *,
+    out: str | Path = "report.html",
+    features: str | Path = "features",
+    pictures: str | Path | None = None,
+    data_root: str | Path = "data",
+) -> Path:
+    """Write results as one page that can be sent to a colleague: a single file, no network.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Results of `decaf.evaluate`; ``results/*.csv`` will do.
+    out : str or pathlib.Path
+        The page.
+    features : str or pathlib.Path
+        Folder of the stores; versions and precision are shown of those that are there.
+    pictures : str or pathlib.Path, optional
+        Folder that the pictures' ids are relative to; that of the named data set below
+        `data_root` if not given. Mistakes are shown where the pictures are there.
+    data_root : str or pathlib.Path
+        Folder that holds the named data sets.
+
+    Returns
+    -------
+    pathlib.Path
+        `out`.
+
+    Raises
+    ------
+    DataError
+        If there are no results, or they cannot be read, or the folder of pictures is missing.
+    """
+    if pictures is not None and not Path(pictures).is_dir():
+        raise DataError(f"asked for the pictures in {pictures}, found no such folder; correct it")
+    details = Details.read(paths)
+    parts = sections(details)
+    stores = _provenances(Path(features))
+    roots = {
+        name: Path(pictures) if pictures else picture_root(name, Path(data_root))
+        for name in dict.fromkeys(part.table.results[0].dataset for part in parts)
+    }
+    made = [
+        section(part, number, stores.get(first.digest), roots[first.dataset])
+        for number, part in enumerate(parts, 1)
+        for first in [part.table.results[0]]
+    ]
+    compared = comparison(details.table)
+    words = frozenset({"protocol", "layer and head", "inside"})
+    names = ", ".join(roots)
+    return write_page(
+        "report.html.j2",
+        Path(out),
+        f"decaf: {names}",
+        compared=grid_table(compared, words=words) if compared.rows else None,
+        sections=made,
+    )
+
+
+def _provenances(folder: Path) -> dict[str, Provenance]:
+    """Return the provenance of every store in a folder, by digest."""
+    found = {}
+    for path in sorted(folder.glob("*.h5")):
+        try:
+            with FeatureStore(path) as store:
+                found[store.digest] = store.provenance
+        except StoreError:  # not a store, or being written: the report does without
+            continue
+    return found

@@ -1,0 +1,127 @@
+"""Parts of a page, and the page as one file that needs nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from decaf._version import __version__
+from decaf.analysis.pictures import data_uri
+from decaf.report.drawing import inline_svg
+from decaf.report.grid import Grid, Row
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of a page.
+
+    Attributes
+    ----------
+    caption : str
+        What it shows.
+    columns : tuple of str
+        Headers, that of the row labels first.
+    groups : tuple of tuple of Row
+        Rows that stay together when the table is sorted.
+    notes : tuple of str
+        Footnotes.
+    words : frozenset of str
+        Columns of text; the others are of numbers.
+    filter : str
+        What to call the box that filters rows by label; no box where empty.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    groups: tuple[tuple[Row, ...], ...]
+    notes: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+    filter: str = ""
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure of a page.
+
+    Attributes
+    ----------
+    svg : str
+        The SVG element.
+    caption : str
+        What it shows.
+    """
+
+    svg: Markup
+    caption: str
+
+
+def plain_table(
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **options: Any
+) -> PageTable:
+    """Return a table of rows that do not belong together; each starts with its label."""
+    groups = tuple((Row(str(label), tuple(cells)),) for label, *cells in rows)
+    return PageTable(caption, tuple(columns), groups, **options)
+
+
+def grid_table(grid: Grid, **options: Any) -> PageTable:
+    """Return a grid as a table; published figures stay with ours above them."""
+    groups: list[list[Row]] = []
+    for row in grid.rows:
+        if row.published and groups:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    columns = (grid.corner, *grid.columns)
+    return PageTable(grid.title, columns, tuple(map(tuple, groups)), grid.notes, **options)
+
+
+def page_figure(figure: Figure, name: str, caption: str) -> PageFigure:
+    """Return a figure for a page; `name` is unique there."""
+    return PageFigure(Markup(inline_svg(figure, name, caption)), caption)  # noqa: S704 (own SVG)
+
+
+def picture(path: Path | None, description: str) -> str:
+    """Return a small picture for a table's cell; the description where there is no picture."""
+    address = None if path is None else data_uri(path)
+    if address is None:
+        return description
+    image = Markup('<img src="{}" alt="{}">')
+    return image.format(address, description)
+
+
+def write_page(template: str, out: Path, title: str, **content: Any) -> Path:
+    """Write a page; it is whole or not there.
+
+    Parameters
+    ----------
+    template : str
+        Name of a template.
+    out : pathlib.Path
+        Where to.
+    title : str
+        The page's title.
+    **content : object
+        What the template shows.
+
+    Returns
+    -------
+    pathlib.Path
+        `out`.
+    """
+    environment = Environment(
+        loader=PackageLoader("decaf.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    text = environment.get_template(template).render(title=title, version=__version__, **content)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f"{out.name}.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(out)
+    return out

@@ -1,0 +1,285 @@
+"""What a report says of one data set, net and protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from decaf.analysis.paired import pairs_with_best
+from decaf.errors import DataError
+from decaf.metrics import METRICS
+from decaf.published import VERIFIED, published_figures
+from decaf.report.details import Details, best_row
+from decaf.report.figures import classes_figure, curve_figure, layers_figure
+from decaf.report.grid import UNVERIFIED, grids, per_cent, setting
+from decaf.report.page import (
+    PageFigure,
+    PageTable,
+    grid_table,
+    page_figure,
+    picture,
+    plain_table,
+)
+from decaf.report.significance import differences
+from decaf.results import Aggregate, Result, ResultTable
+from decaf.store import Provenance
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page; see ``templates/report.html.j2`` for where each part goes."""
+
+    name: str
+    title: str
+    headline: str
+    facts: tuple[tuple[str, str], ...]
+    tables: tuple[PageTable, ...]
+    published: PageTable | None
+    figures_title: str
+    figures: tuple[PageFigure, ...]
+    differences: PageTable | None
+    class_figure: PageFigure | None
+    class_table: PageTable | None
+    confusions: PageTable | None
+    timings: PageTable
+    splits: PageTable
+
+
+def sections(details: Details) -> list[Details]:
+    """Return results in parts, one for each data set, net, protocol and metric."""
+    settings: dict[tuple[str, ...], list[Result]] = {}
+    for result in details.table:
+        (row,) = ResultTable((result,)).aggregates()
+        settings.setdefault(setting(row), []).append(result)
+    return [
+        Details(ResultTable(tuple(results)), details.classes, details.confusion)
+        for results in settings.values()
+    ]
+
+
+def section(
+    details: Details, number: int, provenance: Provenance | None, root: Path | None
+) -> Section:
+    """Return a section of the page.
+
+    Parameters
+    ----------
+    details : Details
+        Results of one data set, net, protocol and metric.
+    number : int
+        Number of the section, from 1.
+    provenance : decaf.store.Provenance or None
+        Of the store that the features came from, where it is at hand.
+    root : pathlib.Path or None
+        Folder of the pictures, where it is at hand.
+
+    Returns
+    -------
+    Section
+        All its parts.
+    """
+    table, name = details.table, f"s{number}"
+    best = best_row(table)
+    values, label = details.class_values(best), f"{METRICS[best.metric].label}, %"
+    of_best = f"{best.head} on {best.layer}" + (f", {best.shots} a class" if best.shots else "")
+    figures = tuple(_figures(table, name))
+    return Section(
+        name=name,
+        title=f"{best.dataset}, {best.backbone}, protocol {best.protocol}",
+        headline=_headline(best, of_best),
+        facts=tuple(_facts(table, best, provenance)),
+        tables=tuple(grid_table(grid) for part in _parts(table) for grid in grids(part)),
+        published=_published(best),
+        figures_title="Layer by layer, and against the number of training pictures"
+        if len(figures) > 1
+        else "In pictures",
+        figures=figures,
+        differences=_differences(table),
+        class_figure=page_figure(
+            classes_figure(values, label), f"{name}-classes", f"Best and worst classes: {of_best}."
+        )
+        if values
+        else None,
+        class_table=plain_table(
+            f"Every class: {of_best}, {label}",
+            ("class", "mean", "deviation"),
+            [(v.name, per_cent(v.mean), per_cent(v.std)) for v in values],
+            filter="Show classes with",
+        )
+        if values
+        else None,
+        confusions=_confusions(details, best, of_best, root),
+        timings=_timings(table),
+        splits=_splits(table),
+    )
+
+
+def _headline(best: Aggregate, of_best: str) -> str:
+    spread = f" over {best.n_splits} splits" if best.n_splits > 1 else ", one split"
+    return (
+        f"Best: {per_cent(best.mean, best.std)} % {METRICS[best.metric].label}{spread} "
+        f"({of_best}); {METRICS[best.other_metric].label} {per_cent(best.other_mean)} %."
+    )
+
+
+def _facts(
+    table: ResultTable, best: Aggregate, provenance: Provenance | None
+) -> list[tuple[str, str]]:
+    first = table.results[0]
+    seeds = sorted({r.seed for r in table})
+    devices = ", ".join(sorted({r.device for r in table if r.device})) or "not recorded"
+    facts = [
+        ("data set", f"{first.dataset}{', partial' if best.partial else ''}"),
+        ("classes", str(best.n_classes)),
+        ("pictures to train and test", f"{best.n_train} and {best.n_test}"),
+        ("net", first.backbone),
+        ("weights", f"{first.weights}, sha256 {first.weights_sha256[:16]}…"),
+        ("layers", ", ".join(dict.fromkeys(r.layer for r in table))),
+        ("view", first.view),
+        ("pooling and normalisation", f"{first.pool}, {first.normalize}"),
+        ("protocol", first.protocol),
+        ("splits and seeds", f"{best.n_splits}; {', '.join(map(str, seeds))}"),
+        ("device", devices),
+        ("time to choose C and fit", f"{sum(r.seconds_fit for r in table):.1f} s"),
+        ("feature store", f"{first.digest[:16]}…"),
+        ("decaf", ", ".join(sorted({r.decaf_version for r in table}))),
+    ]
+    if provenance is not None:
+        versions = ", ".join(f"{name} {v}" for name, v in provenance.versions.items())
+        facts += [
+            ("net's precision, stored as", f"{provenance.precision}, {provenance.dtype}"),
+            ("data set's digest", f"{provenance.dataset_digest[:16]}…"),
+            ("versions", versions),
+        ]
+    return facts
+
+
+def _parts(table: ResultTable) -> list[ResultTable]:
+    """Return the results for one number of shots, then the learning curves."""
+    shots = [r.shots for r in table]
+    layers = {s: len({(r.layer, r.head) for r in table if r.shots == s}) for s in set(shots)}
+    most = max(layers, key=lambda s: (layers[s], s or 0))
+    curves = {(r.layer, r.head) for r in table if r.shots != most}
+    main = ResultTable(tuple(r for r in table if r.shots == most))
+    several = [r for r in table if (r.layer, r.head) in curves]
+    curve = ResultTable(tuple(sorted(several, key=lambda r: r.shots or 0)))
+    return [main, curve] if curve.results else [main]
+
+
+def _figures(table: ResultTable, name: str) -> list[PageFigure]:
+    captions = {
+        "layers": (layers_figure, "Accuracy layer by layer; bars are one standard deviation."),
+        "curve": (
+            curve_figure,
+            (
+                "Accuracy against training pictures a class; bands are one standard deviation over "
+                "splits, hollow squares are published."
+            ),
+        ),
+    }
+    figures = []
+    for what, (draw, caption) in captions.items():
+        try:
+            figures.append(page_figure(draw(table), f"{name}-{what}", caption))
+        except DataError:  # the results have no such comparison
+            continue
+    return figures
+
+
+def _published(best: Aggregate) -> PageTable | None:
+    found = [
+        f
+        for f in published_figures()
+        if (f.dataset, f.protocol, f.metric) == (best.dataset, best.protocol, best.metric)
+        and f.shots in {best.shots, None}
+        and not f.category
+    ]
+    rows = [
+        (
+            f.system,
+            ("" if f.verified in VERIFIED else f"{UNVERIFIED} ") + per_cent(f.value, f.deviation),
+            f.layer or "–",
+            f.head or "–",
+            f.source,
+        )
+        for f in sorted(found, key=lambda f: -f.value)
+    ]
+    shots = f", {best.shots} a class" if best.shots else ""
+    return (
+        plain_table(
+            f"{METRICS[best.metric].label}{shots}, %",
+            ("system", "published", "layer", "head", "source"),
+            rows,
+            words=frozenset({"layer", "head", "source"}),
+        )
+        if rows
+        else None
+    )
+
+
+def _differences(table: ResultTable) -> PageTable | None:
+    try:
+        pairs_with_best(table)
+    except DataError:  # one row, so nothing to compare
+        return None
+    return grid_table(differences(table), words=frozenset({"the other"}))
+
+
+def _confusions(
+    details: Details, best: Aggregate, of_best: str, root: Path | None
+) -> PageTable | None:
+    pairs = details.confused_pairs(best)
+    rows = [
+        (
+            pair.name,
+            pair.predicted,
+            picture(root and root / pair.example, f"{pair.example}, taken for {pair.predicted}"),
+            pair.n,
+            per_cent(pair.share),
+        )
+        for pair in pairs
+    ]
+    columns = ("class", "taken for", "one of them", "times", "% of the class")
+    return (
+        plain_table(
+            f"The {len(rows)} most frequent mistakes of {of_best}, over all splits",
+            columns,
+            rows,
+            words=frozenset({"taken for", "one of them"}),
+        )
+        if rows
+        else None
+    )
+
+
+def _timings(table: ResultTable) -> PageTable:
+    rows = [
+        (
+            f"{a.head} on {a.layer}",
+            "all" if a.shots is None else a.shots,
+            a.n_splits,
+            "–" if a.C is None else f"{a.C:g}",
+            f"{a.seconds_fit:.2f}",
+            f"{a.seconds_fit / a.n_splits:.2f}",
+        )
+        for a in table.aggregates()
+    ]
+    columns = ("head and layer", "a class", "splits", "median C", "seconds", "seconds a split")
+    return plain_table("Choice of C and fit", columns, rows)
+
+
+def _splits(table: ResultTable) -> PageTable:
+    def line(r: Result) -> Sequence[object]:
+        chosen = "–" if r.C is None else f"{r.C:g}"
+        shots = "all" if r.shots is None else r.shots
+        row = (f"{r.head} on {r.layer}", shots, r.split, r.seed, chosen, per_cent(r.value))
+        return (
+            *row,
+            per_cent(r.other_value),
+            "yes" if r.converged else "NO",
+            f"{r.seconds_fit:.2f}",
+        )
+
+    first = table.results[0]
+    metrics = METRICS[first.metric].label, METRICS[first.other_metric].label
+    columns = ("head and layer", "a class", "split", "seed", "C", *metrics, "converged", "seconds")
+    return plain_table("Every split", columns, [line(r) for r in table])
