@@ -8,7 +8,7 @@ from decaf.backbones.backbone import (
     load_backbone,
     wrap_module,
 )
-from decaf.backbones.families import backbone_names
+from decaf.backbones.families import backbone_names, get_weights
 from decaf.backbones.pooling import check_pool, pool_features
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check_pool",
     "default_layers",
     "find_device",
+    "get_weights",
     "layer_table",
     "load_backbone",
     "pool_features",

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from decaf.backbones import classic, mini, own_nets, timm_nets, torchvision_nets
 from decaf.backbones.definition import Definition
+from decaf.backbones.weights import Weights
 from decaf.errors import BackboneError
 
 
@@ -58,3 +59,14 @@ def define(name: str, weights: str = "imagenet", *, allow_code: bool = False) ->
     near = [known for known in backbone_names() if stem and known.startswith(stem[0] or " ")]
     msg = f"unknown backbone {name!r}; choose one from `decaf models`"
     raise BackboneError(msg + (f", for instance {', '.join(near)}" if near else ""))
+
+
+def get_weights(name: str, *, weights: str = "imagenet") -> Weights:
+    """Return a net's published weights, fetched into the cache where they are not there.
+
+    Raises
+    ------
+    BackboneError
+        If they cannot be had; the message says what to put where.
+    """
+    return define(name, weights).published()

@@ -95,6 +95,11 @@ class Trace:
     counts: Mapping[Tap, int]
 
 
+def _is_map(value: torch.Tensor) -> bool:
+    _, first, second, third = value.shape
+    return second in (first, third)
+
+
 def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
     if value.ndim != 4:
         return value
@@ -136,6 +141,8 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
     def read(tap: Tap, value: Any) -> None:
         if not isinstance(value, torch.Tensor) or value.shape[:1] != (_N_IMAGES,):
             return
+        if layout.square and value.ndim == 4 and not _is_map(value):
+            return  # heads of an attention, by tokens, by channels
         counts[tap] += 1
         shapes.pop(tap, None)  # keep the order of the last calls
         shapes[tap] = tuple(_as_maps(value, tap, layout).shape[1:])

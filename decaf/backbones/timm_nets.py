@@ -1,6 +1,7 @@
 """timm's nets, as ``timm/NAME``: weights, preprocessing and the classifier as timm states them."""
 
 import math
+from difflib import get_close_matches
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -39,7 +40,7 @@ def define(name: str, weights: str) -> Definition:
     timm = _timm(name)
     plain = name.removeprefix(PREFIX)
     if not timm.is_model(plain):
-        near = timm.list_models(f"{plain[:5]}*")[:8]
+        near = get_close_matches(plain, timm.list_models())
         msg = f"unknown backbone {name!r}; timm has no such net; choose from timm.list_models()"
         raise BackboneError(msg + (f", for instance {', '.join(near)}" if near else ""))
     if weights != "imagenet":
@@ -78,7 +79,9 @@ def layout(net: nn.Module) -> Layout:
     config: Any = net.pretrained_cfg
     classifier = config["classifier"]
     module = classifier if isinstance(classifier, str) else classifier[0]
-    aliases = {"pool5": Tap(module, enters=True), "fc8": Tap(module)}
+    aliases = {"pool5": Tap(module, enters=True)}
+    if config["num_classes"]:
+        aliases["fc8"] = Tap(module)
     return Layout(aliases, square=True, prefix_tokens=prefix_tokens)
 
 

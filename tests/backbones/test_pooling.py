@@ -40,7 +40,17 @@ def test_vectors_stay_as_they_are() -> None:
         torch.testing.assert_close(pool_features(vectors, pool), vectors)
 
 
-@pytest.mark.parametrize("pool", ["mean", "grid", "grid:", "grid:0", "grid:-1", "grid:x", "avg:2"])
+def test_class_and_patch_tokens() -> None:
+    tokens = torch.tensor([[[9.0], [7.0], [1.0], [3.0]]])  # class token, register, two patches
+    np.testing.assert_allclose(pool_features(tokens, "cls", prefix_tokens=2), [[9.0]])
+    np.testing.assert_allclose(pool_features(tokens, "mean", prefix_tokens=2), [[2.0]])
+    np.testing.assert_allclose(pool_features(MAPS, "mean"), pool_features(MAPS, "avg"))
+    for without in (tokens, MAPS):
+        with pytest.raises(ConfigError, match="needs tokens with a class token"):
+            pool_features(without, "cls")
+
+
+@pytest.mark.parametrize("pool", ["sum", "grid", "grid:", "grid:0", "grid:-1", "grid:x", "avg:2"])
 def test_an_unknown_pooling_names_the_known_ones(pool: str) -> None:
     with pytest.raises(ConfigError, match="choose one of: none, avg, max, grid:N"):
         pool_features(MAPS, pool)
