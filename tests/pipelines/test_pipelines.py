@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
-SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem != "common")
+SHARED = ("common", "mini_training")
+SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem not in SHARED)
+TRAINING = ("ablate_depth", "pretrain_mini")  # tested by test_training.py
 NET = [
     "--backbone", "squeezenet1_1", "--weights", "random", "--layers", "features.3",
     "--pool", "grid:3", "--device", "cpu", "--allow-partial",
@@ -39,10 +41,10 @@ OPTIONS = {
 
 
 def test_every_script_is_expected_here() -> None:
-    assert list(EXPECTED) == SCRIPTS
+    assert sorted([*EXPECTED, *TRAINING]) == SCRIPTS
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", EXPECTED)
 def test_a_script_runs_on_small_pictures(
     script: str,
     data_root: Path,
