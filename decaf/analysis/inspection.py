@@ -172,7 +172,10 @@ def _similarity(
     store: FeatureStore, names: Sequence[str], others: Sequence[FeatureStore], rows: IntArray
 ) -> tuple[tuple[str, ...], FloatArray]:
     """Compare layers over the pictures that every store has."""
-    places = [{image_id: row for row, image_id in enumerate(o.image_ids) if o.done[row]} for o in others]  # fmt: skip
+    places = [
+        {image_id: row for row, image_id in enumerate(other.image_ids) if other.done[row]}
+        for other in others
+    ]
     shared = [
         row for row in rows.tolist() if all(store.image_ids[row] in place for place in places)
     ]

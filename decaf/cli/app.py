@@ -5,7 +5,7 @@ import sys
 import typer
 
 from decaf._version import __version__
-from decaf.cli import compare, datasets, evaluate, extract, listings, store
+from decaf.cli import compare, datasets, evaluate, extract, inspect, listings, plot, report, store
 from decaf.errors import DecafError
 
 app = typer.Typer(
@@ -17,8 +17,12 @@ app = typer.Typer(
 app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
+app.command("inspect")(inspect.inspect)
 app.command("demo")(evaluate.demo)
 app.command("layers")(listings.layers)
+app.add_typer(plot.app, name="plot")
+app.add_typer(plot.visualize, name="visualize")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(listings.app, name="models")
 app.add_typer(store.app, name="store")

@@ -221,7 +221,7 @@ def _differences(table: ResultTable) -> PageTable | None:
         pairs_with_best(table)
     except DataError:  # one row, so nothing to compare
         return None
-    return grid_table(differences(table), words=frozenset({"the other"}))
+    return grid_table(differences(table))
 
 
 def _confusions(

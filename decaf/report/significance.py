@@ -32,29 +32,32 @@ def differences(table: ResultTable) -> Grid:
     """
     pairs = pairs_with_best(table)
     rows = tuple(
-        Row(_name(pair.first, table), (_name(pair.second, table), *_cells(pair))) for pair in pairs
+        Row(f"{_name(pair.first, table)} − {_name(pair.second, table)}", _cells(pair))
+        for pair in pairs
     )
-    columns = ("the other", "difference", "95 % interval", "p", "splits")
-    return Grid("the best row minus every other one", "best", columns, rows, _NOTES)
+    columns = ("a class", "diff.", "95 % interval", "p")
+    n_splits = " or ".join(map(str, sorted({pair.test.n_splits for pair in pairs})))
+    notes = (f"over {n_splits} splits; {_NOTES[0]}", *_NOTES[1:])
+    return Grid("the best minus every other over the same splits", "pair", columns, rows, notes)
 
 
 def _name(result: Result, table: ResultTable) -> str:
     """Return what tells a row of the table from its others."""
     told = ("dataset", "backbone", "protocol", "pool", "view", "normalize")
     varying = [name for name in told if len({getattr(r, name) for r in table}) > 1]
-    parts = [*(getattr(result, name) for name in varying), f"{result.head} on {result.layer}"]
-    if len({r.shots for r in table}) > 1 and result.shots is not None:
-        parts.append(f"{result.shots} a class")
-    return ", ".join(parts)
+    return ", ".join(
+        [*(getattr(result, name) for name in varying), f"{result.head} on {result.layer}"]
+    )
 
 
 def _cells(pair: Pair) -> tuple[str, ...]:
-    test = pair.test
+    test, shots = pair.test, pair.first.shots
+    several = "all" if shots is None else str(shots)
     if math.isnan(test.ci95_low):
-        return (_points(test.difference), "–", "–", str(test.n_splits))
+        return (several, _points(test.difference), "–", "–")
     interval = f"{_points(test.ci95_low)} to {_points(test.ci95_high)}"
     p = "–" if math.isnan(test.p) else "< 0.001" if test.p < 0.001 else f"{test.p:.3f}"
-    return (_points(test.difference), interval, p, str(test.n_splits))
+    return (several, _points(test.difference), interval, p)
 
 
 def _points(value: float) -> str:

@@ -28,7 +28,7 @@ def terminal_table(table: ResultTable, csv_path: Path | None = None) -> Renderab
     rich.console.RenderableType
         One table per data set, net, protocol and metric, each with its footnotes.
     """
-    parts: list[RenderableType] = [_grid(grid) for grid in grids(table)]
+    parts: list[RenderableType] = [terminal_grid(grid) for grid in grids(table)]
     if csv_path is not None:
         parts.append(_footnote(f"table: {csv_path}"))
     return Group(*parts)
@@ -47,10 +47,11 @@ def terminal_comparison(table: ResultTable) -> RenderableType:
     rich.console.RenderableType
         One table with its footnotes.
     """
-    return _grid(comparison(table))
+    return terminal_grid(comparison(table))
 
 
-def _grid(grid: Grid) -> RenderableType:
+def terminal_grid(grid: Grid) -> RenderableType:
+    """Return a table of a report, with title and footnotes, for rich to print."""
     title = Text(grid.title, "bold")
     return Group(title, _table(grid), *(_footnote(note) for note in grid.notes))
 

@@ -1,0 +1,74 @@
+"""Which part of a net's input a place in a layer's map sees, found by trying."""
+
+from typing import Protocol
+
+import torch
+
+from decaf.types import Preprocessing
+
+STRIP_PX = 8
+"""Width of the strips that are changed: boxes are right to this."""
+
+_SEED = 0
+_LEAST = 1e-6
+_BATCH = 16
+
+
+class Net(Protocol):
+    """What is needed of a backbone."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels become this net's input."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the net is."""
+
+    def activations(self, batch: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
+        """Return the named layers' outputs for a batch."""
+
+
+def receptive_extents(net: Net, layer: str) -> list[tuple[int, int]]:
+    """Return which columns of the input each column of a layer's map depends on.
+
+    Strip after strip of a noise picture is replaced by other noise; a column of the map depends on
+    the strips that change any of its values. This asks nothing of the net but its outputs. Rows
+    are like columns, because inputs are square.
+
+    Parameters
+    ----------
+    net : decaf.backbones.TorchBackbone
+        A net.
+    layer : str
+        A layer that is a map ``(channels, height, width)``.
+
+    Returns
+    -------
+    list of (int, int)
+        First column in pixels, and the one after the last, for each column of the map.
+    """
+    size = net.preprocessing.input_size_px
+    draw = torch.Generator().manual_seed(_SEED)
+    noise, other = torch.randint(0, 256, (2, 3, size, size), generator=draw, dtype=torch.uint8)
+    starts = range(0, size, STRIP_PX)
+    changed = torch.stack([noise, *(_with_strip(noise, other, start) for start in starts)])
+    outputs = torch.cat(
+        [
+            net.activations(batch.to(net.device), [layer])[layer].cpu()
+            for batch in torch.split(changed, _BATCH)
+        ]
+    )
+    moved = (outputs[1:] - outputs[:1]).abs().amax(dim=(1, 2))  # (n_strips, width)
+    depends = moved > _LEAST * outputs[0].abs().max()
+    extents = []
+    for column in depends.T:
+        strips = torch.nonzero(column).flatten().tolist() or [0, len(starts) - 1]
+        extents.append((strips[0] * STRIP_PX, min(size, (strips[-1] + 1) * STRIP_PX)))
+    return extents
+
+
+def _with_strip(noise: torch.Tensor, other: torch.Tensor, start: int) -> torch.Tensor:
+    changed = noise.clone()
+    changed[:, :, start : start + STRIP_PX] = other[:, :, start : start + STRIP_PX]
+    return changed

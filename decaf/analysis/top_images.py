@@ -1,0 +1,166 @@
+"""The pictures that activate a unit most, with the part of each that the unit sees."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from decaf.analysis.receptive import receptive_extents
+from decaf.backbones import TorchBackbone
+from decaf.errors import ConfigError, DataError, StoreMismatchError
+from decaf.images.decode import decode
+from decaf.images.views import crop_box, make_view
+from decaf.store import FeatureStore
+from decaf.types import FloatArray, IntArray
+
+N_TOP = 9
+"""Pictures a unit, as Zeiler and Fergus show them."""
+
+_BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class TopImage:
+    """One of the pictures that activate a unit most.
+
+    Attributes
+    ----------
+    row : int
+        Row of the store.
+    image_id : str
+        The picture.
+    activation : float
+        The unit's largest activation in this picture's map.
+    box : tuple of int
+        ``x0, y0, x1, y1``: what the unit sees of the net's input there, in pixels.
+    crop : numpy.ndarray
+        ``(height, width, 3)`` uint8 pixels of the box.
+    """
+
+    row: int
+    image_id: str
+    activation: float
+    box: tuple[int, int, int, int]
+    crop: npt.NDArray[np.uint8]
+
+
+def top_images(
+    store: FeatureStore, net: TorchBackbone, layer: str, units: Sequence[int], root: Path
+) -> Mapping[int, tuple[TopImage, ...]]:
+    """Return the pictures that activate units most, from a store and one more pass over them.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        An open store of one view, with the layer. Where it holds averages over the map, these
+        choose the pictures.
+    net : TorchBackbone
+        The store's net.
+    layer : str
+        Name of the layer.
+    units : sequence of int
+        Channels of the layer's map, or numbers of features of a vector.
+    root : pathlib.Path
+        Folder that the pictures' ids are relative to.
+
+    Returns
+    -------
+    mapping of int to tuple of TopImage
+        For each unit up to `N_TOP` pictures, the most active first.
+
+    Raises
+    ------
+    StoreMismatchError
+        The net is not the store's.
+    ConfigError
+        There is no such unit, or the store has several views.
+    DataError
+        A picture cannot be read.
+
+    References
+    ----------
+    Zeiler and Fergus, Visualizing and understanding convolutional networks, figure 2.
+    """
+    made = store.provenance
+    if (made.backbone, made.weights_sha256) != (net.name, net.weights_sha256):
+        raise StoreMismatchError(
+            f"asked to use {net.name} with weights {net.weights_sha256[:8]}, found "
+            f"{made.backbone} with {made.weights_sha256[:8]} in {store.path}; give its net, "
+            "--weights included"
+        )
+    if store.n_views != 1:
+        raise ConfigError(
+            f"asked for the pictures of a unit, found {store.n_views} views in {store.path}; "
+            "extract one view, such as center"
+        )
+    n_units = net.shape(layer)[0]
+    wrong = [unit for unit in units if not 0 <= unit < n_units]
+    if wrong or not units:
+        raise ConfigError(f"asked for units {wrong} of {layer}, found 0 to {n_units - 1}")
+    winners = _winners(store, layer, n_units, units)
+    extents = receptive_extents(net, layer) if len(net.shape(layer)) == 3 else None
+    inputs = {
+        row: _input(store, row, net, root) for row in np.unique(list(winners.values())).tolist()
+    }
+    maps = {row: _map(net, layer, pixels) for row, pixels in inputs.items()}
+    return {
+        unit: tuple(
+            _top_image(store, row, maps[row][unit], inputs[row], extents) for row in rows.tolist()
+        )
+        for unit, rows in winners.items()
+    }
+
+
+def _winners(
+    store: FeatureStore, layer: str, n_units: int, units: Sequence[int]
+) -> dict[int, IntArray]:
+    """Return the rows with the largest stored value of each unit."""
+    rows = np.flatnonzero(store.done)
+    strongest = np.concatenate(
+        [
+            store[layer][block].reshape(len(block), n_units, -1)[:, list(units)].max(axis=2)
+            for block in np.split(rows, range(_BLOCK_ROWS, len(rows), _BLOCK_ROWS))
+        ]
+    )
+    order = np.argsort(-strongest, axis=0, kind="stable")[:N_TOP]
+    return {unit: rows[order[:, index]] for index, unit in enumerate(units)}
+
+
+def _input(store: FeatureStore, row: int, net: TorchBackbone, root: Path) -> torch.Tensor:
+    path = root / store.image_ids[row]
+    view, _, scale = store.provenance.views[0].partition(" of box x ")
+    try:
+        image = decode(path.read_bytes())
+    except (OSError, DataError) as error:
+        raise DataError(
+            f"asked for the picture {path}, found: {error}; give the folder of the pictures"
+        ) from error
+    if scale and store.boxes is not None:
+        image = crop_box(image, store.boxes[row].tolist(), float(scale))
+    return make_view(image, view, net.preprocessing)
+
+
+def _map(net: TorchBackbone, layer: str, pixels: torch.Tensor) -> FloatArray:
+    """Return ``(n_units, height, width)`` activations; tokens and vectors as one column."""
+    output = net.activations(pixels[None].to(net.device), [layer])[layer][0].cpu().numpy()
+    found: FloatArray = output if output.ndim == 3 else output.reshape(len(output), -1, 1)
+    return found
+
+
+def _top_image(
+    store: FeatureStore,
+    row: int,
+    activations: FloatArray,
+    pixels: torch.Tensor,
+    extents: list[tuple[int, int]] | None,
+) -> TopImage:
+    i, j = np.unravel_index(int(np.argmax(activations)), activations.shape)
+    height, width = pixels.shape[1:]
+    x0, x1 = (0, width) if extents is None else extents[int(j)]
+    y0, y1 = (0, height) if extents is None else extents[int(i)]
+    crop = pixels[:, y0:y1, x0:x1].permute(1, 2, 0).contiguous().numpy()
+    largest = float(activations.max())
+    return TopImage(row, store.image_ids[row], largest, (x0, y0, x1, y1), crop)

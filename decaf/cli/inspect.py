@@ -1,0 +1,54 @@
+"""`decaf inspect`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from decaf.cli import options
+from decaf.cli.report import Pictures
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A feature store (.h5).")],
+    *,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another store of the same pictures to compare layers with; repeatable."),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated; all if not given. Duplicates are sought in the last."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=4, help="Pictures that statistics are of.")] = 2000,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="Look for mirror images too.")
+    ] = False,
+    pictures: Pictures = None,
+    data_root: options.DataRoot = Path("data"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; results/inspect-<store> if not given.")
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Print a store's statistics, likeness of layers, transfer scores and duplicate pictures."""
+    from rich.console import Console
+
+    from decaf.analysis.inspection import inspect_store
+    from decaf.report import inspection_page as page
+    from decaf.report.terminal import terminal_grid
+
+    found = inspect_store(
+        path,
+        against=against or (),
+        layers=layers,
+        limit=limit,
+        mirrored=mirrored,
+        pictures=pictures,
+        data_root=data_root,
+        quiet=quiet,
+    )
+    for grid in (page.statistics_grid, page.similarity_grid, page.duplicates_grid):
+        Console().print(terminal_grid(grid(found)))
+    written = page.write_inspection(found, out or Path("results") / f"inspect-{path.stem}")
+    Console().print(f" page: {written[0]}")

@@ -1,0 +1,177 @@
+"""What was found in a store, as tables, files and a page."""
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from decaf.analysis.inspection import Inspection
+from decaf.analysis.statistics import LayerStatistics
+from decaf.report.drawing import COLOURS, WIDTH_IN, house_style
+from decaf.report.grid import Grid, Row, per_cent
+from decaf.report.page import PageTable, grid_table, page_figure, picture, plain_table, write_page
+
+MOST_SHOWN = 200
+"""Duplicates that the page shows; the file lists all."""
+
+_STATISTICS = (
+    "sparseness: 0 if all values are alike, 1 if one alone is not 0 (Vinje and Gallant)",
+    "correlation of units: root mean square over pairs",
+    "LogME: log evidence of the labels per picture (You et al.); higher transfers better",
+)
+
+
+def statistics_grid(found: Inspection) -> Grid:
+    """Return the statistics of every layer."""
+    lines: dict[str, Callable[[LayerStatistics], str]] = {
+        "features": lambda s: str(s.n_features),
+        "zeros, %": lambda s: per_cent(s.zeros),
+        "dead units, %": lambda s: per_cent(s.dead),
+        "sparseness of a unit": lambda s: _number(s.lifetime_sparseness, 2),
+        "sparseness of a picture": lambda s: _number(s.population_sparseness, 2),
+        "mean": lambda s: f"{s.mean:.3g}",
+        "variance": lambda s: f"{s.variance:.3g}",
+        "correlation of units": lambda s: _number(s.correlation, 3),
+        "effective rank": lambda s: _number(s.effective_rank, 1),
+        "norm": lambda s: f"{s.norm_mean:.3g} ± {s.norm_std:.2g}",
+    }
+    rows = [Row(n, tuple(map(line, found.statistics.values()))) for n, line in lines.items()]
+    rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
+    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} pictures"
+    return Grid(title, "statistic", tuple(found.statistics), tuple(rows), _STATISTICS)
+
+
+def similarity_grid(found: Inspection) -> Grid:
+    """Return how alike every two layers are."""
+    rows = tuple(
+        Row(name, tuple(_number(value, 2) for value in line))
+        for name, line in zip(found.similarity_names, found.similarity.tolist(), strict=True)
+    )
+    note = "1: equal but for rotation and scale; about 0: unrelated (Kornblith et al., debiased)"
+    return Grid("linear CKA between layers", "layer", found.similarity_names, rows, (note,))
+
+
+def duplicates_grid(found: Inspection) -> Grid:
+    """Return how many pictures stand in the data set more than once."""
+    kinds = dict.fromkeys(pair.kind for pair in found.duplicates)
+    rows = []
+    for kind in kinds:
+        pairs = [pair for pair in found.duplicates if pair.kind == kind]
+        labels = sum(found.labels[p.first] != found.labels[p.second] for p in pairs)
+        sides = sum(
+            {found.sides[p.first], found.sides[p.second]} >= {"train", "test"} for p in pairs
+        )
+        rows.append(Row(kind, (str(len(pairs)), str(labels), str(sides))))
+    notes = [f"{len(found.duplicates)} pairs"]
+    if found.root is None:
+        notes.append("the pictures are not at hand, so only features are compared: look at them")
+    columns = ("pairs", "with other labels", "train and test")
+    return Grid("pictures that stand more than once", "kind", columns, tuple(rows), tuple(notes))
+
+
+def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
+    """Write what was found into a folder.
+
+    Parameters
+    ----------
+    found : Inspection
+        What was found.
+    out : pathlib.Path
+        Folder; made where it is missing.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    names = list(found.statistics)
+    first = found.statistics[names[0]]
+    fields = list(vars(first))
+    _write_csv(
+        out / "layers.csv",
+        ["layer", *fields, "logme"],
+        [[n, *(getattr(found.statistics[n], f) for f in fields), found.logme[n]] for n in names],
+    )
+    _write_csv(
+        out / "similarity.csv",
+        ["layer", *found.similarity_names],
+        [[n, *v] for n, v in zip(found.similarity_names, found.similarity.tolist(), strict=True)],
+    )
+    _write_csv(
+        out / "duplicates.csv",
+        ["kind", "first", "second", "first_label", "second_label", "first_side", "second_side",
+         "similarity", "agreement"],
+        [
+            [p.kind, *(column[row] for column in (found.image_ids, found.labels, found.sides)
+                       for row in (p.first, p.second)), p.similarity, p.agreement]
+            for p in found.duplicates
+        ],
+    )  # fmt: skip
+    tables = [grid_table(statistics_grid(found)), grid_table(similarity_grid(found))]
+    caption = "Norms of the pictures' features, layer by layer."
+    page = write_page(
+        "inspection.html.j2",
+        out / "index.html",
+        f"decaf inspect: {found.path.name}",
+        tables=tables,
+        figure_of_norms=page_figure(norms_figure(found), "norms", caption),
+        summary=grid_table(duplicates_grid(found)),
+        duplicates=_duplicates(found),
+    )
+    return (page, *(out / f"{name}.csv" for name in ("layers", "similarity", "duplicates")))
+
+
+def norms_figure(found: Inspection) -> Figure:
+    """Draw a histogram of the pictures' norms for each layer."""
+    layers = list(found.norms)
+    with house_style():
+        figure = Figure((WIDTH_IN, 1.3 * len(layers) + 0.4), layout="constrained")
+        column = figure.subplots(len(layers), squeeze=False)[:, 0]
+        for axes, layer in zip(column, layers, strict=True):
+            norms = found.norms[layer]
+            axes.hist(norms, bins=min(40, max(5, int(np.sqrt(len(norms))))), color=COLOURS[0])
+            axes.set_title(layer)
+            axes.set_ylabel("pictures")
+        column[-1].set_xlabel("Euclidean norm")
+    return figure
+
+
+def _duplicates(found: Inspection) -> PageTable | None:
+    rows = [
+        (
+            pair.kind,
+            *(
+                picture(found.root and found.root / found.image_ids[row], _told(found, row))
+                for row in (pair.first, pair.second)
+            ),
+            f"{_told(found, pair.first)}; {_told(found, pair.second)}",
+            _number(pair.similarity, 3),
+            _number(pair.agreement, 3),
+        )
+        for pair in found.duplicates[:MOST_SHOWN]
+    ]
+    columns = ("kind", "one", "the other", "pictures", "features' cosine", "pixels' correlation")
+    caption = f"The first {len(rows)} of {len(found.duplicates)} pairs"
+    words = frozenset({"one", "the other", "pictures"})
+    return plain_table(caption, columns, rows, words=words) if rows else None
+
+
+def _told(found: Inspection, row: int) -> str:
+    return " ".join(
+        filter(None, (found.image_ids[row], f"({found.labels[row]})", found.sides[row]))
+    )
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _write_csv(path: Path, columns: list[str], rows: list[list[object]]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+    part.replace(path)

@@ -1,0 +1,201 @@
+"""From files of results, or a store, to a figure's file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from decaf.analysis.pictures import picture_root
+from decaf.analysis.sample import layer_rows, sample_rows
+from decaf.analysis.top_images import top_images
+from decaf.backbones import load_backbone
+from decaf.errors import ConfigError, DataError
+from decaf.metrics import METRICS
+from decaf.report.details import Details, best_row, need
+from decaf.report.drawing import check_format, save
+from decaf.report.embedding import Method, embed, embedding_figure
+from decaf.report.figures import classes_figure, curve_figure, layers_figure
+from decaf.report.matrix import confusion_figure
+from decaf.report.tiles import top_images_figure
+from decaf.results import read_results
+from decaf.store import FeatureStore
+
+
+def plot_curve(paths: Sequence[Path], *, out: Path) -> Path:
+    """Draw accuracy against training pictures a class; see `decaf.report.figures`."""
+    check_format(out)
+    return save(curve_figure(read_results(paths)), out)
+
+
+def plot_layers(paths: Sequence[Path], *, out: Path) -> Path:
+    """Draw accuracy layer by layer; see `decaf.report.figures`."""
+    check_format(out)
+    return save(layers_figure(read_results(paths)), out)
+
+
+def plot_classes(
+    paths: Sequence[Path],
+    *,
+    out: Path,
+    layer: str | None = None,
+    head: str | None = None,
+    shots: int | None = None,
+) -> Path:
+    """Draw the best and worst classes of a row of results, the best row if none is named."""
+    check_format(out)
+    details = Details.read(paths)
+    row = best_row(details.table, layer, head, shots)
+    values = details.class_values(row)
+    need(values, "values of single classes", row)
+    label = f"{METRICS[row.metric].label}, % ({row.head} on {row.layer})"
+    return save(classes_figure(values, label), out)
+
+
+def plot_confusion(
+    paths: Sequence[Path],
+    *,
+    out: Path,
+    layer: str | None = None,
+    head: str | None = None,
+    shots: int | None = None,
+) -> Path:
+    """Draw the confusion matrix of a row of results, the best row if none is named."""
+    check_format(out)
+    details = Details.read(paths)
+    row = best_row(details.table, layer, head, shots)
+    names, counts = details.confusion_matrix(row)
+    need(names, "a confusion matrix", row)
+    return save(confusion_figure(names, counts), out)
+
+
+def plot_embedding(
+    path: Path,
+    *,
+    method: Method,
+    out: Path,
+    layer: str | None = None,
+    limit: int = 2000,
+    thumbnails: bool = False,
+    pictures: Path | None = None,
+    data_root: Path = Path("data"),
+    seed: int = 0,
+) -> Path:
+    """Draw a store's features on a plane, coloured by class.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store.
+    method : {"tsne", "umap"}
+        How features are placed.
+    out : pathlib.Path
+        The figure's file.
+    layer : str, optional
+        Name of the layer; the store's last if not given.
+    limit : int
+        Pictures to place, evenly spaced.
+    thumbnails : bool
+        Draw pictures where there is room.
+    pictures, data_root : pathlib.Path
+        As for `decaf.analysis.inspection.inspect_store`.
+    seed : int
+        Seed of the method.
+
+    Returns
+    -------
+    pathlib.Path
+        `out`.
+
+    Raises
+    ------
+    DataError
+        The pictures are asked for and not there, or have several labels each.
+    """
+    check_format(out)
+    with FeatureStore(path) as store:
+        if store.labels.ndim == 2:
+            raise DataError(
+                f"asked to colour {path} by class, found several labels a picture; use a store of "
+                "a data set with one"
+            )
+        root = _root(store, pictures, data_root) if thumbnails else None
+        rows = sample_rows(store, limit)
+        X = layer_rows(store, layer or store.layers[-1], rows)
+        files = None if root is None else [root / store.image_ids[row] for row in rows.tolist()]
+        labels, names = store.labels[rows], store.class_names
+    return save(embedding_figure(embed(X, method, seed), labels, names, files), out)
+
+
+def plot_top_images(
+    path: Path,
+    *,
+    layer: str,
+    units: str = "0-15",
+    out: Path,
+    weights: str = "imagenet",
+    pictures: Path | None = None,
+    data_root: Path = Path("data"),
+    device: str = "auto",
+    seed: int = 0,
+) -> Path:
+    """Draw the pictures that activate units of a layer most.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store; its net is loaded again.
+    layer : str
+        Name of a layer in the store.
+    units : str
+        Units, as ``0-15,40``.
+    out : pathlib.Path
+        The figure's file.
+    weights : str
+        The store's weights, as for `decaf.extract`.
+    pictures, data_root : pathlib.Path
+        As for `decaf.analysis.inspection.inspect_store`.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    seed : int
+        Seed of random weights.
+
+    Returns
+    -------
+    pathlib.Path
+        `out`.
+
+    Raises
+    ------
+    ConfigError
+        The units are not numbers, or there are none such.
+    DataError
+        The pictures are not there.
+    StoreMismatchError
+        The weights are not the store's.
+    """
+    check_format(out)
+    numbers = _units(units)
+    with FeatureStore(path) as store:
+        store[layer]  # says at once which layers there are
+        root = _root(store, pictures, data_root)
+        net = load_backbone(store.provenance.backbone, weights=weights, device=device, seed=seed)
+        found = top_images(store, net, layer, numbers, root)
+    return save(top_images_figure(found, layer), out)
+
+
+def _root(store: FeatureStore, pictures: Path | None, data_root: Path) -> Path:
+    root = pictures or picture_root(store.provenance.dataset, data_root)
+    if root is None or not root.is_dir():
+        raise DataError(
+            f"asked for the pictures of {store.provenance.dataset}, found none"
+            f"{'' if root is None else f' in {root}'}; give their folder with --pictures"
+        )
+    return root
+
+
+def _units(text: str) -> list[int]:
+    units: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise ConfigError(f"units are numbers, as 0-15,40; found {text!r}")
+        units += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(units))
