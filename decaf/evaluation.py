@@ -43,6 +43,7 @@ def evaluate(
     views: str | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
+    drop_classes: str | Sequence[str] | None = None,
     heads: str | Sequence[str] = "svm",
     protocol: str | None = None,
     train_per_class: str | int | Sequence[int] | None = None,
@@ -81,6 +82,8 @@ def evaluate(
         The protocol's own if not given; see `decaf.extract`.
     box, box_scale : str and float, optional
         The same.
+    drop_classes : str or sequence of str, optional
+        Classes to leave out, such as Caltech-256's ``257.clutter``; the protocol's if not given.
     heads : str or sequence of str
         Among ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout``, ``knn``.
     protocol : str, optional
@@ -142,6 +145,7 @@ max_failures
         view=views,
         box=box,
         box_scale=box_scale,
+        drop_classes=None if drop_classes is None else _words(drop_classes),
     )
     net = (
         load_backbone(

@@ -28,6 +28,14 @@ def evaluate(
     views: options.Views = None,
     box: options.Box = None,
     box_scale: options.BoxScale = None,
+    drop_classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes to leave out, such as BACKGROUND_Google or 257.clutter; the protocol's "
+            "if not given.",
+            rich_help_panel=_HEADS,
+        ),
+    ] = None,
     heads: Heads = "svm",
     protocol: Annotated[
         str | None,

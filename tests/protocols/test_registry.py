@@ -73,3 +73,15 @@ def test_rules_can_be_replaced(make_table):
 def test_unknown_protocol_names_the_choices(make_table):
     with pytest.raises(ConfigError, match="unknown protocol 'decaf' for own; choose one of: holdo"):
         get_protocol("decaf", make_table([3]))
+
+
+@pytest.mark.parametrize("name", ["voc2012", "voc2012-actions"])
+def test_voc_2012_is_measured_by_the_area(name):
+    protocol = PROTOCOLS[name][protocol_names(name)[0]]
+    assert (protocol.draw, protocol.metric) == ("official", "map_area")
+    assert protocol.box == ("crop" if name == "voc2012-actions" else "none")
+
+
+@pytest.mark.parametrize("name", ["zf", "chatfield"])
+def test_voc_2012_says_that_the_published_test_is_another(name):
+    assert any("test server" in note for note in PROTOCOLS["voc2012"][name].notes)
