@@ -1,6 +1,8 @@
 """Caffe models are read as OpenCV reads them, in both forms of their layers."""
 
+import contextlib
 import struct
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from decaf.backbones import classic, load_backbone
 from decaf.backbones.caffemodel import read_caffemodel
@@ -187,6 +191,20 @@ def test_a_cut_file_is_damaged(end: int, tmp_path: Path) -> None:
     path.write_bytes(model[:end])
     with pytest.raises(BackboneError, match="damaged, or no Caffe model"):
         read_caffemodel(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.integers(0, 60), byte=st.integers(0, 255))
+def test_damage_ends_in_an_error_or_other_weights(place: int, byte: int) -> None:
+    model = bytearray(
+        layer("conv1", "Convolution", [np.ones((1, 1, 2, 2)), np.ones(1)], 1 + place % 2)
+    )
+    model[place % len(model)] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.caffemodel"
+        path.write_bytes(model)
+        with contextlib.suppress(BackboneError):
+            read_caffemodel(path)
 
 
 @pytest.mark.parametrize("content", [b"", field(1, b"a net of no layers")])

@@ -69,7 +69,7 @@ def test_a_pickle_with_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     [
         ("net.safetensors", b"not a net", "cannot read weights"),
         ("net.pth", b"", "cannot read weights"),
-        ("net.bin", b"", "give a .safetensors, .pth or .pt file"),
+        ("net.bin", b"", "give a .safetensors, .pth, .pt, .onnx, .caffemodel file"),
     ],
 )
 def test_a_file_that_is_not_weights(
