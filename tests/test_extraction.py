@@ -110,7 +110,7 @@ def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path)
     ("options", "error", "message"),
     [
         ({"layers": "fc9"}, BackboneError, "unknown layer 'fc9' for squeezenet1_1"),
-        ({"pool": "mean"}, ConfigError, "unknown pooling 'mean'"),
+        ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
         ({"views": "tall"}, ConfigError, "unknown view 'tall'"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
         ({"max_failures": 2}, ConfigError, "share from 0 to 1, found 2"),
