@@ -7,6 +7,8 @@ from decaf.types import FloatArray, IntArray
 
 _ITERATIONS = 200
 _TOLERANCE = 1e-6
+_NOISELESS = 1e9
+"""Precision of 0/1 labels that features fit exactly; it would grow for ever."""
 _FLAT = 1e9
 """Where features tell nothing, the best prior is all at 0: this much tighter than the data is."""
 
@@ -66,7 +68,7 @@ def _log_evidence(X: FloatArray, Y: FloatArray) -> FloatArray:
     alpha, beta = np.ones(Y.shape[1]), np.ones(Y.shape[1])
     for _ in range(_ITERATIONS):
         gamma, w2, error = _fixed_point(s2, z2, outside, alpha, beta)
-        new_beta = (n - gamma) / error
+        new_beta = np.minimum((n - gamma) / error, _NOISELESS)
         new_alpha = np.minimum(gamma / w2, _FLAT * new_beta * s2[0])
         moved = max(np.abs(np.log(new_alpha / alpha)).max(), np.abs(np.log(new_beta / beta)).max())
         alpha, beta = new_alpha, new_beta

@@ -130,7 +130,7 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
         )
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'<g id="[A-Za-z]+_\d+">', "<g>", svg)  # the same in every figure
+    svg = re.sub(r'<g id="[\w.]+_\d+">', "<g>", svg)  # the same in every figure
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=\d\.\d\d)\d+", "", svg)  # hundredths of a point are enough
     colours = {INK: "currentColor", RULE: "var(--rule)", PAPER: "var(--paper)"}

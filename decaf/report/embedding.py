@@ -123,7 +123,7 @@ def embedding_figure(
                 picture.thumbnail((_THUMBNAIL_PX * 2, _THUMBNAIL_PX * 2))
                 axes.add_artist(
                     AnnotationBbox(
-                        OffsetImage(np.asarray(picture), zoom=0.5),
+                        OffsetImage(np.asarray(picture), zoom=0.4),
                         tuple(places[row]),
                         pad=0.12,
                         bboxprops={"edgecolor": colours[int(labels[row])], "linewidth": 1.2},

@@ -34,6 +34,21 @@ def test_features_that_tell_nothing_by_hand():
     np.testing.assert_allclose(logme(X, labels), -(np.log(2 * np.pi * 0.5) + 1) / 2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_features_that_fit_exactly_by_hand(scale):
+    # X X' is the identity, so only the sum of both variances matters: it is mean(y^2) = 1/2
+    found = logme(scale * np.eye(4, 9, dtype=np.float32), np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(found, -(np.log(2 * np.pi * 0.5) + 1) / 2, rtol=1e-5)
+
+
+def test_more_features_than_pictures_are_no_harm():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 10)
+    X = (100 * np.eye(300)[labels] + rng.normal(size=(20, 300))).astype(np.float32)
+    expected = [best_evidence(X, (labels == c).astype(float)) / 20 for c in range(2)]
+    np.testing.assert_allclose(logme(X, labels), np.mean(expected), rtol=1e-3)
+
+
 def test_the_layer_that_tells_classes_apart_scores_higher():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 30)

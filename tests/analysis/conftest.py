@@ -1,0 +1,27 @@
+"""A store of real features of made-up pictures."""
+
+import pytest
+
+from decaf.backbones import load_backbone
+from decaf.extraction import extract
+
+
+@pytest.fixture(scope="session")
+def net():
+    """A small net with random weights."""
+    return load_backbone("squeezenet1_1", weights="random", device="cpu")
+
+
+@pytest.fixture
+def store_path(picture_folder, tmp_path, net):
+    """Store of 25 pictures: one of them stands twice, as two classes."""
+    copied = (picture_folder / "blue" / "3.png").read_bytes()
+    (picture_folder / "red" / "copy.png").write_bytes(copied)
+    return extract(
+        picture_folder,
+        backbone=net,
+        layers="features.3,features.12",
+        pool="max",
+        out=tmp_path / "features",
+        quiet=True,
+    )

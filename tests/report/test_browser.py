@@ -1,0 +1,147 @@
+"""The page in a real browser: no errors, sorting tables, nothing beyond a phone's edge."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from decaf.evaluation import evaluate
+from decaf.report.one_page import write_report
+from decaf.results import ResultTable
+
+N_CLASSES, N_SPLITS = 397, 10
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="the extra browser is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here: install Debian's package chromium")
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page, and see at the end that nothing was written to its console."""
+    said: list[str] = []
+    contexts = []
+
+    def visit_page(path: Path, **options: Any) -> Any:
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        return page
+
+    yield visit_page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+@pytest.fixture
+def large(make_table: Callable[..., ResultTable], tmp_path: Path) -> Path:
+    """Report of 397 classes, 10 splits, 3 layers and 2 heads, with pictures of mistakes."""
+    rng = np.random.default_rng(0)
+    names = [f"class number {i}" for i in range(N_CLASSES)]
+    Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(tmp_path / "x.jpg")
+    table = make_table(
+        layers=("pool5", "fc6", "fc7"),
+        heads=("svm", "knn"),
+        values=tuple(rng.normal(0.5, 0.01, N_SPLITS)),
+        n_classes=N_CLASSES,
+    )
+    rows = []
+    for result in table:
+        accuracies = rng.uniform(0.2, 1, N_CLASSES).tolist()
+        per_class = [("mean_per_class", *pair) for pair in zip(names, accuracies, strict=True)]
+        taken = rng.integers(0, N_CLASSES, N_CLASSES).tolist()
+        confusion = [(names[i], names[j], 3, "x.jpg") for i, j in enumerate(taken)]
+        rows.append(replace(result, per_class=tuple(per_class), confusion=tuple(confusion)))
+    ResultTable(tuple(rows)).to_csv(tmp_path / "large.csv")
+    return write_report([tmp_path / "large.csv"], out=tmp_path / "large.html", pictures=tmp_path)
+
+
+def test_397_classes_and_10_splits_are_under_3_megabytes(large: Path) -> None:
+    assert large.stat().st_size < 3e6
+
+
+@pytest.mark.browser
+def test_397_classes_and_10_splits_open_in_a_second(large: Path, visit: Callable[..., Any]) -> None:
+    visit(large).close()  # the browser itself is warm now
+    start = perf_counter()
+    page = visit(large)
+    page.evaluate("document.body.getBoundingClientRect().height")  # laid out
+    assert perf_counter() - start < 1.0
+
+
+@pytest.mark.browser
+def test_classes_can_be_filtered(large: Path, visit: Callable[..., Any]) -> None:
+    page = visit(large)
+    page.locator("summary", has_text="All 397 classes").click()
+    page.get_by_label("Show classes with").fill("number 39")
+    assert page.locator("table[data-filter] tbody:visible").count() == 8  # 39 and 390 to 396
+
+
+@pytest.mark.browser
+@pytest.mark.data
+@pytest.mark.slow
+def test_a_report_of_a_real_run(assets: Path, tmp_path: Path, visit: Callable[..., Any]) -> None:
+    weights = assets / "weights" / "squeezenet1_0-deepcompression.safetensors"
+    evaluate(
+        "caltech101",
+        backbone="squeezenet1_0",
+        weights=str(weights),
+        layers="features.8,features.12",
+        pool="avg",
+        heads="svm,knn",
+        protocol="decaf",
+        train_per_class="5,8",
+        splits=2,
+        data_root=assets / "data",
+        allow_partial=True,
+        limit=1400,
+        device="cpu",
+        out=tmp_path / "caltech101.csv",
+        features=tmp_path,
+        quiet=True,
+    )
+    path = write_report(
+        sorted(tmp_path.glob("*.csv")),
+        out=tmp_path / "report.html",
+        features=tmp_path,
+        data_root=assets / "data",
+    )
+    page = visit(path)
+    assert page.locator("img").count() == 20
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 20)")
+
+    table = page.locator("table", has_text="taken for")
+    column = table.locator("tbody td:nth-child(4)")
+    for button_clicks, descending in ((1, False), (2, True)):
+        table.locator("thead button").nth(3).click()
+        times = [int(text) for text in column.all_text_contents()]
+        assert times == sorted(times, reverse=descending), button_clicks
+    assert table.locator("thead th").nth(3).get_attribute("aria-sort") == "descending"
+
+    for scheme in ("light", "dark"):
+        phone = visit(path, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+        assert phone.evaluate("document.documentElement.scrollWidth") == 390
+        for details in phone.locator("details").all():
+            details.locator("summary").click()
+        assert phone.evaluate("document.documentElement.scrollWidth") == 390
+
+    plain = visit(path, java_script_enabled=False)
+    assert plain.locator("button").count() == 0
+    assert plain.locator("table").count() == page.locator("table").count()
