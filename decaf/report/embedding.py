@@ -110,8 +110,8 @@ def embedding_figure(
     spectrum = mpl.colormaps["turbo"](np.linspace(0.05, 0.95, len(present)))
     colours = dict(zip(present.tolist(), spectrum, strict=True))
     with house_style():
-        figure = Figure((_SIDE_IN, _SIDE_IN), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure((_SIDE_IN, _SIDE_IN))
+        axes = figure.add_axes((0, 0, 1, 1))  # pictures may reach beyond any layout
         dots = [colours[label] for label in labels.tolist()]
         axes.scatter(places[:, 0], places[:, 1], c=dots, s=9, linewidths=0)
         axes.set_axis_off()

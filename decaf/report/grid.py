@@ -76,7 +76,7 @@ def grids(table: ResultTable) -> tuple[Grid, ...]:
     tuple of Grid
         One per data set, net, protocol and metric, in order of first appearance.
     """
-    blocks = _grouped(table.aggregates(), setting)
+    blocks = _with_controls(_grouped(table.aggregates(), setting))
     return tuple(
         _grid(part)
         for block in blocks
@@ -100,6 +100,23 @@ def _grouped(block: Sequence[Aggregate], key: Callable[[Aggregate], Any]) -> lis
     return list(groups.values())
 
 
+def _with_controls(blocks: Sequence[list[Aggregate]]) -> list[list[Aggregate]]:
+    """Put the results of random weights beneath those of the same net when it is trained."""
+    trained = {_net(block[0]): block for block in blocks if block[0].weights != RANDOM}
+    kept = []
+    for block in blocks:
+        beside = trained.get(_net(block[0])) if block[0].weights == RANDOM else None
+        if beside is None:
+            kept.append(block)
+        else:
+            beside.extend(block)
+    return kept
+
+
+def _net(a: Aggregate) -> tuple[str, ...]:
+    return (a.dataset, a.backbone, a.pool, a.view, a.protocol, a.metric, a.normalize)
+
+
 def setting(a: Aggregate) -> tuple[str, ...]:
     """Return what the results that share a table have in common."""
     net = (a.backbone, a.weights_sha256, a.pool, a.view)
@@ -117,6 +134,8 @@ def _grid(block: Sequence[Aggregate]) -> Grid:
         corner, down, across = "layer", _layer, _head
     else:
         corner, down, across = "head", _head, _layer
+    if len({a.weights == RANDOM for a in block}) > 1:
+        down = _with_weights(down)
     cells = {(down(a), across(a)): a for a in block}
     columns = tuple(dict.fromkeys(across(a) for a in block))
     rows: list[Row] = []
@@ -140,6 +159,10 @@ def _layer(a: Aggregate) -> str:
 
 def _head(a: Aggregate) -> str:
     return a.head
+
+
+def _with_weights(label: Callable[[Aggregate], str]) -> Callable[[Aggregate], str]:
+    return lambda a: label(a) + (", random weights" if a.weights == RANDOM else "")
 
 
 def ours(a: Aggregate) -> str:
@@ -166,7 +189,7 @@ def _title(block: Sequence[Aggregate]) -> str:
 
 def _notes(block: Sequence[Aggregate]) -> list[str]:
     first = block[0]
-    notes = [_features(first), _spread(block)]
+    notes = [*dict.fromkeys(map(_features, block)), _spread(block)]
     if first.metric in {"top1", "mean_per_class"}:
         notes.append(f"chance: {per_cent(1 / first.n_classes)} %")
     if any(not a.converged for a in block):

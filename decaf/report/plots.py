@@ -195,7 +195,7 @@ def _units(text: str) -> list[int]:
     units: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        if not first.isdigit() or not (last or first).isdigit() or part.endswith("-"):
             raise ConfigError(f"units are numbers, as 0-15,40; found {text!r}")
         units += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(units))

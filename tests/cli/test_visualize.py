@@ -1,0 +1,66 @@
+"""`decaf plot tsne` and `decaf visualize top-images`, from a store to a picture."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result as Outcome
+from PIL import Image
+from typer.testing import CliRunner
+
+from decaf.cli.app import app
+from decaf.errors import ConfigError, DataError
+from decaf.extraction import extract
+
+
+@pytest.fixture
+def decaf(picture_folder: Path, tmp_path: Path) -> Callable[..., Outcome]:
+    store = extract(
+        picture_folder,
+        backbone="squeezenet1_1",
+        weights="random",
+        device="cpu",
+        layers="features.3",
+        pool="avg",
+        out=tmp_path,
+        quiet=True,
+    )
+
+    def run(*command: str, **options: str) -> Outcome:
+        out = str(tmp_path / "f.png")
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return CliRunner().invoke(app, [*command, str(store), "--out", out, *words])
+
+    return run
+
+
+def test_features_on_a_plane_with_pictures(
+    decaf: Callable[..., Outcome], picture_folder: Path, tmp_path: Path
+) -> None:
+    done = decaf("plot", "tsne", "--thumbnails", pictures=str(picture_folder))
+    assert done.exit_code == 0, done.output
+    with Image.open(tmp_path / "f.png") as drawn:
+        assert min(drawn.size) > 500
+
+
+def test_thumbnails_without_pictures_are_refused(decaf: Callable[..., Outcome]) -> None:
+    error = decaf("plot", "tsne", "--thumbnails").exception
+    assert isinstance(error, DataError)
+    assert "give their folder with --pictures" in str(error)
+
+
+def test_top_images_of_units(
+    decaf: Callable[..., Outcome], picture_folder: Path, tmp_path: Path
+) -> None:
+    options = {"layer": "features.3", "weights": "random", "device": "cpu"}
+    done = decaf("visualize", "top-images", units="0-2,7", pictures=str(picture_folder), **options)
+    assert done.exit_code == 0, done.output
+    with Image.open(tmp_path / "f.png") as drawn:
+        assert drawn.width > drawn.height  # four blocks side by side
+
+
+@pytest.mark.parametrize("units", ["a", "3-", "1,,2", "-1"])
+def test_units_are_numbers(decaf: Callable[..., Outcome], units: str) -> None:
+    error = decaf("visualize", "top-images", layer="features.3", units=units).exception
+    assert isinstance(error, ConfigError)
+    assert "units are numbers" in str(error)
