@@ -1,7 +1,9 @@
 """Pictures to features: `extract` fills a store and returns its path."""
 
 import importlib.metadata
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import get_args
@@ -14,7 +16,7 @@ from decaf.backbones import (
     load_backbone,
     pool_features,
 )
-from decaf.datasets import dataset_digest, load_dataset
+from decaf.datasets import dataset_digest, load_dataset, slice_rows
 from decaf.engines import Plan, StageSeconds, n_cores, run
 from decaf.errors import ConfigError, StoreError
 from decaf.images.decode import PIXEL_POLICY, Pixels
@@ -45,6 +47,7 @@ def extract(
     batch_size: int | None = None,
     workers: int | None = None,
     limit: int | None = None,
+    shard: str | None = None,
     data_root: str | Path = "data",
     allow_partial: bool = False,
     max_failures: float = 0.05,
@@ -94,6 +97,9 @@ def extract(
         Threads; one a core if not given, 0 for none beside the caller's.
     limit : int, optional
         Take only so many pictures, evenly spaced.
+    shard : str, optional
+        ``I/N``: only the I-th of N even parts of the pictures, into a file of its own;
+        `decaf.store.join` makes one store of all.
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
@@ -156,6 +162,9 @@ def extract(
         max_failures=max_failures,
     )
     asked = provenance(plan, dtype)
+    if shard is not None:
+        asked = replace(asked, rows=shard_rows(shard, asked.n_images))
+        plan = replace(plan, dataset=slice_rows(table, slice(*asked.rows)))
     path = Path(out)
     found = _covering(path, asked) if path.suffix == ".h5" else find_store(path, asked)
     if found is not None:
@@ -164,6 +173,30 @@ def extract(
     if path.suffix != ".h5":
         path = path / store_name(asked)
     return _fill(path, plan, asked, quiet=quiet)
+
+
+def shard_rows(shard: str, n_images: int) -> tuple[int, int]:
+    """Return the first row and the end of the I-th of N parts, whose sizes differ by one at most.
+
+    Parameters
+    ----------
+    shard : str
+        ``I/N``, counted from 1.
+    n_images : int
+        Number of rows of the whole.
+
+    Raises
+    ------
+    ConfigError
+        If it is not of this form, or the part would be empty.
+    """
+    found = re.fullmatch(r"([0-9]+)/([0-9]+)", shard)
+    number, total = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= total:
+        raise ConfigError(f"asked for shard {shard!r}; give I/N with I from 1 to N, such as 1/4")
+    if total > n_images:
+        raise ConfigError(f"asked for {total} shards of {n_images} pictures; give fewer")
+    return (number - 1) * n_images // total, number * n_images // total
 
 
 def _covering(path: Path, asked: Provenance) -> Path | None:
@@ -181,7 +214,7 @@ def _fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool) -> Path:
     except OSError as error:
         raise StoreError(f"asked to write {path}, cannot make its folder: {error}") from error
     with FeatureWriter(path, asked, plan.dataset, sizes, n_views(plan.view)) as writer:
-        n_pending, n_images = writer.pending().size, asked.n_images
+        n_pending, n_images = writer.pending().size, asked.n_rows
         if 0 < n_pending < n_images:
             _say(quiet, f"resuming {path}: {n_images - n_pending} of {n_images} rows are done")
         with show_progress("extracting", n_pending, "images", quiet=quiet) as advance:

@@ -18,7 +18,7 @@ from decaf.backbones import load_backbone
 from decaf.engines import local
 from decaf.errors import BackboneError, ConfigError, DataError, StoreMismatchError
 from decaf.extraction import extract
-from decaf.store import FeatureStore, verify
+from decaf.store import FeatureStore, join, verify
 
 NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
 
@@ -116,6 +116,10 @@ def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path)
         ({"max_failures": 2}, ConfigError, "share from 0 to 1, found 2"),
         ({"batch_size": 0}, ConfigError, "batch_size is at least 1, found 0"),
         ({"workers": -1}, ConfigError, "workers is at least 0, found -1"),
+        ({"shard": "3/2"}, ConfigError, "shard '3/2'; give I/N with I from 1 to N"),
+        ({"shard": "0/2"}, ConfigError, "I/N"),
+        ({"shard": "two"}, ConfigError, "I/N"),
+        ({"shard": "1/25"}, ConfigError, "25 shards of 24 pictures"),
         ({"pixels": "cv2"}, ConfigError, "unknown pixels 'cv2'"),
     ],
 )
@@ -129,6 +133,31 @@ def test_wrong_options_are_named(
     with pytest.raises(error, match=message):
         extract(picture_folder, **NET | options, out=tmp_path / "features")
     assert not (tmp_path / "features").exists()
+
+
+def test_shards_make_the_store_that_one_run_makes(picture_folder: Path, tmp_path: Path) -> None:
+    options = {**NET, "layers": "features.3,pool5", "pool": "avg", "out": tmp_path}
+    parts = [extract(picture_folder, **options, shard=f"{i}/5") for i in range(1, 6)]
+    assert len(set(parts)) == 5
+    joined = join(parts, tmp_path / "joined.h5")
+    assert extract(picture_folder, **options) == joined, "the joined store is found"
+    whole = extract(picture_folder, **{**options, "out": tmp_path / "whole.h5"})
+    with FeatureStore(joined) as found, FeatureStore(whole) as expected:
+        assert found.digest == expected.digest
+        assert found.image_ids == expected.image_ids
+        np.testing.assert_array_equal(found.labels, expected.labels)
+        np.testing.assert_array_equal(found.image_sha256, expected.image_sha256)
+        for layer in found.layers:
+            np.testing.assert_allclose(found[layer][:], expected[layer][:], rtol=1e-3, atol=1e-6)
+    assert verify(joined) == []
+
+
+def test_a_shard_is_not_taken_for_the_whole(picture_folder: Path, tmp_path: Path) -> None:
+    options = {**NET, "pool": "avg"}
+    part = extract(picture_folder, **options, shard="1/2", out=tmp_path / "part.h5")
+    assert extract(picture_folder, **options, shard="1/2", out=part) == part
+    with pytest.raises(StoreMismatchError, match=r"rows: asked None, found \(0, 12\)"):
+        extract(picture_folder, **options, out=part)
 
 
 def test_a_loaded_net_can_be_given(picture_folder: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def extract(
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     limit: options.Limit = None,
+    shard: options.Shard = None,
     data_root: options.DataRoot = Path("data"),
     allow_partial: options.AllowPartial = False,
     max_failures: options.MaxFailures = 0.05,

@@ -32,6 +32,13 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, help="Take only N pictures, evenly spaced.", rich_help_panel=_DATA),
 ]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        help="I/N: only the I-th of N parts, into a file of its own; see `decaf store join`.",
+        rich_help_panel=_RUN,
+    ),
+]
 MaxFailures = Annotated[
     float,
     typer.Option(

@@ -1,4 +1,4 @@
-"""`decaf store info` and `decaf store verify`."""
+"""`decaf store info`, `decaf store verify` and `decaf store join`."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Look into feature stores.", no_args_is_help=True)
+app = typer.Typer(help="Look into feature stores, and join their shards.", no_args_is_help=True)
 
 _Path = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
 
@@ -30,3 +30,14 @@ def verify(path: _Path) -> None:
     if problems:
         raise typer.Exit(1)
     typer.echo(f"{path} is sound")
+
+
+@app.command()
+def join(
+    parts: Annotated[list[Path], typer.Argument(help="All shards of one extraction.")],
+    out: Annotated[Path, typer.Option(help="The store to make (.h5).")],
+) -> None:
+    """Make one store of the shards that `decaf extract --shard` wrote, without copying them."""
+    from decaf.store import join as join_shards
+
+    typer.echo(join_shards(parts, out))

@@ -3,7 +3,7 @@
 from decaf.datasets.fetch import fetch
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.load import ADAPTERS, dataset_infos, load_dataset
-from decaf.datasets.table import dataset_digest, image_table, take
+from decaf.datasets.table import dataset_digest, image_table, slice_rows, take
 
 __all__ = [
     "ADAPTERS",
@@ -14,5 +14,6 @@ __all__ = [
     "fetch",
     "image_table",
     "load_dataset",
+    "slice_rows",
     "take",
 ]

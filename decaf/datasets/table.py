@@ -203,6 +203,25 @@ def take(dataset: ImageDataset, n_images: int) -> ImageDataset:
     return _select(dataset, np.arange(n_images) * total // n_images)
 
 
+def slice_rows(dataset: ImageDataset, rows: slice) -> ImageDataset:
+    """Return consecutive rows of a table, with all the class names.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        A table.
+    rows : slice
+        Its rows to keep.
+
+    Returns
+    -------
+    ImageDataset
+        The smaller table.
+    """
+    kept = _select(dataset, np.arange(len(dataset.image_ids))[rows])
+    return dataclasses.replace(kept, partial=dataset.partial)
+
+
 def only_present(
     info: DatasetInfo, dataset: ImageDataset, *, allow_partial: bool = False
 ) -> ImageDataset:

@@ -1,6 +1,7 @@
 """The feature store: one HDF5 file that survives a crash and says what made it."""
 
 from decaf.store.find import find_store, store_name
+from decaf.store.join import join
 from decaf.store.layer import StoredLayer
 from decaf.store.provenance import Provenance
 from decaf.store.reader import FeatureStore
@@ -13,6 +14,7 @@ __all__ = [
     "Provenance",
     "StoredLayer",
     "find_store",
+    "join",
     "store_info",
     "store_name",
     "verify",

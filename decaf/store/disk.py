@@ -147,7 +147,12 @@ class BackgroundSync:
 
 def sync_folder(folder: Path) -> None:
     """Make a folder's list of names durable, a rename in it included."""
-    fd = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to a closed file durable."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

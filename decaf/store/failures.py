@@ -2,10 +2,35 @@
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _SECONDS_BETWEEN_WRITES = 5.0
+
+
+def failures_path(store: Path) -> Path:
+    """Return where the failures of a store are listed."""
+    return store.with_name(f"{store.stem}.failures.csv")
+
+
+def read_failures(path: Path) -> dict[int, str]:
+    """Return the reason of each row that failed; none where there is no such file."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {int(line["row"]): line["reason"] for line in csv.DictReader(file)}
+
+
+def write_failures(
+    path: Path, reasons: Mapping[int, str], image_ids: Mapping[int, str] | Sequence[str]
+) -> None:
+    """Write rows, ids and reasons as CSV, sorted by row; the file is never seen half-written."""
+    new = path.with_name(path.name + ".new")
+    with new.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(["row", "image_id", "reason"])
+        out.writerows([row, image_ids[row], reason] for row, reason in sorted(reasons.items()))
+    new.replace(path)
 
 
 class FailureLog:
@@ -42,13 +67,6 @@ class FailureLog:
         """Write the file, if there is anything new to say."""
         if len(self._reasons) == self._n_written:
             return
-        new = self._path.with_name(self._path.name + ".new")
-        with new.open("w", newline="", encoding="utf-8") as file:
-            out = csv.writer(file)
-            out.writerow(["row", "image_id", "reason"])
-            out.writerows(
-                [row, self._image_ids[row], reason] for row, reason in sorted(self._reasons.items())
-            )
-        new.replace(self._path)
+        write_failures(self._path, self._reasons, self._image_ids)
         self._n_written = len(self._reasons)
         self._written_at = time.monotonic()

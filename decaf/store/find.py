@@ -9,9 +9,13 @@ from decaf.store.provenance import Provenance
 
 
 def store_name(provenance: Provenance) -> str:
-    """Return the file name of a store: data set, backbone, and 12 digits of the digest."""
+    """Return the file name of a store: data set, backbone, and 12 digits of the digest.
+
+    A shard is named like the whole store, with its rows at the end.
+    """
     readable = re.sub(r"[^\w.]+", "-", f"{provenance.dataset}-{provenance.backbone}")
-    return f"{readable}-{provenance.digest()[:12]}.h5"
+    rows = "-rows-{}-{}".format(*provenance.rows) if provenance.rows else ""
+    return f"{readable}-{provenance.whole().digest()[:12]}{rows}.h5"
 
 
 def find_store(folder: Path, provenance: Provenance) -> Path | None:

@@ -77,7 +77,7 @@ class Layout:
         """Estimated size of the file."""
         row_bytes = sum(row.itemsize for row in self.rows.values())
         table_bytes = sum(column.nbytes for column in self.table.values())
-        return METADATA_BYTES + table_bytes + self.provenance.n_images * row_bytes
+        return METADATA_BYTES + table_bytes + self.provenance.n_rows * row_bytes
 
     def make(self, path: Path) -> None:
         """Write a file with the table, the attributes and every row not done.
@@ -92,14 +92,9 @@ class Layout:
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         with h5py.File(path, "w", libver="earliest", locking=False) as file:
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            file.attrs["provenance"] = self.provenance.to_json()
-            file.attrs["digest"] = self.provenance.digest()
-            file.attrs["table_crc32"] = table_crc32(self.table)
-            for name, column in self.table.items():
-                file.create_dataset(name, data=column, track_times=False)
+            write_head(file, self.provenance, self.table)
             for name, row in self.rows.items():
-                shape = (self.provenance.n_images, *row.shape)
+                shape = (self.provenance.n_rows, *row.shape)
                 file.create_dataset(
                     name, shape, row.base, dcpl=early, fill_time="never", track_times=False
                 )
@@ -116,7 +111,7 @@ class Layout:
         with damage_errors(path), open_store(path, locking=False) as file:
             for name, row in self.rows.items():
                 found = file[name]
-                expected = (self.provenance.n_images, *row.shape)
+                expected = (self.provenance.n_rows, *row.shape)
                 if (found.shape, found.dtype) != (expected, row.base) or found.chunks:
                     raise StoreError(
                         f"asked to write {name} as {row.base}{expected} in {path}, found "
@@ -128,6 +123,16 @@ class Layout:
                     f"asked to resume {path}, found another table of images in it; delete the file"
                 )
         return offsets
+
+
+def write_head(file: h5py.File, provenance: Provenance, table: Table) -> None:
+    """Write the attributes and the table of a store."""
+    file.attrs["schema_version"] = SCHEMA_VERSION
+    file.attrs["provenance"] = provenance.to_json()
+    file.attrs["digest"] = provenance.digest()
+    file.attrs["table_crc32"] = table_crc32(table)
+    for name, column in table.items():
+        file.create_dataset(name, data=column, track_times=False)
 
 
 def plan_layout(
@@ -146,9 +151,9 @@ def plan_layout(
             f"choose one of: {', '.join(DTYPES)}"
         )
     n_images = len(dataset.image_ids)
-    if not 0 < n_images == provenance.n_images:
+    if not 0 < n_images == provenance.n_rows:
         raise StoreError(
-            f"asked for {provenance.n_images} rows, found {n_images} images in {dataset.name}; "
+            f"asked for {provenance.n_rows} rows, found {n_images} images in {dataset.name}; "
             "give the provenance of this data set, with one image at least"
         )
     if set(n_features) != set(provenance.layers) or any("/" in name for name in n_features):

@@ -40,6 +40,8 @@ class Provenance:
         The pixel policy.
     versions : mapping of str to str
         Versions of the libraries that had a hand in the values.
+    rows : tuple of (int, int) or None
+        First row and end of those that a shard holds; None for the whole data set.
     """
 
     dataset: str
@@ -56,10 +58,24 @@ class Provenance:
     precision: str
     pixels: str
     versions: Mapping[str, str]
+    rows: tuple[int, int] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows in the file: the shard's, or all."""
+        start, stop = self.rows or (0, self.n_images)
+        return stop - start
+
+    def whole(self) -> "Provenance":
+        """Return the provenance of the store that a shard is a part of."""
+        return replace(self, rows=None)
 
     def to_json(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces, equal for equal provenances."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fields = asdict(self)
+        if self.rows is None:  # a whole store keeps the digest that it had before shards
+            del fields["rows"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Provenance":

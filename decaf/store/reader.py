@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from decaf.errors import StoreError
 from decaf.store.layer import StoredLayer
-from decaf.store.opening import damage_errors, open_store, read_provenance
+from decaf.store.opening import damage_errors, open_store, part_paths, read_provenance
 from decaf.types import FloatArray, IntArray
 
 
@@ -82,8 +82,13 @@ class FeatureStore:
 
     @property
     def n_images(self) -> int:
-        """Number of rows."""
-        return self.provenance.n_images
+        """Number of rows, a shard's own if this is one."""
+        return self.provenance.n_rows
+
+    @cached_property
+    def parts(self) -> list[Path]:
+        """Shards that a joined store is made of; empty for one that holds its rows itself."""
+        return list(part_paths(self._file, self.path).values())
 
     @property
     def n_views(self) -> int:

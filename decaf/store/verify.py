@@ -29,7 +29,8 @@ def store_info(path: Path) -> dict[str, Any]:
     -------
     dict
         ``path, complete, size_bytes, schema_version, digest, n_images, n_done, n_views, layers,
-        provenance``; the last two are mappings.
+        parts, provenance``; `layers` and `provenance` are mappings, `parts` the paths of a joined
+        store's shards.
 
     Raises
     ------
@@ -50,6 +51,7 @@ def store_info(path: Path) -> dict[str, Any]:
                 name: {"shape": store[name].shape, "dtype": str(store[name].dtype)}
                 for name in store.layers
             },
+            "parts": [str(part) for part in store.parts],
             "provenance": json.loads(store.provenance.to_json()),
         }
 

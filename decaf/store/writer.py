@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from decaf.errors import StoreError
 from decaf.store.disk import BackgroundSync, disk_errors, sync_folder, write_at
-from decaf.store.failures import FailureLog
+from decaf.store.failures import FailureLog, failures_path
 from decaf.store.layout import plan_layout
 from decaf.store.part import open_part, part_of, sound_rows
 from decaf.store.provenance import Provenance
@@ -74,9 +74,7 @@ class FeatureWriter:
                 self._offsets = self._layout.offsets(part_of(path))
                 self._settled = sound_rows(path, self._layout)
                 write_at(self._fd, self._settled.astype("u1"), self._offsets["done"])
-                self._failures = FailureLog(
-                    path.with_name(f"{path.stem}.failures.csv"), dataset.image_ids
-                )
+                self._failures = FailureLog(failures_path(path), dataset.image_ids)
             except BaseException:
                 os.close(self._fd)
                 raise
