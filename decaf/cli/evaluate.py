@@ -108,7 +108,7 @@ def demo(
     device: options.Device = "auto",
     quiet: options.Quiet = False,
 ) -> None:
-    """Run the whole job once: digits through AlexNet, heads on five splits, a table."""
+    """Run the whole job once: digits through decaf-mini, heads on five splits, a table."""
     arguments = dict(locals())
     from decaf import demo as library
 

@@ -32,6 +32,7 @@ from decaf.heads.targets import ClassWeight, Targets, encode
 from decaf.types import FloatArray
 
 LEARNING_RATE = 0.05
+LEVELS = 256
 SETTLED = 0.1
 """Most that the objective may change from the last but one fifth of the epochs to the last."""
 
@@ -44,7 +45,7 @@ class DropoutHead(LinearModel):
     C : float
         Inverse strength of the regularisation.
     rate : float
-        Probability that a feature is dropped.
+        Probability that a feature is dropped, to the nearest of 256 levels below 1.
     class_weight : dict, "balanced" or None
         Weight of each class, as in the plain head.
     n_epochs : int
@@ -142,7 +143,7 @@ class DropoutHead(LinearModel):
         for head in heads:
             check_positive(C=head.C)
         check_positive(n_epochs=self.n_epochs, batch_size=self.batch_size)
-        if not 0 <= self.rate < 1:
+        if not 0 <= self.rate <= 1 - 1 / LEVELS:
             raise ValueError(f"rate must be at least 0 and below 1; got rate={self.rate!r}")
         X, y = checked_rows(self, X, y)
         targets = encode(y, class_weight=self.class_weight, weight_of=self._weight_of)
@@ -168,22 +169,31 @@ class DropoutHead(LinearModel):
         W = torch.zeros(shape, device=batches.device, dtype=batches.dtype)
         penalty = torch.full_like(W[:, :1, :1], 1 / batches.row_size**2)
         penalty[-1] = 0 if self._bias_is_free else 1
-        adam = torch.optim.Adam([W], lr=LEARNING_RATE)
+        adam = torch.optim.Adam([W], lr=LEARNING_RATE, fused=True)
         size = min(self.batch_size, -(-len(signs) // 8))
         n_steps = self.n_epochs * -(-len(signs) // size)
         schedule = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 1 / n_steps, n_steps)
-        history = np.zeros((self.n_epochs, len(Cs)))
+        loss = self._loss(targets)
+        # One row of labels for each row of features and C, so that all C are one loss.
+        grid = torch.tensor(Cs, device=batches.device, dtype=batches.dtype).repeat(size)[:, None]
+        watched = self.n_epochs - 2 * -(-self.n_epochs // 5)
+        history = np.full((self.n_epochs, len(Cs)), np.nan)
         for epoch in range(self.n_epochs):
+            if epoch >= watched:
+                history[epoch] = 0
             for rows, features in batches.draw(size):
                 share = len(rows) / len(signs)
-                scores = (features @ W.flatten(1)).view(-1, *shape[1:])
-                R = torch.empty_like(scores)
-                for k, C in enumerate(Cs):
-                    loss = self._loss(targets)(signs[rows], weight[rows], C)
-                    R[:, k] = loss.gradient(scores[:, k])
-                    squares = (penalty[:, 0] * W[:, k].square()).sum()
-                    history[epoch, k] += float(loss.value(scores[:, k]).sum() + share * squares / 2)
-                W.grad = penalty * W + (features.T @ R.flatten(1)).view(shape) / share
+                repeated = rows.repeat_interleave(len(Cs))
+                C = grid[: len(repeated)]
+                scores = (features @ W.flatten(1)).view(len(repeated), -1)
+                if epoch >= watched:
+                    history[epoch] += (share / 2 * (penalty * W.square()).sum((0, 2))).tolist()
+                    for k, one in enumerate(Cs):
+                        value = loss(signs[rows], weight[rows], one).value(scores[k :: len(Cs)])
+                        history[epoch, k] += float(value.sum())
+                R = loss(signs[repeated], weight[repeated] * C, 1.0).gradient(scores)
+                R = R.view(len(rows), -1)
+                W.grad = penalty * W + (features.T @ R).view(shape) / share
                 adam.step()
                 schedule.step()
         W[:-1] /= batches.row_size
@@ -200,7 +210,8 @@ class _Batches:
     def __init__(self, X: Any, device: torch.device, rate: float, seed: int) -> None:
         self.device, self.dtype = device, compute_dtype(X)
         self.X = torch.as_tensor(X).to(device, self.dtype) if type(X) is np.ndarray else X
-        self.keep = 1 - rate
+        self.dropped = round(LEVELS * rate)
+        self.keep = 1 - self.dropped / LEVELS
         self.generator = torch.Generator(device).manual_seed(seed)
         lengths = [b.norm(dim=1).cpu() for _, b in blocks(self.X, device, self.dtype)]
         self.row_size = float(torch.cat(lengths).mean()) or 1.0
@@ -212,9 +223,15 @@ class _Batches:
         for chosen in torch.split(order, size):
             rows = chosen.sort().values
             batch = torch.ones((len(rows), d + 1), device=self.device, dtype=self.dtype)
-            batch[:, :-1].bernoulli_(self.keep, generator=self.generator)
-            batch[:, :-1] *= self._read(rows) / (self.keep * self.row_size)
+            torch.mul(self._read(rows), self._mask(len(rows), d), out=batch[:, :-1])
+            batch[:, :-1] /= self.keep * self.row_size
             yield rows, batch
+
+    def _mask(self, n: int, d: int) -> Tensor:
+        """Return ``(n, d)`` random bool; one draw of 64 bits is eight values, as draws are slow."""
+        draws = torch.empty(-(-n * d // 8), dtype=torch.int64, device=self.device)
+        draws.random_(-(2**63), None, generator=self.generator)
+        return draws.view(torch.uint8)[: n * d].view(n, d) >= self.dropped
 
     def _read(self, rows: Tensor) -> Tensor:
         if isinstance(self.X, Tensor):

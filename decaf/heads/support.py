@@ -103,14 +103,12 @@ def _support_solution(design: Gram | Rows, loss: SquaredHinge, F: Tensor, bias: 
 
 
 def _ridge(K: Tensor, y: Tensor, D: Tensor, bias: Bias) -> tuple[Tensor, Tensor]:
-    """Return dual coefficients ``(n_s,)`` and the bias's own coefficient; overwrites `K`."""
+    """Return dual coefficients ``(n_s,)`` and the bias's own coefficient."""
+    constant = 0.0 if bias.free else bias.scaling**2
+    right = torch.stack([y, torch.ones_like(y)], 1) if bias.free else y[:, None]
+    both = _solve(K, 1 / D, constant, right)
     if not bias.free:
-        K += bias.scaling**2
-    K.diagonal().add_(1 / D)
-    if not bias.free:
-        a = _solve(K, y[:, None])[:, 0]
-        return a, bias.scaling * a.sum()
-    both = _solve(K, torch.stack([y, torch.ones_like(y)], 1))
+        return both[:, 0], bias.scaling * both[:, 0].sum()
     b = both[:, 0].sum() / both[:, 1].sum()
     return both[:, 0] - b * both[:, 1], b
 
@@ -118,17 +116,28 @@ def _ridge(K: Tensor, y: Tensor, D: Tensor, bias: Bias) -> tuple[Tensor, Tensor]
 def _primal_step(design: Rows, D: Tensor, gradient: Tensor) -> Tensor:
     rows = D.nonzero()[:, 0]
     Z = design.features(rows).mul_(D[rows].sqrt()[:, None])
-    H = Z.T @ Z
-    H.diagonal()[:-1].add_(1)
-    if not design.bias.free:
-        H[-1, -1] += 1
-    return -_solve(H, gradient[:, None])[:, 0]
+    ridge = torch.ones_like(gradient)
+    ridge[-1] = 0 if design.bias.free else 1
+    return -_solve(Z.T @ Z, ridge, 0.0, gradient[:, None])[:, 0]
 
 
-def _solve(A: Tensor, b: Tensor) -> Tensor:
-    """Solve in A's precision, or in float64 where A is too ill-conditioned for that."""
-    factor: Tensor
-    factor, failed = torch.linalg.cholesky_ex(A)
+def _solve(A: Tensor, diagonal: Tensor, constant: float, right: Tensor) -> Tensor:
+    """Solve ``(A + diag(diagonal) + constant) x = right`` for a positive definite sum.
+
+    In A's precision, or in float64 where A is too ill-conditioned for that; what even float64
+    cannot tell from singular is moved by its rounding, which leaves a descent direction.
+    """
+
+    def factorise(dtype: torch.dtype, jitter: float = 0.0) -> tuple[Tensor, Tensor]:
+        total = A.to(dtype) + constant
+        total.diagonal().add_(diagonal)
+        total.diagonal().add_(jitter * total.diagonal().max())
+        factor, failed = torch.linalg.cholesky_ex(total)
+        return factor, failed
+
+    factor, failed = factorise(A.dtype)
     if failed:
-        factor = torch.linalg.cholesky(A.double())
-    return torch.cholesky_solve(b.to(factor), factor).to(b)
+        factor, failed = factorise(torch.float64)
+    if failed:
+        factor, _ = factorise(torch.float64, len(A) * torch.finfo(torch.float64).eps)
+    return torch.cholesky_solve(right.to(factor), factor).to(right)

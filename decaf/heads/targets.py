@@ -4,6 +4,7 @@ Labels are ``(n_images,)`` values, or ``(n_images, n_classes)`` of 1 (present), 
 ("difficult": the row is left out of that class).
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,7 +88,10 @@ def encode(
     labels = np.asarray(y)
     if labels.ndim == 2:
         return _encode_matrix(labels, class_weight, sample_weight)
-    check_classification_targets(labels)
+    with warnings.catch_warnings():
+        # One picture a class is few, and usual.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        check_classification_targets(labels)
     classes, numbers = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
