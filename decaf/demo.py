@@ -7,7 +7,10 @@ from decaf.evaluation import evaluate
 from decaf.results import ResultTable
 
 LAYERS = ("pool5", "fc6", "fc7")
-HEADS = ("svm", "logreg", "svm-dropout", "logreg-dropout")
+HEADS = {
+    "imagenet": ("svm", "logreg", "svm-dropout", "logreg-dropout"),
+    "random": ("svm", "logreg"),
+}
 SHOTS = 5
 """Few, as that is where pretrained features help most."""
 
@@ -48,7 +51,7 @@ def demo(
             "digits",
             backbone=load_backbone("decaf-mini", weights=weights, device=device),
             layers=LAYERS,
-            heads=HEADS,
+            heads=heads,
             train_per_class=SHOTS,
             out=out,
             features=features,
@@ -56,7 +59,7 @@ def demo(
             data_root=data_root,
             quiet=quiet,
         )
-        for weights in ("imagenet", "random")
+        for weights, heads in HEADS.items()
     ]
     both = ResultTable(tuple(result for table in tables for result in table.results))
     both.to_csv(Path(out))

@@ -1,32 +1,27 @@
 """Pictures to features: `extract` fills a store and returns its path."""
 
-import importlib.metadata
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
-from typing import get_args
 
-import torch
-
-from decaf.backbones import (
-    TorchBackbone,
-    check_pool,
-    load_backbone,
-    pool_features,
+from decaf.backbones import TorchBackbone, load_everywhere
+from decaf.datasets import load_dataset, slice_rows
+from decaf.engines import (
+    check_choice,
+    fill,
+    find_start,
+    make_plan,
+    n_features,
+    provenance,
+    shard_rows,
+    tuned,
 )
-from decaf.datasets import dataset_digest, load_dataset, slice_rows
-from decaf.engines import Plan, StageSeconds, n_cores, run
-from decaf.errors import ConfigError, StoreError
-from decaf.images.decode import PIXEL_POLICY, Pixels
-from decaf.images.views import n_views
-from decaf.progress import log, show_progress
-from decaf.store import FeatureStore, FeatureWriter, Provenance, find_store, store_name
+from decaf.images.decode import Pixels
+from decaf.progress import log
+from decaf.store import FeatureStore, Provenance, find_store, store_name
 from decaf.types import ImageDataset
 
-_LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
-_BATCH_SIZE = {"cpu": 32, "cuda": 256}  # small batches stay in a core's cache
+__all__ = ["extract", "make_plan", "n_features", "provenance"]
 
 
 def extract(
@@ -44,7 +39,7 @@ def extract(
     precision: str = "fp32",
     dtype: str = "float32",
     pixels: Pixels = "auto",
-    batch_size: int | None = None,
+    batch_size: int | str | None = None,
     workers: int | None = None,
     limit: int | None = None,
     shard: str | None = None,
@@ -83,7 +78,7 @@ def extract(
     out : str or pathlib.Path
         Path of the store (``.h5``), or a folder for a store named after its digest.
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N``, or ``cuda:all`` for all GPUs of the machine.
     precision : str
         ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it): what
         the net computes in.
@@ -91,8 +86,10 @@ def extract(
         ``float32`` or ``float16``: what is stored.
     pixels : str
         ``auto`` (the fastest decoder that is bit-identical to Pillow) or ``pillow``.
-    batch_size : int, optional
-        Pictures in one forward pass; 32 on a CPU and 256 on a GPU if not given.
+    batch_size : int or str, optional
+        Pictures in one forward pass; 32 on a CPU and 256 on a GPU if not given; ``auto`` tries
+        which one is the fastest within the memory. Where the memory does not suffice, a pass is
+        halved.
     workers : int, optional
         Threads; one a core if not given, 0 for none beside the caller's.
     limit : int, optional
@@ -129,8 +126,15 @@ def extract(
         If the net, its weights or a layer is not usable.
     StoreError
         If the store cannot be written, or another one stands at its path.
+    KeyboardInterrupt
+        If Ctrl-C or SIGTERM stopped the run; the same call goes on where it was.
+
+    Notes
+    -----
+    Where ``pool5`` of the same pictures, made with the same settings, is in the folder, ``fc6``
+    and ``fc7`` are computed from it, to the same bits, and no picture is read.
     """
-    _check_choice("dtype", dtype, ("float32", "float16"))
+    check_choice("dtype", dtype, ("float32", "float16"))
     if isinstance(dataset, ImageDataset):
         table = dataset
     else:
@@ -138,7 +142,7 @@ def extract(
             str(dataset), Path(data_root), allow_partial=allow_partial, limit=limit
         )
     if isinstance(backbone, str):
-        net = load_backbone(
+        net, *replicas = load_everywhere(
             backbone,
             weights=weights,
             device=device,
@@ -147,7 +151,7 @@ def extract(
             allow_code=allow_code,
         )
     else:
-        net = backbone
+        net, replicas = backbone, []
     plan = make_plan(
         table,
         net,
@@ -160,11 +164,13 @@ def extract(
         batch_size=batch_size,
         workers=workers,
         max_failures=max_failures,
+        replicas=replicas,
     )
     asked = provenance(plan, dtype)
     if shard is not None:
-        asked = replace(asked, rows=shard_rows(shard, asked.n_images))
-        plan = replace(plan, dataset=slice_rows(table, slice(*asked.rows)))
+        rows = shard_rows(shard, asked.n_images)
+        asked = replace(asked, rows=rows)
+        plan = replace(plan, dataset=slice_rows(table, slice(*rows)))
     path = Path(out)
     found = _covering(path, asked) if path.suffix == ".h5" else find_store(path, asked)
     if found is not None:
@@ -172,31 +178,12 @@ def extract(
         return found
     if path.suffix != ".h5":
         path = path / store_name(asked)
-    return _fill(path, plan, asked, quiet=quiet)
-
-
-def shard_rows(shard: str, n_images: int) -> tuple[int, int]:
-    """Return the first row and the end of the I-th of N parts, whose sizes differ by one at most.
-
-    Parameters
-    ----------
-    shard : str
-        ``I/N``, counted from 1.
-    n_images : int
-        Number of rows of the whole.
-
-    Raises
-    ------
-    ConfigError
-        If it is not of this form, or the part would be empty.
-    """
-    found = re.fullmatch(r"([0-9]+)/([0-9]+)", shard)
-    number, total = map(int, found.groups()) if found else (0, 0)
-    if not 1 <= number <= total:
-        raise ConfigError(f"asked for shard {shard!r}; give I/N with I from 1 to N, such as 1/4")
-    if total > n_images:
-        raise ConfigError(f"asked for {total} shards of {n_images} pictures; give fewer")
-    return (number - 1) * n_images // total, number * n_images // total
+    start = find_start(path.parent, plan, asked)
+    if start is not None:
+        _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
+        with start.store:
+            return fill(path, replace(plan, start=start), asked, quiet=quiet)
+    return fill(path, tuned(plan) if batch_size == "auto" else plan, asked, quiet=quiet)
 
 
 def _covering(path: Path, asked: Provenance) -> Path | None:
@@ -204,140 +191,6 @@ def _covering(path: Path, asked: Provenance) -> Path | None:
         return None
     with FeatureStore(path) as store:
         return path if store.provenance.covers(asked) else None
-
-
-def _fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool) -> Path:
-    start = perf_counter()
-    sizes = n_features(plan)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"asked to write {path}, cannot make its folder: {error}") from error
-    with FeatureWriter(path, asked, plan.dataset, sizes, n_views(plan.view)) as writer:
-        n_pending, n_images = writer.pending().size, asked.n_rows
-        if 0 < n_pending < n_images:
-            _say(quiet, f"resuming {path}: {n_images - n_pending} of {n_images} rows are done")
-        with show_progress("extracting", n_pending, "images", quiet=quiet) as advance:
-            seconds = run(plan, writer, advance)
-        n_failed = writer.n_failed
-        store = writer.finish()
-    if n_pending:
-        _say(quiet, _closing_line(plan, n_pending, perf_counter() - start, seconds))
-    if n_failed:
-        _say(quiet, f"{n_failed} pictures could not be used; see {store.stem}.failures.csv")
-    return store
-
-
-def make_plan(
-    table: ImageDataset,
-    net: TorchBackbone,
-    *,
-    layers: str | Sequence[str] | None = None,
-    pool: str = "none",
-    view: str = "center",
-    box: str = "none",
-    box_scale: float = 1.5,
-    pixels: Pixels = "auto",
-    batch_size: int | None = None,
-    workers: int | None = None,
-    max_failures: float = 0.05,
-) -> Plan:
-    """Check the options of an extraction and fill in what was not given; see `extract`.
-
-    Raises
-    ------
-    ConfigError
-        If an option is wrong.
-    """
-    check_pool(pool)
-    n_views(view)
-    _check_choice("pixels", pixels, get_args(Pixels))
-    _check_choice("box", box, ("none", "crop"))
-    if box == "crop" and table.boxes is None:
-        raise ConfigError(f"box 'crop' was asked of {table.name}, which has no boxes; use 'none'")
-    if not box_scale > 0:
-        raise ConfigError(f"box_scale is above 0, found {box_scale:g}")
-    if not 0 <= max_failures <= 1:
-        raise ConfigError(f"max_failures is a share from 0 to 1, found {max_failures:g}")
-    _check_at_least("batch_size", batch_size, 1)
-    _check_at_least("workers", workers, 0)
-    if layers is None:
-        layers = net.default_layers
-        if not layers:
-            msg = (
-                f"asked for features of {net.name} without naming layers; it has no canonical "
-                "ones; give layers from `decaf layers`"
-            )
-            raise ConfigError(msg)
-    elif isinstance(layers, str):
-        layers = [layer.strip() for layer in layers.split(",")]
-    return Plan(
-        dataset=table,
-        backbone=net,
-        layers=tuple(dict.fromkeys(layers)),
-        pool=pool,
-        view=view,
-        pixels=pixels,
-        batch_size=batch_size or _BATCH_SIZE[net.device.type],
-        workers=n_cores() if workers is None else workers,
-        max_failures=max_failures,
-        box_scale=box_scale if box == "crop" else None,
-    )
-
-
-def _check_choice(what: str, asked: str, choices: Sequence[str]) -> None:
-    if asked not in choices:
-        raise ConfigError(f"unknown {what} {asked!r}; choose one of: {', '.join(choices)}")
-
-
-def _check_at_least(what: str, asked: int | None, least: int) -> None:
-    if asked is not None and asked < least:
-        raise ConfigError(f"{what} is at least {least}, found {asked}")
-
-
-def n_features(plan: Plan) -> dict[str, int]:
-    """Return the number of features of each layer of a plan, after pooling."""
-    return {
-        layer: pool_features(
-            torch.empty(1, *plan.backbone.shape(layer), device="meta"),
-            plan.pool,
-            plan.backbone.prefix_tokens,
-        ).shape[1]
-        for layer in plan.layers
-    }
-
-
-def provenance(plan: Plan, dtype: str) -> Provenance:
-    """Return everything that decides the values that a plan stores."""
-    whole = plan.box_scale is None
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return Provenance(
-        dataset=plan.dataset.name,
-        dataset_digest=dataset_digest(plan.dataset),
-        n_images=len(plan.dataset.image_ids),
-        backbone=plan.backbone.name,
-        weights=plan.backbone.weights,
-        weights_sha256=plan.backbone.weights_sha256,
-        preprocessing=plan.backbone.preprocessing,
-        views=(plan.view if whole else f"{plan.view} of box x {plan.box_scale:g}",),
-        layers=plan.layers,
-        pooling=plan.pool,
-        dtype=dtype,
-        precision=plan.backbone.precision,
-        pixels=f"{plan.pixels}; {'; '.join(f'{k}: {v}' for k, v in PIXEL_POLICY.items())}",
-        versions=versions,
-    )
-
-
-def _closing_line(plan: Plan, n_images: int, wall_s: float, seconds: StageSeconds) -> str:
-    device = plan.backbone.device
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{n_cores()} cores"
-    return (
-        f"{n_images} images in {wall_s:.1f} s ({n_images / wall_s:.0f} images/s) on {device.type} "
-        f"({where}, {plan.backbone.precision}); seconds over {max(plan.workers, 1)} threads: "
-        f"reading {seconds.read:.1f}, decoding {seconds.decode:.1f}, cropping {seconds.view:.1f}, "
-        f"net {seconds.net:.1f}, writing {seconds.write:.1f}"
-    )
 
 
 def _say(quiet: bool, message: str) -> None:

@@ -37,7 +37,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     precision : str
-        ``fp32``, ``bf16`` or ``fp16``.
+        ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it).
     batch_size : int
         Pictures in one forward pass.
     seed : int

@@ -6,6 +6,7 @@ from decaf.backbones.backbone import (
     find_device,
     layer_table,
     load_backbone,
+    load_everywhere,
     wrap_module,
 )
 from decaf.backbones.families import backbone_names, get_weights
@@ -20,6 +21,7 @@ __all__ = [
     "get_weights",
     "layer_table",
     "load_backbone",
+    "load_everywhere",
     "pool_features",
     "wrap_module",
 ]

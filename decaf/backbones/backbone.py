@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
-from decaf.errors import ConfigError
+from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -94,6 +95,57 @@ class TorchBackbone:
             outputs = self._net.read(x, layers)
             return {layer: output.float() for layer, output in outputs.items()}
 
+    def activations_after(
+        self, layer: str, given: torch.Tensor, layers: Sequence[str]
+    ) -> dict[str, torch.Tensor]:
+        """Return layers of pictures whose outputs at a shallower layer are at hand.
+
+        Parameters
+        ----------
+        layer : str
+            The shallower layer; `follows` says whether it will do.
+        given : torch.Tensor
+            ``(n, ...)`` float32 outputs of it, on the backbone's device.
+        layers : sequence of str
+            Canonical or dotted names of deeper ones.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            As `activations` does.
+
+        Raises
+        ------
+        BackboneError
+            If a layer is unknown, or `layer` is passed more than once.
+        RuntimeError
+            If the net cannot run from there.
+        """
+        size_px = self.preprocessing.input_size_px
+        with torch.inference_mode():
+            given = given.to(PRECISIONS[self.precision])
+            none = given.new_empty((0, 3, size_px, size_px))
+            outputs = self._net.read_after(none, given, layer, layers)
+            return {name: output.float() for name, output in outputs.items()}
+
+    def follows(self, layer: str, layers: Sequence[str]) -> bool:
+        """Return whether `layers` can be computed from `layer` alone, to the bit.
+
+        It is tried on two random pictures.
+        """
+        if layer in layers:
+            return False
+        size_px = self.preprocessing.input_size_px
+        chance = torch.Generator().manual_seed(0)
+        shape = (2, 3, size_px, size_px)
+        pixels = torch.randint(0, 256, shape, generator=chance, dtype=torch.uint8)
+        whole = self.activations(pixels.to(self.device), (layer, *layers))
+        try:
+            found = self.activations_after(layer, whole[layer].contiguous(), layers)
+        except (BackboneError, RuntimeError):
+            return False
+        return all(torch.equal(found[name], whole[name]) for name in layers)
+
 
 def default_layers(name: str) -> tuple[str, ...]:
     """Return the layers that are extracted when none are named."""
@@ -127,7 +179,15 @@ def find_device(device: str) -> torch.device:
     if device.startswith("cuda") and not torch.cuda.is_available():
         msg = f"asked for device {device!r}; torch finds no GPU here; choose --device cpu"
         raise ConfigError(msg)
-    return torch.device(device)
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        msg = f"unknown device {device!r}; choose one of: auto, cpu, cuda, cuda:N"
+        raise ConfigError(msg) from error
+    if found.index is not None and not found.index < max(torch.cuda.device_count(), 1):
+        msg = f"asked for device {device!r}; found {torch.cuda.device_count()} GPUs here"
+        raise ConfigError(msg)
+    return found
 
 
 def find_precision(precision: str, device: torch.device) -> str:
@@ -193,6 +253,32 @@ def load_backbone(
     published = not (weights == "random" or Path(weights).suffix)
     entry = weights if published else "imagenet"
     return _load(define(name, entry, allow_code=allow_code), weights, device, precision, seed)
+
+
+def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[TorchBackbone]:
+    """Return the net on each device that `device` means: every GPU for ``cuda:all``, else one.
+
+    Parameters
+    ----------
+    name : str
+        As for `load_backbone`.
+    device : str
+        ``cuda:all``, or as for `load_backbone`.
+    **options
+        The other arguments of `load_backbone`.
+
+    Raises
+    ------
+    BackboneError
+        If the net is unknown, or weights are missing or do not fit.
+    ConfigError
+        If the device or the precision is not to be had, or code is not allowed.
+    """
+    devices = [device]
+    if device == "cuda:all":
+        find_device("cuda")
+        devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [load_backbone(name, device=one, **options) for one in devices]
 
 
 def wrap_module(

@@ -111,7 +111,9 @@ def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
     return value.permute(0, 3, 1, 2) if swap else value
 
 
-def _hook(net: nn.Module, tap: Tap, read: Callable[[Tap, Any], None]) -> RemovableHandle:
+def _hook(
+    net: nn.Module, tap: Tap, read: Callable[[Tap, Any], torch.Tensor | None]
+) -> RemovableHandle:
     module = net.get_submodule(tap.module)
     if tap.enters:
         return module.register_forward_pre_hook(lambda _, args: read(tap, args[0]))
@@ -246,29 +248,72 @@ class TappedNet:
         BackboneError
             If a layer is unknown.
         """
+        return self._read(batch, layers, {})
+
+    def read_after(
+        self, none: torch.Tensor, given: torch.Tensor, layer: str, layers: Sequence[str]
+    ) -> dict[str, torch.Tensor]:
+        """Return the outputs of `layers` from a pass that takes the output of `layer` as given.
+
+        Parameters
+        ----------
+        none : torch.Tensor
+            ``(0, 3, input_size_px, input_size_px)``: what comes before `layer` runs on it.
+        given : torch.Tensor
+            ``(n, ...)`` outputs of `layer`, in the net's precision and on its device.
+        layer : str
+            Canonical or dotted name.
+        layers : sequence of str
+            Deeper ones, as in `read`.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            As `read` does.
+
+        Raises
+        ------
+        BackboneError
+            If a layer is unknown, or the net passes `layer` more than once.
+        RuntimeError
+            If the net cannot run from there, because deeper modules read shallower ones too.
+        """
+        tap = find_tap(self.name, layer, self._trace, self._layout)
+        if self._trace.counts[tap] != 1:
+            msg = f"{self.name} passes {layer} {self._trace.counts[tap]} times; start elsewhere"
+            raise BackboneError(msg)
+        return self._read(none, layers, {tap: given})
+
+    def _read(
+        self, batch: torch.Tensor, layers: Sequence[str], given: Mapping[Tap, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
         taps = {layer: find_tap(self.name, layer, self._trace, self._layout) for layer in layers}
         with self._hooking:
-            for tap in set(taps.values()) - self._hooked:
+            for tap in {*taps.values(), *given} - self._hooked:
                 _hook(self.net, tap, self._record)
                 self._hooked.add(tap)
         self._pass.missing = {tap: self._trace.counts[tap] for tap in taps.values()}
         self._pass.outputs = {}
+        self._pass.given = given
         try:
             self.net(batch)
         except _EnoughError:
             return {layer: self._pass.outputs[tap] for layer, tap in taps.items()}
         finally:
-            self._pass.missing, self._pass.outputs = {}, {}
+            self._pass.missing, self._pass.outputs, self._pass.given = {}, {}, {}
         msg = f"{self.name} did not pass {', '.join(layers)} as often as in its dry run"
         raise BackboneError(msg)
 
-    def _record(self, tap: Tap, value: Any) -> None:
+    def _record(self, tap: Tap, value: Any) -> torch.Tensor | None:
+        """Keep a value that is asked for; return one that is given in its place."""
         missing = getattr(self._pass, "missing", {})
         if tap not in missing:
-            return
+            given: Mapping[Tap, torch.Tensor] = getattr(self._pass, "given", {})
+            return given.get(tap)
         missing[tap] -= 1
         if missing[tap] == 0:
             self._pass.outputs[tap] = _as_maps(value, tap, self._layout).clone()
             del missing[tap]
         if not missing:
             raise _EnoughError
+        return None

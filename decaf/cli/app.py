@@ -5,7 +5,18 @@ import sys
 import typer
 
 from decaf._version import __version__
-from decaf.cli import compare, datasets, evaluate, extract, inspect, listings, plot, report, store
+from decaf.cli import (
+    compare,
+    datasets,
+    evaluate,
+    extract,
+    inspect,
+    listings,
+    plot,
+    report,
+    store,
+    train,
+)
 from decaf.errors import DecafError
 
 app = typer.Typer(
@@ -16,6 +27,9 @@ app = typer.Typer(
 )
 app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
+app.command("predict")(train.predict)
+app.command("export")(train.export)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("inspect")(inspect.inspect)

@@ -21,11 +21,11 @@ def extract(
     out: Annotated[
         Path, typer.Option(help="The store (.h5), or a folder for a store named by its digest.")
     ] = Path("features"),
-    device: options.Device = "auto",
+    device: options.Devices = "auto",
     precision: options.Precision = "fp32",
     dtype: options.Dtype = "float32",
     pixels: options.Pixels = "auto",
-    batch_size: options.BatchSize = None,
+    batch_size: options.BatchSizeOrAuto = None,
     workers: options.Workers = None,
     limit: options.Limit = None,
     shard: options.Shard = None,

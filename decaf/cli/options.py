@@ -121,6 +121,20 @@ BatchSize = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Devices = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, cuda:N, or cuda:all for every GPU here.", rich_help_panel=_RUN
+    ),
+]
+BatchSizeOrAuto = Annotated[
+    str | None,
+    typer.Option(
+        help="Pictures in one pass, or auto to try; 32 on a CPU, 256 on a GPU if not given.",
+        metavar="N|auto",
+        rich_help_panel=_RUN,
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Threads; one a core if not given.", rich_help_panel=_RUN),

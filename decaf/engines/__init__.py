@@ -1,6 +1,24 @@
-"""How extraction runs: on this machine's threads, on its GPU."""
+"""How extraction runs: on this machine's threads, on its GPUs."""
 
-from decaf.engines.local import n_cores, run
+from decaf.engines.batch_size import tuned
+from decaf.engines.fill import fill
+from decaf.engines.local import run
+from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan, StageSeconds
+from decaf.engines.planning import check_choice, make_plan, n_features, provenance, shard_rows
+from decaf.engines.stored import find_start
 
-__all__ = ["Plan", "StageSeconds", "n_cores", "run"]
+__all__ = [
+    "Plan",
+    "StageSeconds",
+    "check_choice",
+    "fill",
+    "find_start",
+    "make_plan",
+    "n_cores",
+    "n_features",
+    "provenance",
+    "run",
+    "shard_rows",
+    "tuned",
+]

@@ -22,7 +22,8 @@ class Batch:
     rows : list of int
         Rows of the data set in `pixels`.
     pixels : torch.Tensor
-        ``(len(rows) * n_views, 3, S, S)`` uint8, channels last in memory.
+        ``(len(rows) * n_views, 3, S, S)`` uint8, channels last in memory; or stored maps of a
+        plan's `start`, float32.
     sha256 : list of bytes
         Digest of each row's file.
     failures : list of (int, str)
@@ -55,7 +56,11 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
     """
     views, size = n_views(plan.view), plan.backbone.preprocessing.input_size_px
     # channels last, as decoders give pixels and as convolutions like them
-    pixels = torch.empty((len(rows), views, size, size, 3), dtype=torch.uint8)
+    pixels = torch.empty(
+        (len(rows), views, size, size, 3),
+        dtype=torch.uint8,
+        pin_memory=plan.backbone.device.type == "cuda",
+    )
     pixels = pixels.permute(0, 1, 4, 2, 3)
     batch = Batch([], pixels, [], [])
     seconds = batch.seconds

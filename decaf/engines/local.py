@@ -1,34 +1,35 @@
 """Extraction on one machine: threads that each take batches from files to the store.
 
 On a CPU one thread a core carries its own batch through every stage, the net included, so
-nothing waits in queues and no core idles at the end of a parallel loop. On a GPU one batch at
-a time is in the net while the other threads read and decode.
+nothing waits in queues and no core idles at the end of a parallel loop. On a GPU two batches at
+a time are on the device while the other threads read and decode.
 """
 
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from itertools import cycle, islice
 from time import perf_counter
 
 import numpy as np
 import torch
 
-from decaf.backbones import pool_features
 from decaf.engines.allocator import keep_freed_memory
+from decaf.engines.forward import Forward
 from decaf.engines.load import Batch, load_batch
+from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan, Progress, StageSeconds
+from decaf.engines.stored import load_stored
 from decaf.errors import DataError
-from decaf.images.views import n_views
-from decaf.types import FeatureWriter, FloatArray, IntArray
+from decaf.types import FeatureWriter, IntArray
 
 
-def n_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def run(plan: Plan, writer: FeatureWriter, progress: Progress) -> StageSeconds:
+def run(
+    plan: Plan,
+    writer: FeatureWriter,
+    progress: Progress,
+    stop: threading.Event | None = None,
+) -> StageSeconds:
     """Extract the features of every row that the writer does not have yet.
 
     Parameters
@@ -39,6 +40,8 @@ def run(plan: Plan, writer: FeatureWriter, progress: Progress) -> StageSeconds:
         Takes features, and reasons of failures.
     progress : callable
         Told of every finished batch.
+    stop : threading.Event, optional
+        Once it is set, the batches in flight are finished and no new ones begun.
 
     Returns
     -------
@@ -51,29 +54,32 @@ def run(plan: Plan, writer: FeatureWriter, progress: Progress) -> StageSeconds:
         If more than the plan's share of pictures failed.
     """
     keep_freed_memory()
-    return _Run(plan, writer, progress).finish()
+    return _Run(plan, writer, progress, stop or threading.Event()).finish()
 
 
 class _Run:
     """The state that the threads of one extraction share."""
 
-    def __init__(self, plan: Plan, writer: FeatureWriter, progress: Progress) -> None:
+    def __init__(
+        self, plan: Plan, writer: FeatureWriter, progress: Progress, wish: threading.Event
+    ) -> None:
         self.plan = plan
         self.writer = writer
         self.progress = progress
         self.seconds = StageSeconds()
         self.n_failed = 0
+        self.wish = wish
         self.stop = threading.Event()
         self._blocks = _blocks(writer.pending(), plan.batch_size)
         self._taking = threading.Lock()
         self._writing = threading.Lock()
-        on_cpu = plan.backbone.device.type == "cpu"
-        self._net = threading.Semaphore(min(max(plan.workers, 1), n_cores()) if on_cpu else 1)
+        nets = [Forward(plan, net) for net in (plan.backbone, *plan.replicas)]
+        self._devices = cycle(nets)
 
     def finish(self) -> StageSeconds:
         """Work until no block is left; finish the blocks in flight before an error leaves."""
         if self.plan.workers == 0:
-            self._drain()
+            self._drain(next(self._devices))
             return self.seconds
         n_threads = torch.get_num_threads()
         share = max(1, n_cores() // self.plan.workers)
@@ -81,7 +87,10 @@ class _Run:
             with ThreadPoolExecutor(
                 self.plan.workers, initializer=torch.set_num_threads, initargs=(share,)
             ) as pool:
-                futures = [pool.submit(self._drain) for _ in range(self.plan.workers)]
+                futures = [
+                    pool.submit(self._drain, net)
+                    for net in islice(self._devices, self.plan.workers)
+                ]
                 try:
                     wait(futures, return_when=FIRST_EXCEPTION)
                 finally:
@@ -92,20 +101,17 @@ class _Run:
             torch.set_num_threads(n_threads)
         return self.seconds
 
-    def _drain(self) -> None:
-        while not self.stop.is_set():
+    def _drain(self, net: Forward) -> None:
+        while not (self.stop.is_set() or self.wish.is_set()):
             with self._taking:
                 block = next(self._blocks, None)
             if block is None:
                 return
-            self._carry(block)
+            self._carry(net, block)
 
-    def _carry(self, rows: IntArray) -> None:
-        batch = load_batch(self.plan, rows.tolist())
-        with self._net:
-            start = perf_counter()
-            features = self._compute(batch)
-            batch.seconds.net = perf_counter() - start
+    def _carry(self, net: Forward, rows: IntArray) -> None:
+        batch = self._load(rows.tolist())
+        features = net.features(batch)
         with self._writing:
             start = perf_counter()
             if batch.rows:
@@ -124,19 +130,9 @@ class _Run:
                 f"({batch.failures[-1][1]})"
             )
 
-    def _compute(self, batch: Batch) -> dict[str, FloatArray]:
-        if not batch.rows:
-            return {}
-        views = n_views(self.plan.view)
-        pixels = batch.pixels.to(self.plan.backbone.device)
-        outputs = self.plan.backbone.activations(pixels, self.plan.layers)
-        features = {}
-        for layer, output in outputs.items():
-            rows = pool_features(output, self.plan.pool, self.plan.backbone.prefix_tokens)
-            if views > 1:
-                rows = rows.view(len(batch.rows), views, -1)
-            features[layer] = rows.cpu().numpy()
-        return features
+    def _load(self, rows: list[int]) -> Batch:
+        stored = self.plan.start is not None
+        return load_stored(self.plan, rows) if stored else load_batch(self.plan, rows)
 
 
 def _blocks(pending: IntArray, batch_size: int) -> Iterator[IntArray]:

@@ -1,11 +1,35 @@
 """What an extraction engine is told to do, and what it says when it is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from decaf.backbones import TorchBackbone
+from decaf.engines.machine import n_cores
 from decaf.images.decode import Pixels
+from decaf.store import FeatureStore
 from decaf.types import ImageDataset
+
+N_ON_GPU = 2
+"""Batches on a GPU at once: one computes while the other's pixels or features are copied."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredStart:
+    """Where a pass may start instead of at the pixels.
+
+    Attributes
+    ----------
+    layer : str
+        The layer that is stored, ``pool5``.
+    store : FeatureStore
+        An open store of the same pictures, made with the same settings.
+    failures : mapping of int to str
+        Why rows of it hold no features.
+    """
+
+    layer: str
+    store: FeatureStore
+    failures: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -34,6 +58,10 @@ class Plan:
         Share of the pictures that may fail before the run is stopped.
     box_scale : float or None
         Views are made of the row's box, enlarged so many times; None for the whole picture.
+    replicas : tuple of TorchBackbone
+        The same net on further devices; threads take the devices in turn.
+    start : StoredStart or None
+        Stored maps that the layers are computed from, without the pictures.
     """
 
     dataset: ImageDataset
@@ -46,6 +74,8 @@ class Plan:
     workers: int
     max_failures: float
     box_scale: float | None = None
+    replicas: tuple[TorchBackbone, ...] = ()
+    start: StoredStart | None = None
 
 
 @dataclass
@@ -67,11 +97,30 @@ class StageSeconds:
 
     def add(self, other: "StageSeconds") -> None:
         """Add another thread's seconds."""
-        self.read += other.read
-        self.decode += other.decode
-        self.view += other.view
-        self.net += other.net
-        self.write += other.write
+        for stage, seconds in vars(other).items():
+            setattr(self, stage, getattr(self, stage) + seconds)
+
+    def bound(self, n_images: int, plan: Plan) -> float:
+        """Return the images/s that the slowest part of the machine could do.
+
+        Parameters
+        ----------
+        n_images : int
+            Number of pictures that the seconds were spent on.
+        plan : Plan
+            The extraction.
+
+        Returns
+        -------
+        float
+            On a CPU, which all stages share: ``cores / (seconds a picture in all stages)``. With
+            GPUs the smaller of theirs and of what the cores could do in the other stages.
+        """
+        on_cores = self.read + self.decode + self.view + self.write
+        if plan.backbone.device.type == "cpu":
+            return n_cores() * n_images / (on_cores + self.net)
+        at_once = N_ON_GPU * (1 + len(plan.replicas))
+        return min(n_cores() * n_images / on_cores, at_once * n_images / max(self.net, 1e-9))
 
 
 Progress = Callable[[int, int], None]

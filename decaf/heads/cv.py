@@ -111,7 +111,7 @@ class LinearSVMCV(_CrossValidated):
         As in scikit-learn; stratified 5-fold by default.
     scoring : str or None
         A name in :data:`decaf.metrics.METRICS`; ``"top1"`` by default, ``"map_area"`` for label
-        matrices. Equal scores go to the smaller C.
+        matrices. Of equal scores the middle one is taken.
     fit_intercept, intercept_scaling, class_weight, tol, max_iter, device, memory_share
         As in :class:`LinearSVM`.
 
@@ -169,7 +169,7 @@ class LogisticRegressionCV(_CrossValidated, Probabilities):
         As in scikit-learn; stratified 5-fold by default.
     scoring : str or None
         A name in :data:`decaf.metrics.METRICS`; ``"top1"`` by default, ``"map_area"`` for label
-        matrices. Equal scores go to the smaller C.
+        matrices. Of equal scores the middle one is taken.
     multi_class, fit_intercept, class_weight, tol, max_iter, device, memory_share
         As in :class:`LogisticRegression`.
 

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+BLOCK_ROWS = 1024  # what is worked on at once where rows must be copied
 BLOCK_BYTES = 1 << 28  # what a streamed block of rows may take
 
 
@@ -230,10 +231,13 @@ def column_moments(X: Any, device: torch.device, dtype: torch.dtype) -> tuple[Te
     n, d = X.shape
     mean = torch.zeros(d, dtype=torch.float64, device=device)
     spread = torch.zeros_like(mean)
-    for rows, block in blocks(X, device, dtype):
-        b_mean = block.mean(0, dtype=torch.float64)
-        b_spread = block.var(0, correction=0).double() * len(block)
-        delta = b_mean - mean
-        spread += b_spread + delta**2 * (rows.start * len(block) / rows.stop)
-        mean += delta * (len(block) / rows.stop)
+    seen = 0
+    for _, rows in blocks(X, device, dtype):
+        for block in torch.split(rows, BLOCK_ROWS):
+            before, seen = seen, seen + len(block)
+            b_mean = block.mean(0, dtype=torch.float64)
+            b_spread = block.var(0, correction=0).double() * len(block)
+            delta = b_mean - mean
+            spread += b_spread + delta**2 * (before * len(block) / seen)
+            mean += delta * (len(block) / seen)
     return mean, spread / n

@@ -3,8 +3,10 @@
 Each visit of a training row draws a fresh mask. Kept features are scaled by ``1 / (1 - rate)`` and
 nothing is dropped in prediction: the inverted form of dropping in training and scaling in
 prediction, the same up to the value of C. The objective is the plain head's, its loss averaged
-over masks, minimised by Adam on small batches with a step length that falls to 0; all values of C
-are trained side by side on the same masks. docs/adr/0003-dropout.md compares it with fixed masks.
+over masks, minimised by Adam on small batches with a step length that falls to 0; what is kept is
+the mean of the coefficients over the second half of the steps. All values of C are trained side by
+side on the same masks. Where C is small the coefficients are small, at most those that the gradient
+at 0 would give alone, and so are the steps. docs/adr/0003-dropout.md compares it with fixed masks.
 
 References
 ----------
@@ -169,11 +171,16 @@ class DropoutHead(LinearModel):
         W = torch.zeros(shape, device=batches.device, dtype=batches.dtype)
         penalty = torch.full_like(W[:, :1, :1], 1 / batches.row_size**2)
         penalty[-1] = 0 if self._bias_is_free else 1
-        adam = torch.optim.Adam([W], lr=LEARNING_RATE, fused=True)
+        loss = self._loss(targets)
+        at_zero = loss(signs, weight, 1.0).gradient(torch.zeros_like(signs))
+        reach = float((batches.adjoint(at_zero).abs() / penalty[:-1, 0]).max())
+        scale = torch.tensor(Cs, device=batches.device, dtype=batches.dtype)
+        scale = (scale * reach).clamp(max=1)[:, None]
+        V, average, n_averaged = torch.zeros_like(W), torch.zeros_like(W), 0
+        adam = torch.optim.Adam([V], lr=LEARNING_RATE, fused=True)
         size = min(self.batch_size, -(-len(signs) // 8))
         n_steps = self.n_epochs * -(-len(signs) // size)
         schedule = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 1 / n_steps, n_steps)
-        loss = self._loss(targets)
         # One row of labels for each row of features and C, so that all C are one loss.
         grid = torch.tensor(Cs, device=batches.device, dtype=batches.dtype).repeat(size)[:, None]
         watched = self.n_epochs - 2 * -(-self.n_epochs // 5)
@@ -193,11 +200,15 @@ class DropoutHead(LinearModel):
                         history[epoch, k] += float(value.sum())
                 R = loss(signs[repeated], weight[repeated] * C, 1.0).gradient(scores)
                 R = R.view(len(rows), -1)
-                W.grad = penalty * W + (features.T @ R).view(shape) / share
+                V.grad = (penalty * W + (features.T @ R).view(shape) / share) * scale
                 adam.step()
                 schedule.step()
-        W[:-1] /= batches.row_size
-        return W, history
+                torch.mul(V, scale, out=W)
+                if epoch >= self.n_epochs // 2:
+                    n_averaged += 1
+                    average.lerp_(W, 1 / n_averaged)
+        average[:-1] /= batches.row_size
+        return average, history
 
 
 class _Batches:
@@ -215,6 +226,12 @@ class _Batches:
         self.generator = torch.Generator(device).manual_seed(seed)
         lengths = [b.norm(dim=1).cpu() for _, b in blocks(self.X, device, self.dtype)]
         self.row_size = float(torch.cat(lengths).mean()) or 1.0
+
+    def adjoint(self, R: Tensor) -> Tensor:
+        """Return ``X' R`` for scaled features without a mask and ``(n, m)`` values of rows."""
+        parts = (b.T @ R[rows] for rows, b in blocks(self.X, self.device, self.dtype))
+        total = sum(parts, start=R.new_zeros((self.X.shape[1], R.shape[1])))
+        return total / self.row_size
 
     def draw(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield row numbers ``(size,)`` and features ``(size, d + 1)`` of one epoch."""

@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from decaf.heads.designs import Bias, Gram, Rows, Scaling, column_moments
+from decaf.heads.designs import BLOCK_ROWS, Bias, Gram, Rows, Scaling, column_moments
 from decaf.heads.features import RowsOf, compute_dtype
 from decaf.types import IntArray
-
-BLOCK_ROWS = 1024
 
 
 class Samples:

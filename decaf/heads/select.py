@@ -90,7 +90,7 @@ def fit_splits(
     splits : iterable of Split
         Training rows and the folds within them.
     c_grid : sequence of float
-        Values of C to choose from; equal scores go to the smaller.
+        Values of C to choose from; of equal scores the middle one is taken.
     fixed_c : float
         The C where a split has no folds to choose by.
     score : callable
@@ -211,8 +211,14 @@ def _describe(
 
 
 def best(validation: FloatArray) -> int:
-    """Return the index of the highest score, the first of equals; nan is never the highest."""
-    return int(np.argmax(np.where(np.isnan(validation), -np.inf, validation)))
+    """Return the index of the highest score, the middle one of equals; nan is never the highest.
+
+    Few validation rows have few possible scores, and a choice in the middle of those that are as
+    good is farther from where they fall off than the first or the last.
+    """
+    scores = np.where(np.isnan(validation), -np.inf, validation)
+    ties = np.flatnonzero(scores == scores.max())
+    return int(ties[(len(ties) - 1) // 2])
 
 
 def validation_scores(

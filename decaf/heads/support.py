@@ -10,10 +10,13 @@ and for any loss of the margins, the step is ``-H^-1 gradient`` with ``H = I + X
 way a class costs one factorisation, however badly its system is conditioned.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from decaf.heads.designs import Bias, Design, Gram, Rows
+from decaf.heads.designs import BLOCK_ROWS, Bias, Design, Gram, Rows
 from decaf.heads.losses import Loss, SquaredHinge
 
 GRAM_STEPS = 6
@@ -89,20 +92,24 @@ def _support_solution(design: Gram | Rows, loss: SquaredHinge, F: Tensor, bias: 
         if len(rows) == 0:
             continue
         if isinstance(design, Gram):
-            K = design.K[rows[:, None], rows]
-            a, b = _ridge(K, loss.Y[rows, k], D[rows, k], design.bias)
+            make = partial(_part, design.K, rows)
+            a, b = _ridge(make, loss.Y[rows, k], D[rows, k], design.bias)
             solved[rows, k] = a
             if design.bias.free:
                 solved[-1, k] = b + design.K[:, rows].mean(0) @ a
         else:
             Z = design.features(rows)[:, :-1]
-            a, b = _ridge(Z @ Z.T, loss.Y[rows, k], D[rows, k], design.bias)
+            a, b = _ridge(partial(torch.mm, Z, Z.T), loss.Y[rows, k], D[rows, k], design.bias)
             solved[:-1, k] = Z.T @ a
             solved[-1, k] = b
     return solved
 
 
-def _ridge(K: Tensor, y: Tensor, D: Tensor, bias: Bias) -> tuple[Tensor, Tensor]:
+def _part(K: Tensor, rows: Tensor) -> Tensor:
+    return K[rows[:, None], rows]
+
+
+def _ridge(K: Callable[[], Tensor], y: Tensor, D: Tensor, bias: Bias) -> tuple[Tensor, Tensor]:
     """Return dual coefficients ``(n_s,)`` and the bias's own coefficient."""
     constant = 0.0 if bias.free else bias.scaling**2
     right = torch.stack([y, torch.ones_like(y)], 1) if bias.free else y[:, None]
@@ -114,30 +121,32 @@ def _ridge(K: Tensor, y: Tensor, D: Tensor, bias: Bias) -> tuple[Tensor, Tensor]
 
 
 def _primal_step(design: Rows, D: Tensor, gradient: Tensor) -> Tensor:
-    rows = D.nonzero()[:, 0]
-    Z = design.features(rows).mul_(D[rows].sqrt()[:, None])
+    def products() -> Tensor:
+        A = D.new_zeros((design.n_params, design.n_params))
+        for rows in torch.split(D.nonzero()[:, 0], BLOCK_ROWS):
+            Z = design.features(rows).mul_(D[rows].sqrt()[:, None])
+            A.addmm_(Z.T, Z)
+        return A
+
     ridge = torch.ones_like(gradient)
     ridge[-1] = 0 if design.bias.free else 1
-    return -_solve(Z.T @ Z, ridge, 0.0, gradient[:, None])[:, 0]
+    return -_solve(products, ridge, 0.0, gradient[:, None])[:, 0]
 
 
-def _solve(A: Tensor, diagonal: Tensor, constant: float, right: Tensor) -> Tensor:
+def _solve(make: Callable[[], Tensor], diagonal: Tensor, constant: float, right: Tensor) -> Tensor:
     """Solve ``(A + diag(diagonal) + constant) x = right`` for a positive definite sum.
 
-    In A's precision, or in float64 where A is too ill-conditioned for that; what even float64
-    cannot tell from singular is moved by its rounding, which leaves a descent direction.
+    In the precision of the A that `make` returns, which is overwritten, or in float64 where it is
+    too ill-conditioned for that; what even float64 cannot tell from singular is moved by its
+    rounding, which leaves a descent direction.
     """
-
-    def factorise(dtype: torch.dtype, jitter: float = 0.0) -> tuple[Tensor, Tensor]:
-        total = A.to(dtype) + constant
-        total.diagonal().add_(diagonal)
-        total.diagonal().add_(jitter * total.diagonal().max())
-        factor, failed = torch.linalg.cholesky_ex(total)
-        return factor, failed
-
-    factor, failed = factorise(A.dtype)
-    if failed:
-        factor, failed = factorise(torch.float64)
-    if failed:
-        factor, _ = factorise(torch.float64, len(A) * torch.finfo(torch.float64).eps)
-    return torch.cholesky_solve(right.to(factor), factor).to(right)
+    info = torch.zeros((), dtype=torch.int32, device=right.device)
+    double = torch.float64
+    for dtype, jitter in ((right.dtype, 0.0), (double, 0.0), (double, torch.finfo(double).eps)):
+        A = make().to(dtype).add_(constant)
+        A.diagonal().add_(diagonal)
+        A.diagonal().add_(jitter * len(A) * A.diagonal().max())
+        torch.linalg.cholesky_ex(A, out=(A, info))
+        if not info:
+            break
+    return torch.cholesky_solve(right.to(A), A).to(right)

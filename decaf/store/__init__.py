@@ -1,5 +1,6 @@
 """The feature store: one HDF5 file that survives a crash and says what made it."""
 
+from decaf.store.failures import failures_path, read_failures
 from decaf.store.find import find_store, store_name
 from decaf.store.join import join
 from decaf.store.layer import StoredLayer
@@ -13,8 +14,10 @@ __all__ = [
     "FeatureWriter",
     "Provenance",
     "StoredLayer",
+    "failures_path",
     "find_store",
     "join",
+    "read_failures",
     "store_info",
     "store_name",
     "verify",

@@ -1,0 +1,141 @@
+"""A trained classifier of pictures as one file: how pixels become features, and the head.
+
+The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and under ``decaf`` in the
+metadata a JSON object with every other field of :class:`Classifier`.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from scipy.special import expit, softmax
+
+from decaf._version import __version__
+from decaf.errors import DataError
+from decaf.protocols.views import normalized
+from decaf.types import FloatArray
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Everything that turns a picture into probabilities, but for the net's own weights.
+
+    Attributes
+    ----------
+    backbone, weights, weights_sha256 : str
+        The net, where its weights came from, and their SHA-256 in hexadecimal.
+    seed : int
+        Seed of random weights.
+    precision : str
+        What the net computed in.
+    layer, pool, view, pixels : str
+        What is read of the net, of which view; see `decaf.extract`. Several crops are averaged.
+    normalize : str
+        ``none``, ``l2`` or ``signed-square``: what is done to a row of features.
+    head : str
+        Name of the head.
+    multilabel : bool
+        Whether a picture may have several labels: sigmoids instead of a softmax.
+    class_names : tuple of str
+        One for each probability.
+    layers : tuple of (numpy.ndarray, numpy.ndarray)
+        Float32 weights ``(n_out, n_in)`` and biases ``(n_out,)``, with a ReLU between two.
+    """
+
+    backbone: str
+    weights: str
+    weights_sha256: str
+    seed: int
+    precision: str
+    layer: str
+    pool: str
+    view: str
+    pixels: Literal["auto", "pillow"]
+    normalize: Literal["none", "l2", "signed-square"]
+    head: str
+    multilabel: bool
+    class_names: tuple[str, ...]
+    layers: tuple[tuple[FloatArray, FloatArray], ...]
+
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        features : numpy.ndarray
+            ``(n_images, n_features)`` as the net gives them.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images, n_classes)``; rows sum to 1 unless a picture may have several labels.
+        """
+        X = normalized(np.asarray(features, np.float32), self.normalize)
+        for number, (weight, bias) in enumerate(self.layers):
+            X = (np.maximum(X, 0) if number else X) @ weight.T + bias
+        result: FloatArray = expit(X) if self.multilabel else softmax(X, axis=1)
+        return result
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises
+        ------
+        DataError
+            If it cannot be written.
+        """
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "layers"}
+        about = {"schema_version": SCHEMA_VERSION, "decaf_version": __version__, **settings}
+        tensors = {}
+        for number, (weight, bias) in enumerate(self.layers):
+            tensors[f"head.{number}.weight"] = np.ascontiguousarray(weight, np.float32)
+            tensors[f"head.{number}.bias"] = np.ascontiguousarray(bias, np.float32)
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            safetensors.numpy.save_file(tensors, part, {"decaf": json.dumps(about)})
+            part.replace(path)
+        except OSError as error:
+            raise DataError(f"asked to write the model {path}: {error}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> "Classifier":
+        """Read a file that `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If it is missing, damaged, or of another kind.
+        """
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                about = json.loads((file.metadata() or {})["decaf"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return _parsed(about, tensors)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise DataError(f"asked for the model {path}: {error}; give a trained one") from error
+        except (KeyError, ValueError, TypeError) as error:
+            raise DataError(
+                f"asked for the model {path}, found a file that `decaf train` of this version did "
+                f"not write ({error}); train the model again"
+            ) from error
+
+
+def _parsed(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Classifier:
+    version = about.pop("schema_version")
+    about.pop("decaf_version")
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"schema {version}, not {SCHEMA_VERSION}")
+    layers = tuple(
+        (tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"]) for i in range(len(tensors) // 2)
+    )
+    about["class_names"] = tuple(about["class_names"])
+    if not layers or len(layers[-1][1]) != len(about["class_names"]):
+        raise ValueError("the head does not fit the class names")
+    return Classifier(layers=layers, **about)

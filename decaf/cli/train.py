@@ -1,0 +1,100 @@
+"""`decaf train`, `decaf predict` and `decaf export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from decaf.cli import options
+
+Model = Annotated[Path, typer.Argument(help="A model that decaf train wrote.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="Where the net's weights are now; where they were in training if not given."),
+]
+
+
+def train(
+    *,
+    dataset: options.Dataset,
+    backbone: options.Backbone = "alexnet",
+    weights: options.Weights = "imagenet",
+    layer: Annotated[
+        str | None,
+        typer.Option(help="See `decaf layers`; the deepest of pool5,fc6,fc7 if not given."),
+    ] = None,
+    pool: options.Pool = "none",
+    views: Annotated[
+        str, typer.Option(help="center, warp, squash, ten-crop or razavian-16; crops are averaged.")
+    ] = "center",
+    head: Annotated[str, typer.Option(help="svm, logreg, svm-dropout or logreg-dropout.")] = "svm",
+    normalize: Annotated[str, typer.Option(help="none, l2, standard or signed-square.")] = "l2",
+    out: Annotated[Path, typer.Option(help="The model (.safetensors).")] = Path(
+        "model.safetensors"
+    ),
+    features: Annotated[Path, typer.Option(help="A store (.h5), or the folder of stores.")] = Path(
+        "features"
+    ),
+    device: options.Device = "auto",
+    precision: options.Precision = "fp32",
+    pixels: options.Pixels = "auto",
+    batch_size: options.BatchSize = None,
+    workers: options.Workers = None,
+    limit: options.Limit = None,
+    data_root: options.DataRoot = Path("data"),
+    allow_partial: options.AllowPartial = False,
+    max_failures: options.MaxFailures = 0.05,
+    seed: options.Seed = 0,
+    allow_code: options.AllowCode = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train one head on a data set's pictures; `decaf predict` uses it."""
+    arguments = dict(locals())
+    from decaf import training
+
+    typer.echo(training.train(**arguments))
+
+
+def predict(
+    model: Model,
+    pictures: Annotated[
+        list[str],
+        typer.Argument(help="Pictures, folders, .csv files with a column path, .txt lists."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="CSV file of path,class,probability.")] = Path(
+        "predictions.csv"
+    ),
+    all_classes: Annotated[
+        bool, typer.Option("--all", help="A line for every class, the most probable first.")
+    ] = False,
+    weights: Weights = None,
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = None,
+    workers: options.Workers = None,
+    max_failures: options.MaxFailures = 0.05,
+    allow_code: options.AllowCode = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write the class of each picture and its probability."""
+    arguments = dict(locals())
+    from decaf import prediction
+
+    typer.echo(prediction.predict(**arguments))
+
+
+def export(
+    model: Model,
+    *,
+    to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
+    out: Annotated[
+        Path | None, typer.Option(help="The file; the model's name as .onnx if not given.")
+    ] = None,
+    weights: Weights = None,
+    allow_code: options.AllowCode = False,
+) -> None:
+    """Write a model, with its net, as one ONNX file from pixels to probabilities."""
+    arguments = dict(locals())
+    from decaf import onnx_model
+
+    typer.echo(onnx_model.export(**arguments))

@@ -1,0 +1,101 @@
+"""A batch size that is fast and fits the memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+import torch
+
+from decaf.backbones import TorchBackbone
+from decaf.engines.forward import bytes_per_view, is_out_of_memory
+from decaf.engines.machine import free_memory_bytes, n_cores
+from decaf.engines.plan import Plan
+from decaf.images.views import n_views
+from decaf.progress import log
+
+SIZES = {"cpu": (8, 16, 32, 64, 128), "cuda": (32, 64, 128, 256, 512, 1024)}
+_GAIN = 1.03
+"""A larger batch must be faster by this factor, or it is not worth its memory."""
+_SHARE = 0.5
+"""Of the free memory, what all the batches of a CPU may take."""
+_REPEATS = 2
+
+
+def tuned(plan: Plan) -> Plan:
+    """Return a plan with the batch size that runs fastest, found by trying.
+
+    Sizes are doubled until that pays no more, or until the memory does not suffice.
+
+    Parameters
+    ----------
+    plan : Plan
+        An extraction.
+
+    Returns
+    -------
+    Plan
+        With the smallest size tried, where none fits: a pass that fails is halved later.
+    """
+    net, views = plan.backbone, n_views(plan.view)
+    sizes = SIZES[net.device.type]
+    free = free_memory_bytes() if net.device.type == "cpu" else None
+    if free is not None:
+        at_once = min(max(plan.workers, 1), n_cores())
+        most = free * _SHARE / (at_once * views * bytes_per_view(net))
+        sizes = tuple(size for size in sizes if size <= most) or (1,)
+    size = fastest(sizes, lambda size: _seconds(net, plan.layers, size * views))
+    log(f"batch size {size} is the best of those tried on {net.device}")
+    return replace(plan, batch_size=size)
+
+
+def fastest(sizes: Sequence[int], seconds_of: Callable[[int], float]) -> int:
+    """Return the size after which a larger one gains nothing, or runs out of memory.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Ascending, at least one.
+    seconds_of : callable
+        Returns the seconds that a pass of that size takes, or raises.
+
+    Returns
+    -------
+    int
+        One of `sizes`.
+
+    Raises
+    ------
+    RuntimeError
+        If a pass fails for another reason than memory.
+    """
+    best, best_rate = sizes[0], 0.0
+    for size in sizes:
+        try:
+            rate = size / seconds_of(size)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return best
+        if rate < best_rate * _GAIN:
+            return best
+        best, best_rate = size, rate
+    return best
+
+
+def _seconds(net: TorchBackbone, layers: Sequence[str], n_views: int) -> float:
+    """Return the seconds of a pass in one thread, the best of a few after one to warm up."""
+    size_px = net.preprocessing.input_size_px
+    batch = torch.zeros((n_views, 3, size_px, size_px), dtype=torch.uint8, device=net.device)
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seconds = []
+        for _ in range(1 + _REPEATS):
+            start = perf_counter()
+            outputs = net.activations(batch, layers)
+            outputs[layers[-1]].sum().item()  # waits for a GPU
+            seconds.append(perf_counter() - start)
+    finally:
+        torch.set_num_threads(n_threads)
+    return min(seconds[1:])

@@ -1,0 +1,150 @@
+"""From a batch to features in the machine's memory: the net on its device."""
+
+import threading
+from contextlib import AbstractContextManager, ExitStack
+from math import prod
+from time import perf_counter
+
+import torch
+
+from decaf.backbones import TorchBackbone, pool_features
+from decaf.engines.load import Batch
+from decaf.engines.machine import n_cores
+from decaf.engines.plan import N_ON_GPU, Plan
+from decaf.errors import ConfigError
+from decaf.images.views import n_views
+from decaf.progress import log
+from decaf.types import FloatArray
+
+
+class Forward:
+    """A net on one device, for several threads.
+
+    On a CPU each core computes a batch of its own. On a GPU each thread has a stream of its own
+    with copy, net and copy back in it, from and to pinned memory, so that the copies of one batch
+    run beside the net of another. Where memory does not suffice, a batch is halved, for good.
+
+    Parameters
+    ----------
+    plan : Plan
+        The extraction.
+    net : TorchBackbone
+        The plan's net, or its replica on another device.
+    """
+
+    def __init__(self, plan: Plan, net: TorchBackbone) -> None:
+        self._plan = plan
+        self._net = net
+        self._views = n_views(plan.view)
+        self._limit = plan.batch_size * self._views
+        self._limiting = threading.Lock()
+        self._own = threading.local()
+        on_cpu = net.device.type == "cpu"
+        self._turns = threading.Semaphore(
+            min(max(plan.workers, 1), n_cores()) if on_cpu else N_ON_GPU
+        )
+        if not on_cpu:
+            torch.cuda.synchronize(net.device)  # the weights are there before any stream uses them
+
+    def features(self, batch: Batch) -> dict[str, FloatArray]:
+        """Return the features of a batch's rows, and note the seconds that it took.
+
+        Parameters
+        ----------
+        batch : Batch
+            Pixels, or stored maps of the plan's `start`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            ``(n_rows, n_features)``, or ``(n_rows, n_views, n_features)``, float32.
+
+        Raises
+        ------
+        ConfigError
+            If the memory does not suffice for one picture.
+        """
+        if not batch.rows:
+            return {}
+        with self._turns, self._stream():
+            start = perf_counter()
+            outputs = self._whole(batch.pixels)
+            if self._views > 1:
+                outputs = {k: v.view(len(batch.rows), self._views, -1) for k, v in outputs.items()}
+            batch.seconds.net += perf_counter() - start
+        return {layer: output.numpy() for layer, output in outputs.items()}
+
+    def _stream(self) -> AbstractContextManager[object]:
+        contexts = ExitStack()
+        if self._net.device.type == "cuda":
+            if not hasattr(self._own, "stream"):
+                self._own.stream = torch.cuda.Stream(self._net.device)  # type: ignore[no-untyped-call]
+            contexts.enter_context(torch.cuda.device(self._net.device))
+            contexts.enter_context(torch.cuda.stream(self._own.stream))
+        return contexts
+
+    def _whole(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the outputs of a batch, in as many passes as the memory needs."""
+        while True:
+            limit = self._limit
+            try:
+                passes = [self._one_pass(part) for part in torch.split(batch, limit)]
+                if self._net.device.type == "cuda":
+                    self._own.stream.synchronize()
+                return passes[0] if len(passes) == 1 else _joined(passes)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = " ".join(str(error).split())
+            self._halve(limit, reason)
+
+    def _one_pass(self, part: torch.Tensor) -> dict[str, torch.Tensor]:
+        on_device = part.to(self._net.device, non_blocking=True)
+        if self._plan.start is None:
+            outputs = self._net.activations(on_device, self._plan.layers)
+        else:
+            outputs = self._net.activations_after(
+                self._plan.start.layer, on_device, self._plan.layers
+            )
+        return {
+            layer: _to_host(pool_features(output, self._plan.pool, self._net.prefix_tokens))
+            for layer, output in outputs.items()
+        }
+
+    def _halve(self, limit: int, reason: str) -> None:
+        with self._limiting:
+            if self._limit < limit:
+                return  # another thread has halved it already
+            if limit == 1:
+                raise ConfigError(
+                    f"asked to run {self._net.name} on {self._net.device}, found too little memory "
+                    f"for one picture ({reason}); choose another device or a smaller net"
+                )
+            self._limit = (limit + 1) // 2
+            log(f"out of memory with {limit} views in one pass; going on with {self._limit}")
+        if self._net.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that a device's memory does not suffice."""
+    words = ("not enough memory", "can't allocate memory", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        word in str(error) for word in words
+    )
+
+
+def bytes_per_view(net: TorchBackbone) -> int:
+    """Return an upper bound of what one view takes in a pass: every layer's output at once."""
+    return 4 * sum(prod(net.shape(layer)) for layer in net.layers)
+
+
+def _to_host(rows: torch.Tensor) -> torch.Tensor:
+    if rows.device.type == "cpu":
+        return rows
+    pinned = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
+    return pinned.copy_(rows, non_blocking=True)
+
+
+def _joined(passes: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {layer: torch.cat([one[layer] for one in passes]) for layer in passes[0]}

@@ -1,0 +1,71 @@
+"""Deeper layers from stored ones: fc6 and fc7 from pool5, without touching a picture."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from decaf.engines.load import Batch
+from decaf.engines.plan import Plan, StoredStart
+from decaf.store import FeatureStore, Provenance, failures_path, find_store, read_failures
+
+START = "pool5"
+
+
+def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | None:
+    """Return a store from which a plan's layers follow exactly, if the folder has one.
+
+    Exactly: stored as it was computed, unpooled and in float32, and the net gives the same bits
+    from there on as in a whole pass, which is tried on two random pictures.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to look.
+    plan : Plan
+        The extraction.
+    asked : Provenance
+        What decides its features' values.
+
+    Returns
+    -------
+    StoredStart or None
+        With an open store.
+    """
+    if asked.pooling != "none" or asked.dtype != "float32" or START not in plan.backbone.layers:
+        return None
+    path = find_store(folder, replace(asked, layers=(START,)))
+    if path is None or not plan.backbone.follows(START, plan.layers):
+        return None
+    return StoredStart(START, FeatureStore(path), read_failures(failures_path(path)))
+
+
+def load_stored(plan: Plan, rows: Sequence[int]) -> Batch:
+    """Read the stored maps of some rows.
+
+    Parameters
+    ----------
+    plan : Plan
+        An extraction with a `start`.
+    rows : sequence of int
+        Rows of the plan's data set.
+
+    Returns
+    -------
+    Batch
+        In the order of `rows`, without those that the store has no features of.
+    """
+    if plan.start is None:
+        raise ValueError("the plan does not start at stored maps")
+    begun = perf_counter()
+    store, shape = plan.start.store, plan.backbone.shape(plan.start.layer)
+    kept = [row for row in rows if store.done[row]]
+    failed = [(row, plan.start.failures.get(row, "not stored")) for row in rows if row not in kept]
+    maps = torch.from_numpy(store[plan.start.layer][np.array(kept, np.int64)])
+    digests = [store.image_sha256[row].tobytes() for row in kept]
+    batch = Batch(kept, maps.reshape(-1, *shape), digests, failed)
+    batch.seconds.read = perf_counter() - begun
+    return batch

@@ -1,0 +1,86 @@
+"""A fitted head as matrices, and its margins as probabilities."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from decaf.heads.linear import LinearModel
+from decaf.types import FloatArray, IntArray
+
+
+def head_layers(head: Any) -> list[tuple[FloatArray, FloatArray]]:
+    """Return a fitted head's weights ``(n_out, n_in)`` and biases, one row a class in the last.
+
+    A scaling of features before it goes into the first layer; two classes that share one score s
+    become the scores 0 and s, whose softmax is s's sigmoid.
+    """
+    scaler = head[0] if isinstance(head, Pipeline) else None
+    last = head[-1] if isinstance(head, Pipeline) else head
+    layers = [(last.coef_, last.intercept_)] if isinstance(last, LinearModel) else [*last.layers_]
+    if scaler is not None:
+        weight, bias = layers[0]
+        layers[0] = (weight / scaler.scale_, bias - weight @ (scaler.mean_ / scaler.scale_))
+    weight, bias = layers[-1]
+    if len(bias) == 1:
+        layers[-1] = (np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias]))
+    return layers
+
+
+def calibrate(scores: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return factors and offsets that make margins the logits of probabilities.
+
+    Classes that exclude each other share one factor, the inverse of a temperature, before their
+    softmax [1]_; a class that does not has a sigmoid of its own, fitted to Platt's targets [2]_.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray
+        ``(n,)`` or ``(n, n_classes)`` scores of rows that were not trained on.
+    labels : numpy.ndarray
+        ``(n,)`` labels, or ``(n, n_classes)`` of 1, -1 and 0 (not counted).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_classes,)`` or ``(1,)`` factors.
+    numpy.ndarray
+        The same, of offsets.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun and K. Weinberger, "On calibration of modern neural networks",
+       ICML 2017 (section 4.2).
+    .. [2] J. Platt, "Probabilistic outputs for support vector machines", 1999 (section 2.2).
+    """
+    if labels.ndim == 1:
+        return np.array([1 / _temperature(scores, labels)]), np.zeros(1)
+    pairs = [_sigmoid(*one) for one in zip(scores.T, labels.T, strict=True)]
+    factors, offsets = np.array(pairs).T
+    return factors, offsets
+
+
+def _temperature(scores: FloatArray, labels: IntArray) -> float:
+    _, column = np.unique(labels, return_inverse=True)
+    F = scores if scores.ndim == 2 else np.stack([np.zeros_like(scores), scores], 1)
+    margins = F - F[np.arange(len(F)), column, None]
+
+    def loss(log_t: float) -> float:
+        return float(np.logaddexp.reduce(margins / np.exp(log_t), axis=1).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log([1e-3, 1e3]), method="bounded").x))
+
+
+def _sigmoid(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
+    s, y = scores[labels != 0, None], labels[labels != 0]
+    n_positive = int((y > 0).sum())
+    target = np.where(y > 0, (n_positive + 1) / (n_positive + 2), 1 / (len(y) - n_positive + 2))
+    unit = float(s.std()) or 1.0
+    fitted = LogisticRegression(C=np.inf).fit(
+        np.concatenate([s, s]) / unit,
+        np.repeat([1, 0], len(s)),
+        np.concatenate([target, 1 - target]),
+    )
+    return float(fitted.coef_[0, 0]) / unit, float(fitted.intercept_[0])

@@ -1,0 +1,170 @@
+"""A classifier as one ONNX file, from pixels to probabilities."""
+
+import json
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from decaf.backbones import TorchBackbone, pool_features
+from decaf.backbones.whole_pass import WholePass
+from decaf.classifier import Classifier
+from decaf.errors import BackboneError, ConfigError
+from decaf.images.decode import PIXEL_POLICY
+from decaf.images.views import n_views
+from decaf.prediction import load_net
+
+MAX_DIFFERENCE = 1e-4
+_N_CHECKED = 3
+
+
+def export(
+    model: str | Path,
+    *,
+    to: str = "onnx",
+    out: str | Path | None = None,
+    weights: str | None = None,
+    allow_code: bool = False,
+) -> Path:
+    """Write a classifier, with its net, as one file that other programs run.
+
+    The file takes ``pixels``, ``(n, 3, S, S)`` uint8 RGB of the model's view, and gives
+    ``probabilities``, ``(n, n_classes)``. Its metadata say how pictures become pixels
+    (``preprocessing``) and name the classes (``class_names``), as JSON. onnxruntime must give what
+    torch gives, within 1e-4, or nothing is written.
+
+    Parameters
+    ----------
+    model : str or pathlib.Path
+        A file that `train` wrote.
+    to : str
+        ``onnx``.
+    out : str or pathlib.Path, optional
+        The file; the model's name with another suffix if not given.
+    weights : str, optional
+        Where the net's weights are now; where they were in training if not given.
+    allow_code : bool
+        Whether a backbone ``package.module:function`` may be imported and called.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        If the format is unknown, a package is missing, or the view has several crops.
+    DataError
+        If the model is not usable.
+    BackboneError
+        If the net cannot be had or written, its weights are not those of the training, or
+        onnxruntime gives other probabilities.
+    """
+    if to != "onnx":
+        raise ConfigError(f"asked to export to {to!r}; choose one of: onnx")
+    try:
+        import onnx  # noqa: PLC0415 (an extra)
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415
+        import onnxscript  # noqa: F401, PLC0415 (torch's exporter needs it)
+    except ImportError as error:
+        raise ConfigError(f"export to onnx needs {error.name}; install decaf[onnx]") from error
+    classifier = Classifier.load(Path(model))
+    if n_views(classifier.view) > 1:
+        raise ConfigError(
+            f"asked to export a model of the view {classifier.view}, which has several crops; "
+            "train one on a single crop"
+        )
+    net = load_net(classifier, weights=weights, device="cpu", allow_code=allow_code)
+    whole = _Whole(net, classifier).eval()
+    side = net.preprocessing.input_size_px
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (_N_CHECKED, 3, side, side), dtype=torch.uint8, generator=rng)
+    path = Path(model).with_suffix(".onnx") if out is None else Path(out)
+    part = path.with_name(path.name + ".part")
+    try:
+        proto = _to_onnx(whole, pixels)
+        about = {
+            "class_names": classifier.class_names,
+            "preprocessing": _steps(net, classifier),
+            "trained": {"backbone": net.name, "weights_sha256": net.weights_sha256},
+        }
+        for key, value in about.items():
+            proto.metadata_props.add(key=key, value=json.dumps(value))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(proto, part)
+        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+        (found,) = session.run(None, {"pixels": pixels.numpy()})
+        with torch.inference_mode():
+            expected = whole(pixels).numpy()
+        difference = float(np.abs(found - expected).max())
+        if not difference <= MAX_DIFFERENCE:
+            raise BackboneError(
+                f"asked to export {model}; onnxruntime's probabilities differ from torch's by "
+                f"{difference:.1e}, allowed is {MAX_DIFFERENCE:.0e}; use a model of another net"
+            )
+        part.replace(path)
+    except OSError as error:
+        raise BackboneError(f"asked to write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+class _Whole(nn.Module):
+    """Net and head as one module."""
+
+    def __init__(self, net: TorchBackbone, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier, self.prefix_tokens = classifier, net.prefix_tokens
+        self.net = WholePass(net, classifier.layer)
+        self.head = nn.ModuleList()
+        for weight, bias in classifier.layers:
+            linear = nn.Linear(weight.shape[1], weight.shape[0])
+            linear.load_state_dict(
+                {"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}
+            )
+            self.head.append(linear)
+        self.mean = nn.Buffer(torch.tensor(net.preprocessing.mean).view(3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(net.preprocessing.std).view(3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        x = (pixels.float() / 255 - self.mean) / self.std
+        dtype = next(self.net.parameters()).dtype
+        X = pool_features(self.net(x.to(dtype)).float(), self.classifier.pool, self.prefix_tokens)
+        if self.classifier.normalize == "signed-square":
+            X = X * X.abs()
+        if self.classifier.normalize != "none":
+            X = X / X.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        for number, linear in enumerate(self.head):
+            X = linear(X.relu() if number else X)
+        return X.sigmoid() if self.classifier.multilabel else X.softmax(1)
+
+
+def _to_onnx(whole: nn.Module, pixels: Tensor) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's exporter, about itself
+        program: Any = torch.onnx.export(
+            whole,
+            (pixels,),
+            input_names=["pixels"],
+            output_names=["probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamo=True,
+            verbose=False,
+        )
+    return program.model_proto
+
+
+def _steps(net: TorchBackbone, classifier: Classifier) -> dict[str, object]:
+    return {
+        "view": classifier.view,
+        "input": "uint8 RGB, (n, 3, S, S); mean and deviation are applied inside",
+        **asdict(net.preprocessing),
+        "antialias": True,
+        "pixels": dict(PIXEL_POLICY),
+    }

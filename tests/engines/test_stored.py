@@ -1,0 +1,65 @@
+"""fc6 and fc7 from a stored pool5: the same bits, and no picture is touched."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from decaf.engines import stored
+from decaf.extraction import extract
+from decaf.store import FeatureStore, verify
+
+OPTIONS = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
+
+
+@pytest.mark.parametrize("views", ["center", "ten-crop"])
+def test_deeper_layers_follow_to_the_bit_without_a_picture(
+    many: Path, tmp_path: Path, views: str
+) -> None:
+    (many / "a" / "16.png").write_bytes(b"broken")
+    options = {**OPTIONS, "views": views, "limit": 48}
+    whole = extract(many, **options, layers="pool5,fc6,fc7", out=tmp_path / "whole.h5")
+    folder = tmp_path / "stores"
+    extract(many, **options, layers="pool5", out=folder)
+    for picture in many.glob("*/*.png"):  # the table is made of names and sizes alone
+        picture.write_bytes(bytes(picture.stat().st_size))
+    found = extract(many, **options, layers="fc6,fc7", out=folder)
+    with FeatureStore(found) as deeper, FeatureStore(whole) as expected:
+        assert deeper.layers == ("fc6", "fc7")
+        for layer in deeper.layers:
+            np.testing.assert_array_equal(deeper[layer][:], expected[layer][:])
+        np.testing.assert_array_equal(deeper.done, expected.done)
+        np.testing.assert_array_equal(deeper.image_sha256, expected.image_sha256)
+        assert (~deeper.done).sum() == 1
+    assert verify(found) == []
+    reasons = [path.with_suffix(".failures.csv").read_text() for path in (found, whole)]
+    assert reasons[0] == reasons[1]
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 1}, {"precision": "bf16"}, {"dtype": "float16"}, {"views": "warp"}]
+)
+def test_a_pool5_of_other_settings_is_no_start(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, object]
+) -> None:
+    options = {**OPTIONS, "limit": 4, "out": tmp_path}
+    extract(many, **options | other, layers="pool5")
+    monkeypatch.setattr(stored, "FeatureStore", None)  # to start from a store, it is opened
+    with FeatureStore(extract(many, **options, layers="fc7")) as store:
+        assert store.done.all()
+
+
+def test_pooled_maps_are_no_start(many: Path, tmp_path: Path) -> None:
+    options = {**OPTIONS, "limit": 4, "out": tmp_path}
+    extract(many, **options, layers="pool5", pool="avg")
+    with FeatureStore(extract(many, **options, layers="fc7", pool="avg")) as store:
+        assert store.done.all()
+
+
+def test_layers_that_need_more_than_pool5_are_computed_from_pictures(
+    many: Path, tmp_path: Path
+) -> None:
+    options = {**OPTIONS, "limit": 4, "out": tmp_path}
+    extract(many, **options, layers="pool5")
+    with FeatureStore(extract(many, **options, layers="features.conv3,fc7")) as store:
+        assert store["features.conv3"][:].any()

@@ -1,0 +1,28 @@
+"""Every head passes scikit-learn's own checks of estimators, in full."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from decaf.heads.cv import LinearSVMCV, LogisticRegressionCV
+from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
+from decaf.heads.knn import KNN
+from decaf.heads.logistic import LogisticRegression
+from decaf.heads.svm import LinearSVM
+
+HEADS = [
+    LinearSVM(),
+    LinearSVM(loss="hinge"),
+    LogisticRegression(),
+    LogisticRegression(multi_class="ovr"),
+    LinearSVMCV(Cs=3, cv=2),
+    LogisticRegressionCV(Cs=3, cv=2),
+    DropoutSVM(),
+    DropoutLogisticRegression(),
+    KNN(),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(HEADS)
+def test_check_estimator(estimator, check):
+    check(estimator)
