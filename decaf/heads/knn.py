@@ -93,8 +93,8 @@ class KNN(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn 
         X, y = checked_rows(self, X, y)
         if self.n_neighbors > X.shape[0]:
             raise ValueError(
-                f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {self.n_neighbors}, "
-                f"n_samples_fit = {X.shape[0]}; lower n_neighbors"
+                f"Expected n_neighbors <= n_samples, but n_neighbors = {self.n_neighbors}, "
+                f"n_samples = {X.shape[0]}; lower n_neighbors"
             )
         targets = encode(y, weight_of="label")
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel

@@ -39,7 +39,7 @@ def test_dropping_is_ridge_by_the_features_own_variance():
     X = np.abs(rng.normal(size=(200, 6))).astype(np.float32)
     y = (X[:, 0] + 0.3 * rng.normal(size=200) > X[:, 1]).astype(int)
     C, keep = 1e-4, 0.5
-    head = DropoutSVM(C=C, rate=1 - keep, n_epochs=1500).fit(X, y)
+    head = DropoutSVM(C=C, rate=1 - keep, n_epochs=600).fit(X, y)
     A = np.hstack([X, np.ones((200, 1))])
     extra = (1 - keep) / keep * np.append((X**2).sum(0), 0)
     wanted = np.linalg.solve(

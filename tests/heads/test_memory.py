@@ -82,7 +82,7 @@ def resident_kb(what):
     return int(Path("/proc/self/status").read_text().split(what + ":")[1].split()[0])
 
 rng = np.random.default_rng(0)
-for n, d in ((10, 4), (4, 10), (3_000, 16_000), (60_000, 800)):
+for n, d in ((10, 4), (4, 10), (2_500, 12_000), (40_000, 800)):
     X = rng.random((n, d), dtype=np.float32)
     X *= 2 / np.sqrt(d)
     for name in ("svm", "logreg"):

@@ -11,7 +11,7 @@ from decaf.heads.svm import LinearSVM
 
 HEADS = [
     LinearSVM(),
-    LinearSVM(loss="hinge"),
+    LinearSVM(loss="hinge", tol=1e-10),
     LogisticRegression(),
     LogisticRegression(multi_class="ovr"),
     LinearSVMCV(Cs=3, cv=2),

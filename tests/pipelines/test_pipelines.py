@@ -11,8 +11,8 @@ SHARED = ("common", "mini_training")
 SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem not in SHARED)
 TRAINING = ("ablate_depth", "pretrain_mini")  # tested by test_training.py
 NET = [
-    "--backbone", "squeezenet1_1", "--weights", "random", "--layers", "features.3",
-    "--pool", "grid:3", "--device", "cpu", "--allow-partial",
+    "--backbone", "decaf-mini", "--weights", "random", "--layers", "pool5",
+    "--pool", "grid:2", "--device", "cpu", "--allow-partial",
 ]  # fmt: skip
 EXPECTED = {  # results: data set, protocol and rows over splits
     "chatfield_voc2007": {("voc2007", "chatfield"): 2},
