@@ -1,0 +1,203 @@
+"""What a result says: one row per split, and one over splits."""
+
+import math
+from dataclasses import dataclass, fields
+from statistics import median_low
+from typing import Any
+
+from decaf.metrics import summary
+from decaf.published import lookup
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one head did on one split.
+
+    Attributes
+    ----------
+    dataset, backbone, weights, weights_sha256, layer, head : str
+        What was evaluated.
+    C : float or None
+        The chosen C; None for a head without one.
+    protocol : str
+        Name of the protocol.
+    shots : int or None
+        Training pictures a class, where fixed.
+    split, seed : int
+        Number of the split, from 0, and the seed that drew it.
+    metric, other_metric : str
+        Names of the headline metric and of the one beside it.
+    value, other_value : float
+        Their values, as fractions.
+    n_classes, n_train, n_test : int
+        Classes tested, training rows and test rows.
+    seconds_fit : float
+        Seconds for choosing C and fitting.
+    converged : bool
+        Whether the final fit reached its tolerance.
+    c_at_edge : bool
+        Whether C is the smallest or largest of several values.
+    partial : bool
+        Whether pictures of the published data set are missing.
+    normalize, pool, view : str
+        What was done to the features, to the layer's map, and to the pictures.
+    digest, decaf_version : str
+        Digest of the feature store, and the version that wrote this.
+    objective, gradient_norm : float or None
+        Of the final fit, where the head has them.
+    notes : tuple of str
+        Where the run departs from the published protocol; without ``" | "`` inside.
+    device : str
+        What the net and the head ran on.
+    per_class : tuple of (str, str, float)
+        Metric, class and value for single classes; not read back from files.
+    confusion : tuple of (str, str, int, str)
+        Class, predicted class, number of test rows, and the picture of one of them; empty where
+        pictures have several labels; not read back from files.
+    """
+
+    dataset: str
+    backbone: str
+    weights: str
+    weights_sha256: str
+    layer: str
+    head: str
+    C: float | None
+    protocol: str
+    shots: int | None
+    split: int
+    seed: int
+    metric: str
+    value: float
+    other_metric: str
+    other_value: float
+    n_classes: int
+    n_train: int
+    n_test: int
+    seconds_fit: float
+    converged: bool
+    c_at_edge: bool
+    partial: bool
+    normalize: str
+    pool: str
+    view: str
+    digest: str
+    decaf_version: str
+    objective: float | None = None
+    gradient_norm: float | None = None
+    notes: tuple[str, ...] = ()
+    device: str = ""
+    per_class: tuple[tuple[str, str, float], ...] = ()
+    confusion: tuple[tuple[str, str, int, str], ...] = ()
+
+
+OWN_FILES = ("per_class", "confusion")
+"""Fields of a result that are written to files of their own."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Results of one head on one layer, over splits; the fields are the CSV file's columns.
+
+    Attributes
+    ----------
+    C : float or None
+        The (lower) median of the splits' values.
+    mean, std, ci95_low, ci95_high : float
+        As :func:`decaf.metrics.summary` gives them.
+    n_train, n_test : int
+        The (lower) median of the splits' numbers of rows.
+    seconds_fit : float
+        Sum over splits.
+    converged : bool
+        Whether every split's fit converged.
+    c_at_edge : bool
+        Whether any split's C is at the edge of its grid.
+    published, published_deviation : float or None
+        The published figure of the same cell, if there is one, and its printed deviation.
+    """
+
+    dataset: str
+    backbone: str
+    weights: str
+    weights_sha256: str
+    layer: str
+    head: str
+    C: float | None
+    protocol: str
+    shots: int | None
+    n_splits: int
+    metric: str
+    mean: float
+    std: float
+    ci95_low: float
+    ci95_high: float
+    n_train: int
+    n_test: int
+    seconds_fit: float
+    converged: bool
+    published: float | None
+    published_source: str
+    digest: str
+    decaf_version: str
+    published_deviation: float | None
+    published_system: str
+    published_verified: str
+    published_note: str
+    other_metric: str
+    other_mean: float
+    other_std: float
+    n_classes: int
+    c_at_edge: bool
+    partial: bool
+    normalize: str
+    pool: str
+    view: str
+    notes: tuple[str, ...]
+
+
+def row_key(r: Result) -> tuple[Any, ...]:
+    """Return what the splits of one row of a table have in common."""
+    key = (r.dataset, r.backbone, r.weights_sha256, r.layer, r.head, r.protocol, r.shots)
+    return (*key, r.metric, r.normalize, r.pool, r.view, r.digest)
+
+
+def aggregate(group: list[Result]) -> Aggregate:
+    """Return what the splits of one row say together."""
+    first = group[0]
+    over, other = summary([r.value for r in group]), summary([r.other_value for r in group])
+    published = lookup(
+        dataset=first.dataset,
+        protocol=first.protocol,
+        backbone=first.backbone,
+        layer=first.layer,
+        pool=first.pool,
+        head=first.head,
+        shots=first.shots,
+        metric=first.metric,
+    )
+    chosen = [r.C for r in group if r.C is not None]
+    over_splits: dict[str, Any] = {
+        "C": median_low(chosen) if chosen else None,
+        "n_splits": over.n,
+        "mean": over.mean,
+        "std": over.std,
+        "ci95_low": over.ci95_low,
+        "ci95_high": over.ci95_high,
+        "n_train": median_low(r.n_train for r in group),
+        "n_test": median_low(r.n_test for r in group),
+        "seconds_fit": math.fsum(r.seconds_fit for r in group),
+        "converged": all(r.converged for r in group),
+        "c_at_edge": any(r.c_at_edge for r in group),
+        "partial": any(r.partial for r in group),
+        "published": published.value if published else None,
+        "published_source": published.source if published else "",
+        "published_deviation": published.deviation if published else None,
+        "published_system": published.system if published else "",
+        "published_verified": published.verified if published else "",
+        "published_note": published.note if published else "",
+        "other_mean": other.mean,
+        "other_std": other.std,
+    }
+    shared = [f.name for f in fields(Aggregate) if f.name not in over_splits]
+    return Aggregate(**{name: getattr(first, name) for name in shared}, **over_splits)
