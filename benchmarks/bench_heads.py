@@ -17,19 +17,21 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import sklearn.linear_model as peers
 import torch
 from heads_data import Task, caltech101, generated, multilabel
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 from decaf.heads import HEADS, fit_splits
+from decaf.heads.select import best
 from decaf.metrics import METRICS
 from decaf.types import FloatArray, IntArray
 
 C_CALTECH = tuple(10.0 ** (k / 3 * 2 - 2) for k in range(7))
 C_SUN397 = tuple(10.0**k for k in range(-3, 5))
 C_VOC = tuple(2.0**k for k in range(-7, 8))
-PEERS = {"svm": peers.LinearSVC, "logreg": peers.LogisticRegression}
+PEERS = {"svm": LinearSVC, "logreg": LogisticRegression}
 
 
 def main() -> None:
@@ -130,7 +132,7 @@ def bench_sun397(options: argparse.Namespace) -> dict[str, float]:
     task = generated(19_850, 4_096, 397)
     ours_s, _ = timed(lambda: HEADS["svm"](device="cpu").fit(task.X, task.y))
     classes = range(options.sun397_classes)
-    theirs_s, _ = timed(lambda: [peers.LinearSVC().fit(task.X, task.y == c) for c in classes])
+    theirs_s, _ = timed(lambda: [LinearSVC().fit(task.X, task.y == c) for c in classes])
     figures = {
         "sun397_svm_seconds": ours_s,
         "sun397_svm_speedup": row(
@@ -195,7 +197,7 @@ def grown(sizes: dict[str, int]) -> tuple[float, float]:
     task = generated(sizes["n_images"], sizes["n_features"], sizes["n_classes"])
     Cs = np.logspace(-1, 1, sizes["n_C"]) if sizes["n_C"] > 1 else np.ones(1)
     ours_s, _ = timed(lambda: HEADS["svm"](device="cpu").fit_path(task.X, task.y, Cs.tolist()))
-    theirs_s, _ = timed(lambda: peers.LinearSVC().fit(task.X, task.y == 0))
+    theirs_s, _ = timed(lambda: LinearSVC().fit(task.X, task.y == 0))
     n_fits = sizes["n_C"] * (sizes["n_classes"] if sizes["n_classes"] > 2 else 1)
     return ours_s, theirs_s * n_fits
 
@@ -244,9 +246,9 @@ def peer_protocol(head: str, task: Task, Cs: Sequence[float]) -> list[float]:
             ]
             for rows, held in split.inner
         ]
-        best = fit(Cs[int(np.mean(table, axis=0).argmax())], split.train)
-        scores = best.decision_function(task.X[split.test])
-        accuracies.append(score(task.y[split.test], scores, best.classes_))
+        chosen = fit(Cs[best(np.mean(table, axis=0))], split.train)
+        scores = chosen.decision_function(task.X[split.test])
+        accuracies.append(score(task.y[split.test], scores, chosen.classes_))
     return accuracies
 
 
@@ -259,11 +261,11 @@ def peer_class(task: Task, c: int) -> None:
     for i, (rows, held) in enumerate(split.inner):
         sure = rows[y[rows] != 0]
         for j, C in enumerate(C_VOC):
-            one = peers.LinearSVC(C=C).fit(task.X[sure], y[sure])
+            one = LinearSVC(C=C).fit(task.X[sure], y[sure])
             scores = one.decision_function(task.X[held])
             table[i, j] = metric(y[held, None], scores[:, None], np.zeros(1, np.int64))
     sure = np.flatnonzero(y)
-    peers.LinearSVC(C=C_VOC[int(table.mean(0).argmax())]).fit(task.X[sure], y[sure])
+    LinearSVC(C=C_VOC[best(table.mean(0))]).fit(task.X[sure], y[sure])
 
 
 def objective(head: str, fitted: Any, X: FloatArray, y: IntArray) -> float:

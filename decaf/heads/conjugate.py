@@ -1,6 +1,7 @@
 """Preconditioned conjugate gradients on the Newton systems of all classes at once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from decaf.heads.losses import Curvature, Loss
 from decaf.heads.precondition import Preconditioner
 
 MAX_STEPS = 250
+LEFT = 0.7
+"""Groups leave the products once no more than this share of them is left, as slices are copies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,21 +82,30 @@ def conjugate_gradients(
     least = torch.finfo(rz.dtype).eps ** 0.5
     goal = rz * (rz / (2 * system.objective)).square().clamp(least, 0.01).to(rz)
     met = (gradient == 0).all(0) if loss.n_groups > 1 else (gradient == 0).all().reshape(1)
+    met = met.clone()
+    on = torch.arange(len(met), device=met.device)  # groups that are still computed
+    columns: Any = slice(None)
     for _ in range(MAX_STEPS):
         Hp = penalised(design, p) + design.adjoint(system.curvature.product(Fp))
         pHp = loss.total(inner(design, Hp, p, Fp))
-        length = torch.where((pHp > 0) & ~met, rz / pHp, 0.0)
-        step += length * p
-        change += length * Fp
+        length = torch.where((pHp > 0) & ~met[on], rz / pHp, 0.0)
+        step[:, columns] += length * p
+        change[:, columns] += length * Fp
         r -= length * Hp
         z = loss.visible(preconditioner.solve(r, mean))
         Fz = design.forward(z)
         new = loss.total(inner(design, r, z, Fz))
-        met |= new <= goal
+        met[on] |= new <= goal
         if met.all():
             break
-        ratio = torch.where(met, 0.0, new / rz)
+        ratio = torch.where(met[on], 0.0, new / rz)
         p = z + ratio * p
         Fp = Fz + ratio * Fp
         rz = new
+        left = (~met[on]).nonzero()[:, 0]
+        if len(left) <= LEFT * len(on):
+            on = columns = on[left]
+            system = system.columns(left)
+            loss, p, Fp, r = system.loss, p[:, left], Fp[:, left], r[:, left]
+            rz, goal, mean = rz[left], goal[left], mean[left]
     return step, change, met

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 BLOCK_ROWS = 1024  # what is worked on at once where rows must be copied
+NARROW = 24
 BLOCK_BYTES = 1 << 28  # what a streamed block of rows may take
 
 
@@ -193,9 +194,13 @@ class Gram:
         """Return the scores ``(n_rows, m)`` of coefficients ``(n_params, m)``."""
         A = params[:-1]
         if self.bias.free:
-            F = self.K @ (A - A.mean(0))
+            F = self._product(A - A.mean(0))
             return F.sub_(F.mean(0)).add_(params[-1])
-        return torch.addmm(self.bias.scaling**2 * A.sum(0), self.K, A)
+        return self._product(A).add_(self.bias.scaling**2 * A.sum(0))
+
+    def _product(self, A: Tensor) -> Tensor:
+        """Return ``K A``; a few columns are twice as fast where each is contiguous."""
+        return self.K @ (A.T.contiguous().T if A.shape[1] <= NARROW else A)
 
     def adjoint(self, R: Tensor) -> Tensor:
         """Return the gradient ``(n_params, m)`` of ``sum(R * forward(params))``."""

@@ -16,6 +16,8 @@ from decaf.heads.targets import Targets
 
 DEFAULT_TOL = {torch.float32: 1e-4, torch.float64: 1e-10}
 """As the last step about squares the distance that is left, these end at the rounding error."""
+ROUGH_TOL = {torch.float32: 1e-2, torch.float64: 1e-6}
+"""For fits that are only to be compared: objectives are within a percent of their minima."""
 
 WARM_UP_TOL = 1e-2
 
@@ -45,6 +47,8 @@ class Solver:
         targets: Targets,
         Cs: Sequence[float],
         start: Tensor | None = None,
+        *,
+        rough: bool = False,
     ) -> Iterator[tuple[float, Solution]]:
         """Yield each C, in ascending order, with its solution; each starts at the last one.
 
@@ -61,13 +65,15 @@ class Solver:
             Values of C.
         start : torch.Tensor, optional
             ``(n_params, m)`` coefficients to start at; 0 by default.
+        rough : bool
+            Whether the solutions are only to be compared with each other.
 
         Yields
         ------
         tuple of (float, Solution)
             C and the minimiser.
         """
-        tol = self.tol or DEFAULT_TOL[training.samples.dtype]
+        tol = self.tol or (ROUGH_TOL if rough else DEFAULT_TOL)[training.samples.dtype]
         problem = _Problem(self, training.design, targets)
         if start is None:
             start = problem.warm_up(min(Cs))

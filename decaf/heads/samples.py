@@ -15,6 +15,9 @@ from decaf.heads.designs import BLOCK_ROWS, Bias, Gram, Rows, Scaling, column_mo
 from decaf.heads.features import RowsOf, compute_dtype
 from decaf.types import IntArray
 
+GRAM_SHARE = 1.5
+"""Rows a feature up to which inner products are used: n^2 against 2 n d for each product."""
+
 
 class Samples:
     """Rows of features on a device.
@@ -41,7 +44,7 @@ class Samples:
         self.X = torch.as_tensor(X).to(device, self.dtype) if in_memory else X
         self.n_rows, self.n_features = X.shape
         self.K = None
-        if not standardize and self.n_rows <= self.n_features:
+        if not standardize and self.n_rows <= GRAM_SHARE * self.n_features:
             self.K = gram(self, np.arange(self.n_rows), None, self.dtype)
 
     def read(self, rows: IntArray) -> Tensor:
@@ -87,7 +90,7 @@ class TrainingSet:
 
     def _design(self) -> Gram | Rows:
         s = self.samples
-        if len(self.rows) > s.n_features:
+        if len(self.rows) > GRAM_SHARE * s.n_features:
             return Rows(self._features(), s.bias, s.device, s.dtype, self.scaling)
         if s.K is None:
             return Gram(gram(s, self.rows, self.scaling, s.dtype), s.bias)

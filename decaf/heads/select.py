@@ -259,7 +259,8 @@ def validation_scores(
     for i, (fit, val) in enumerate(folds):
         training = samples.train(fit)
         targets = head.encode(y[fit], None if sample_weight is None else sample_weight[fit])
-        for j, (_, solution) in enumerate(head.solver(targets).path(training, targets, c_grid)):
+        path = head.solver(targets).path(training, targets, c_grid, rough=True)
+        for j, (_, solution) in enumerate(path):
             scores = training.scores(solution.params, val).cpu().numpy()
             flat = scores[:, 0] if scores.shape[1] == 1 else scores
             table[i, j] = score(y[val], flat, targets.classes)

@@ -20,7 +20,7 @@ from decaf.heads.designs import BLOCK_ROWS, Bias, Design, Gram, Rows
 from decaf.heads.losses import Loss, SquaredHinge
 
 GRAM_STEPS = 6
-ROWS_STEPS = 30
+ROWS_STEPS = 10
 """Products of conjugate gradients that a factorisation is weighed against, by the design."""
 
 
