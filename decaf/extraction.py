@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from decaf.backbones import TorchBackbone, load_everywhere
 from decaf.datasets import load_dataset, slice_rows
 from decaf.engines import (
     check_choice,
     fill,
+    fill_with_ray,
     find_start,
     make_plan,
+    n_cores,
     n_features,
     provenance,
     shard_rows,
     tuned,
 )
+from decaf.errors import ConfigError
 from decaf.images.decode import Pixels
 from decaf.progress import log
 from decaf.store import FeatureStore, Provenance, find_store, store_name
@@ -43,6 +47,9 @@ def extract(
     workers: int | None = None,
     limit: int | None = None,
     shard: str | None = None,
+    engine: str = "local",
+    num_workers: int | None = None,
+    address: str | None = None,
     data_root: str | Path = "data",
     allow_partial: bool = False,
     max_failures: float = 0.05,
@@ -97,6 +104,13 @@ def extract(
     shard : str, optional
         ``I/N``: only the I-th of N even parts of the pictures, into a file of its own;
         `decaf.store.join` makes one store of all.
+    engine : str
+        ``local``: the threads of this process; ``ray``: actors of a Ray cluster, which fill shards
+        beside the store (extra ``ray``).
+    num_workers : int, optional
+        With ``ray``, number of actors; one for each core or GPU of this machine if not given.
+    address : str, optional
+        With ``ray``, the cluster's address; a cluster on this machine is started if not given.
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
@@ -135,6 +149,11 @@ def extract(
     and ``fc7`` are computed from it, to the same bits, and no picture is read.
     """
     check_choice("dtype", dtype, ("float32", "float16"))
+    check_choice("engine", engine, ("local", "ray"))
+    if engine == "ray" and not (isinstance(backbone, str) and shard is None):
+        raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
+    if engine == "local" and not (num_workers is None and address is None):
+        raise ConfigError("num_workers and address are for engine 'ray'; use workers, or that")
     if isinstance(dataset, ImageDataset):
         table = dataset
     else:
@@ -142,14 +161,15 @@ def extract(
             str(dataset), Path(data_root), allow_partial=allow_partial, limit=limit
         )
     if isinstance(backbone, str):
-        net, *replicas = load_everywhere(
-            backbone,
-            weights=weights,
-            device=device,
-            precision=precision,
-            seed=seed,
-            allow_code=allow_code,
-        )
+        loading: dict[str, Any] = {
+            "name": backbone,
+            "weights": weights,
+            "device": device,
+            "precision": precision,
+            "seed": seed,
+            "allow_code": allow_code,
+        }
+        net, *replicas = load_everywhere(**loading)
     else:
         net, replicas = backbone, []
     plan = make_plan(
@@ -178,6 +198,12 @@ def extract(
         return found
     if path.suffix != ".h5":
         path = path / store_name(asked)
+    if engine == "ray":
+        actors = num_workers or (n_cores() if net.device.type == "cpu" else 1 + len(replicas))
+        loading |= {"device": net.device.type, "precision": net.precision}
+        return fill_with_ray(
+            path, plan, asked, loading, num_workers=actors, address=address, quiet=quiet
+        )
     start = find_start(path.parent, plan, asked)
     if start is not None:
         _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")

@@ -135,6 +135,18 @@ BatchSizeOrAuto = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(help="local, or ray: actors of a Ray cluster.", rich_help_panel=_RUN),
+]
+NumWorkers = Annotated[
+    int | None,
+    typer.Option(min=1, help="With ray, number of actors.", rich_help_panel=_RUN),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="With ray, address of a running cluster.", rich_help_panel=_RUN),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Threads; one a core if not given.", rich_help_panel=_RUN),

@@ -10,11 +10,15 @@ import torch
 from decaf.backbones import TorchBackbone, pool_features
 from decaf.engines.load import Batch
 from decaf.engines.machine import n_cores
-from decaf.engines.plan import N_ON_GPU, Plan
+from decaf.engines.plan import N_ON_GPU, START, Plan
+from decaf.engines.planning import connected_layers
 from decaf.errors import ConfigError
 from decaf.images.views import n_views
 from decaf.progress import log
 from decaf.types import FloatArray
+
+N_IN_CACHE = 32
+"""Pictures whose maps a core's cache holds best, by measurement; weights are read once for more."""
 
 
 class Forward:
@@ -37,6 +41,7 @@ class Forward:
         self._net = net
         self._views = n_views(plan.view)
         self._limit = plan.batch_size * self._views
+        self._deep = deep_layers(plan)
         self._limiting = threading.Lock()
         self._own = threading.local()
         on_cpu = net.device.type == "cpu"
@@ -100,16 +105,27 @@ class Forward:
 
     def _one_pass(self, part: torch.Tensor) -> dict[str, torch.Tensor]:
         on_device = part.to(self._net.device, non_blocking=True)
-        if self._plan.start is None:
-            outputs = self._net.activations(on_device, self._plan.layers)
+        if self._plan.start is not None:
+            outputs = self._net.activations_after(START, on_device, self._plan.layers)
+        elif self._deep:
+            outputs = self._in_two_parts(on_device)
         else:
-            outputs = self._net.activations_after(
-                self._plan.start.layer, on_device, self._plan.layers
-            )
+            outputs = self._net.activations(on_device, self._plan.layers)
         return {
             layer: _to_host(pool_features(output, self._plan.pool, self._net.prefix_tokens))
             for layer, output in outputs.items()
         }
+
+    def _in_two_parts(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return layers by convolutions on few pictures at once and the rest on all of them."""
+        shallow = [layer for layer in self._plan.layers if layer not in self._deep]
+        parts = [
+            self._net.activations(few, list({START: None, **dict.fromkeys(shallow)}))
+            for few in torch.split(pixels, N_IN_CACHE)
+        ]
+        outputs = _joined(parts)
+        deep = self._net.activations_after(START, outputs[START], self._deep)
+        return {layer: (deep if layer in deep else outputs)[layer] for layer in self._plan.layers}
 
     def _halve(self, limit: int, reason: str) -> None:
         with self._limiting:
@@ -124,6 +140,17 @@ class Forward:
             log(f"out of memory with {limit} views in one pass; going on with {self._limit}")
         if self._net.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def deep_layers(plan: Plan) -> tuple[str, ...]:
+    """Return the fully connected layers of a plan that are worth larger batches.
+
+    On a CPU, and where they follow from the maps of `START` alone, to the bit.
+    """
+    net = plan.backbone
+    deep = connected_layers(net, plan.layers)
+    wanted = deep and plan.start is None and net.device.type == "cpu"
+    return deep if wanted and net.follows(START, deep) else ()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -82,7 +82,7 @@ class _Run:
             self._drain(next(self._devices))
             return self.seconds
         n_threads = torch.get_num_threads()
-        share = max(1, n_cores() // self.plan.workers)
+        share = max(1, min(n_threads, n_cores() // self.plan.workers))
         try:
             with ThreadPoolExecutor(
                 self.plan.workers, initializer=torch.set_num_threads, initargs=(share,)

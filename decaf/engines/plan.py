@@ -9,6 +9,8 @@ from decaf.images.decode import Pixels
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset
 
+START = "pool5"
+"""The maps that fully connected layers start at."""
 N_ON_GPU = 2
 """Batches on a GPU at once: one computes while the other's pixels or features are copied."""
 

@@ -10,7 +10,7 @@ import torch
 from decaf.backbones import TorchBackbone, check_pool, pool_features
 from decaf.datasets import dataset_digest
 from decaf.engines.machine import n_cores
-from decaf.engines.plan import Plan
+from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
 from decaf.images.decode import PIXEL_POLICY, Pixels
 from decaf.images.views import n_views
@@ -19,6 +19,7 @@ from decaf.types import ImageDataset
 
 _LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
 _BATCH_SIZE = {"cpu": 32, "cuda": 256}  # small batches stay in a core's cache
+_CONNECTED_BATCH_SIZE = 256  # fully connected layers read their weights once a batch
 
 
 def make_plan(
@@ -74,7 +75,7 @@ def make_plan(
         pool=pool,
         view=view,
         pixels=pixels,
-        batch_size=_batch_size(batch_size, net),
+        batch_size=_batch_size(batch_size, net, layers),
         workers=n_threads,
         max_failures=max_failures,
         box_scale=box_scale if box == "crop" else None,
@@ -88,9 +89,16 @@ def check_choice(what: str, asked: str, choices: Sequence[str]) -> None:
         raise ConfigError(f"unknown {what} {asked!r}; choose one of: {', '.join(choices)}")
 
 
-def _batch_size(asked: int | str | None, net: TorchBackbone) -> int:
+def connected_layers(net: TorchBackbone, layers: Sequence[str]) -> tuple[str, ...]:
+    """Return those of `layers` that are fully connected ones after `START`, by their names."""
+    return tuple(layer for layer in layers if START in net.layers and layer.startswith("fc"))
+
+
+def _batch_size(asked: int | str | None, net: TorchBackbone, layers: Sequence[str]) -> int:
     if asked is None or asked == "auto":
-        return _BATCH_SIZE[net.device.type]
+        return (
+            _CONNECTED_BATCH_SIZE if connected_layers(net, layers) else _BATCH_SIZE[net.device.type]
+        )
     if not str(asked).isdecimal() or int(asked) < 1:
         raise ConfigError(f"batch_size is at least 1, found {asked}; give a number, or auto")
     return int(asked)

@@ -9,10 +9,8 @@ import numpy as np
 import torch
 
 from decaf.engines.load import Batch
-from decaf.engines.plan import Plan, StoredStart
+from decaf.engines.plan import START, Plan, StoredStart
 from decaf.store import FeatureStore, Provenance, failures_path, find_store, read_failures
-
-START = "pool5"
 
 
 def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | None:
