@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import load_dataset
@@ -10,6 +10,7 @@ from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
 from decaf.heads import HEADS
 from decaf.images.decode import Pixels
+from decaf.images.patches import patch_options
 from decaf.protocols import (
     Box,
     Normalize,
@@ -33,6 +34,12 @@ def evaluate(
     views: str | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
+    patch_scales: str | Sequence[float] | None = None,
+    patches_per_image: int | None = None,
+    patch_edges: str | None = None,
+    background_share: float | None = None,
+    patch_power: float | None = None,
+    patch_pool: Literal["mean", "max"] | None = None,
     drop_classes: str | Sequence[str] | None = None,
     heads: str | Sequence[str] = "svm",
     protocol: str | None = None,
@@ -72,10 +79,16 @@ def evaluate(
         The protocol's own if not given; see `decaf.extract`.
     box, box_scale : str and float, optional
         The same.
+    patch_scales, patches_per_image, patch_edges, background_share : optional
+        With views ``patches`` or ``dense``, which patches; see `decaf.extract`.
+    patch_power : float, optional
+        Power k of a patch's probability; the protocol's, 5, if not given.
+    patch_pool : str, optional
+        A picture's score is the ``mean`` or ``max`` over its patches; the protocol's if not given.
     drop_classes : str or sequence of str, optional
         Classes to leave out, such as Caltech-256's ``257.clutter``; the protocol's if not given.
     heads : str or sequence of str
-        Among ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout``, ``knn``.
+        Among ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout``, ``adaptation``, ``knn``.
     protocol : str, optional
         Name of a protocol; the data set's default if not given.
     train_per_class : str, int or sequence of int, optional
@@ -136,6 +149,9 @@ max_failures
         box=box,
         box_scale=box_scale,
         drop_classes=None if drop_classes is None else _words(drop_classes),
+        patches=patch_options(patch_scales, patches_per_image, patch_edges, background_share),
+        patch_power=patch_power,
+        patch_pool=patch_pool,
     )
     net = (
         load_backbone(
@@ -158,6 +174,7 @@ max_failures
         views=rules[0].view,
         box=rules[0].box,
         box_scale=rules[0].box_scale,
+        **_patches(rules[0]),
         out=features,
         dtype=dtype,
         pixels=pixels,
@@ -198,6 +215,19 @@ def _check_heads(names: Sequence[str]) -> None:
         raise ConfigError(
             f"unknown head {(unknown or [''])[0]!r}; choose one of: {', '.join(HEADS)}"
         )
+
+
+def _patches(rule: PublishedProtocol) -> dict[str, Any]:
+    """Return the patches of a protocol as arguments of `extract`."""
+    patches = rule.patches
+    if patches is None:
+        return {}
+    return {
+        "patch_scales": patches.scales,
+        "patches_per_image": patches.per_image,
+        "patch_edges": patches.edges,
+        "background_share": patches.background_share,
+    }
 
 
 def _rules(

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from decaf.backbones import TorchBackbone, load_everywhere
+from decaf.backbones import TorchBackbone, dense_pass, load_everywhere
 from decaf.datasets import load_dataset, slice_rows
+from decaf.datasets.patches import patch_table
 from decaf.engines import (
     check_choice,
     fill,
@@ -21,9 +22,10 @@ from decaf.engines import (
 )
 from decaf.errors import ConfigError
 from decaf.images.decode import Pixels
+from decaf.images.patches import patch_options
 from decaf.progress import log
 from decaf.store import FeatureStore, Provenance, find_store, store_name
-from decaf.types import ImageDataset
+from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = ["extract", "make_plan", "n_features", "provenance"]
 
@@ -38,6 +40,10 @@ def extract(
     views: str = "center",
     box: str = "none",
     box_scale: float = 1.5,
+    patch_scales: str | Sequence[float] | None = None,
+    patches_per_image: int | None = None,
+    patch_edges: str | None = None,
+    background_share: float | None = None,
     out: str | Path = "features",
     device: str = "auto",
     precision: str = "fp32",
@@ -77,11 +83,24 @@ def extract(
         ``none``, ``avg``, ``max`` or ``grid:N``: how maps become vectors; ``cls`` or ``mean``:
         which of a transformer's tokens.
     views : str
-        ``center``, ``warp``, ``squash``, ``ten-crop`` or ``razavian-16``.
+        ``center``, ``warp``, ``squash``, ``ten-crop`` or ``razavian-16``; ``patches`` makes a row
+        of each square patch, labelled by the objects that it shows where the data set has boxes;
+        ``dense`` the same, from one pass over the larger picture for each scale.
     box : str
         ``none``: views of whole pictures; ``crop``: of the data set's boxes.
     box_scale : float
         With ``crop``, factor for a box's width and height about its centre.
+    patch_scales : str or sequence of float, optional
+        With patches, widths: the shorter side of the picture divided by each; the eight of Oquab
+        et al. (2014) if not given.
+    patches_per_image : int, optional
+        At most so many of a picture, evenly spaced; all if not given.
+    patch_edges : str, optional
+        ``clip`` (the default): patches lie within the picture; ``reflect``: they reach beyond its
+        edges, mirrored.
+    background_share : float, optional
+        Share of the background patches that is kept in the pictures of an official training side;
+        0.1 if not given.
     out : str or pathlib.Path
         Path of the store (``.h5``), or a folder for a store named after its digest.
     device : str
@@ -149,11 +168,7 @@ def extract(
     and ``fc7`` are computed from it, to the same bits, and no picture is read.
     """
     check_choice("dtype", dtype, ("float32", "float16"))
-    check_choice("engine", engine, ("local", "ray"))
-    if engine == "ray" and not (isinstance(backbone, str) and shard is None):
-        raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
-    if engine == "local" and not (num_workers is None and address is None):
-        raise ConfigError("num_workers and address are for engine 'ray'; use workers, or that")
+    on_ray = _checked_engine(engine, backbone, shard, (num_workers, address)) == "ray"
     if isinstance(dataset, ImageDataset):
         table = dataset
     else:
@@ -172,19 +187,23 @@ def extract(
         net, *replicas = load_everywhere(**loading)
     else:
         net, replicas = backbone, []
+    rule = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
+    boxes: dict[str, Any] = {"view": views, "box": box, "box_scale": box_scale}
+    if rule is not None:
+        if box != "none":
+            raise ConfigError(f"asked for {views} of boxes; give one of --views {views} and --box")
+        table, boxes = _as_patches(table, net, layers, rule, at_once=views == "dense")
     plan = make_plan(
         table,
         net,
         layers=layers,
         pool=pool,
-        view=views,
-        box=box,
-        box_scale=box_scale,
         pixels=pixels,
         batch_size=batch_size,
         workers=workers,
         max_failures=max_failures,
         replicas=replicas,
+        **boxes,
     )
     asked = provenance(plan, dtype)
     if shard is not None:
@@ -192,13 +211,13 @@ def extract(
         asked = replace(asked, rows=rows)
         plan = replace(plan, dataset=slice_rows(table, slice(*rows)))
     path = Path(out)
-    found = _covering(path, asked) if path.suffix == ".h5" else find_store(path, asked)
+    found = _found(path, asked)
     if found is not None:
         _say(quiet, f"found {found}, which holds these features")
         return found
     if path.suffix != ".h5":
         path = path / store_name(asked)
-    if engine == "ray":
+    if on_ray:
         actors = num_workers or (n_cores() if net.device.type == "cpu" else 1 + len(replicas))
         loading |= {"device": net.device.type, "precision": net.precision}
         return fill_with_ray(
@@ -212,7 +231,59 @@ def extract(
     return fill(path, tuned(plan) if batch_size == "auto" else plan, asked, quiet=quiet)
 
 
-def _covering(path: Path, asked: Provenance) -> Path | None:
+def patch_rule(
+    view: str,
+    scales: str | Sequence[float] | None = None,
+    per_image: int | None = None,
+    edges: str | None = None,
+    background_share: float | None = None,
+) -> PatchRule | None:
+    """Return which patches the options of an extraction ask for; None if they ask for none.
+
+    Raises
+    ------
+    ConfigError
+        If they contradict each other.
+    """
+    options = patch_options(scales, per_image, edges, background_share)
+    if view in PATCH_VIEWS:
+        return PatchRule(**options)
+    if options:
+        raise ConfigError(f"view {view!r} has no patches; choose --views patches")
+    return None
+
+
+def _as_patches(
+    table: ImageDataset,
+    net: TorchBackbone,
+    layers: str | Sequence[str] | None,
+    rule: PatchRule,
+    *,
+    at_once: bool,
+) -> tuple[ImageDataset, dict[str, Any]]:
+    """Return a table of patches, and how a plan makes their views."""
+    how: dict[str, Any] = {"view": "squash", "box": "crop", "box_scale": 1.0, "patches": rule}
+    if not at_once:
+        return patch_table(table, rule), how
+    dense = dense_pass(net, make_plan(table, net, layers=layers).layers)
+    return patch_table(table, rule, dense.grid), how | {"dense": dense}
+
+
+def _checked_engine(
+    engine: str, backbone: str | TorchBackbone, shard: str | None, cluster: tuple[object, ...]
+) -> str:
+    check_choice("engine", engine, ("local", "ray"))
+    if engine == "ray" and not (isinstance(backbone, str) and shard is None):
+        raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
+    if engine == "local" and cluster != (None, None):
+        raise ConfigError("num_workers and address are for engine 'ray'; use workers, or that")
+    return engine
+
+
+def _found(path: Path, asked: Provenance) -> Path | None:
+    """Return the store that holds what is asked: the one at a path, or one in a folder."""
+    if path.suffix != ".h5":
+        return find_store(path, asked)
     if not path.exists():
         return None
     with FeatureStore(path) as store:

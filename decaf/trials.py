@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
@@ -13,12 +14,13 @@ from decaf.backbones import TorchBackbone
 from decaf.errors import ConfigError
 from decaf.heads import HEADS, FittedSplit, fit_splits
 from decaf.metrics import METRICS, Metric, confusion, predicted_classes
+from decaf.pictures import StoredPictures
 from decaf.progress import log, show_progress
 from decaf.protocols import (
+    PatchFeatures,
     PublishedProtocol,
     ViewFeatures,
     published_protocol_differences,
-    view_features,
 )
 from decaf.results import Result
 from decaf.store import FeatureStore
@@ -57,12 +59,15 @@ class Trials:
     ) -> Iterator[Result]:
         """Yield the results of every layer, head, number of shots and split."""
         total = len(layers) * len(heads) * sum(rule.n_splits for rule in rules)
-        usable = np.asarray(self.store.done, dtype=np.bool_)
-        drawn = [(rule, list(rule.splits(self.table, usable))) for rule in rules]
-        leaks = self._leaks([split for _, splits in drawn for split in splits])
+        pictures = StoredPictures(self.table, self.store, rules[0])
+        drawn = [(rule, list(rule.splits(self.table, pictures.done))) for rule in rules]
+        n_left_out = int(np.count_nonzero(~pictures.done))
+        leaks = self._leaks(
+            pictures.image_sha256, [split for _, splits in drawn for split in splits]
+        )
         with show_progress("training", total, "splits", quiet=self.quiet) as advance:
             for layer in layers:
-                features = view_features(self.store[layer][:], rules[0])
+                features = pictures.features(layer)
                 for head in heads:
                     for rule, splits in drawn:
                         fitted = self._fit(features, head, rule, splits)
@@ -75,13 +80,13 @@ class Trials:
                                 number=number,
                                 split=split,
                                 fit=fit,
+                                n_left_out=n_left_out,
                                 leaks=leaks,
                             )
                             advance(1)
 
-    def _leaks(self, splits: Sequence[Split]) -> tuple[str, ...]:
+    def _leaks(self, digests: npt.NDArray[np.uint8], splits: Sequence[Split]) -> tuple[str, ...]:
         """Say where files that train are tested on too, on stderr and for the results' notes."""
-        digests = self.store.image_sha256
         leaked = [(in_both(digests, split.train, split.test), split) for split in splits]
         worst, split = max(leaked, key=lambda one: len(one[0]))
         if not len(worst):
@@ -95,7 +100,11 @@ class Trials:
         return (said,)
 
     def _fit(
-        self, features: ViewFeatures, head: str, rule: PublishedProtocol, splits: Sequence[Split]
+        self,
+        features: ViewFeatures | PatchFeatures,
+        head: str,
+        rule: PublishedProtocol,
+        splits: Sequence[Split],
     ) -> Iterator[FittedSplit]:
         """Yield the fitted head of each split."""
         estimator = _estimator(head, rule, self.device)
@@ -123,15 +132,19 @@ class Trials:
             yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
 
     def _test_value(
-        self, features: ViewFeatures, rule: PublishedProtocol, split: Split, fit: FittedSplit
+        self,
+        features: ViewFeatures | PatchFeatures,
+        rule: PublishedProtocol,
+        split: Split,
+        fit: FittedSplit,
     ) -> float:
         scores = features.test_scores(fit.decision_function, split.test)
         labels = self.table.labels[split.test]
-        return METRICS[rule.metric].score(labels, scores, fit.head.classes_)
+        return METRICS[rule.metric].score(labels, scores, features.classes(fit.head.classes_))
 
     def _result(
         self,
-        features: ViewFeatures,
+        features: ViewFeatures | PatchFeatures,
         *,
         layer: str,
         head: str,
@@ -139,12 +152,12 @@ class Trials:
         number: int,
         split: Split,
         fit: FittedSplit,
+        n_left_out: int,
         leaks: tuple[str, ...],
     ) -> Result:
         metric = METRICS[rule.metric]
-        labels, classes = self.table.labels[split.test], fit.head.classes_
+        labels, classes = self.table.labels[split.test], features.classes(fit.head.classes_)
         scores = features.test_scores(fit.decision_function, split.test)
-        n_left_out = int(len(self.table.image_ids) - np.count_nonzero(self.store.done))
         return Result(
             dataset=self.table.name,
             backbone=self.net.name,

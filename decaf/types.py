@@ -23,6 +23,10 @@ SIDES: tuple[Side, ...] = ("train", "val", "test")
 """The sides of an official split, coded 1, 2 and 3 in :attr:`ImageDataset.official`."""
 
 
+PATCH_VIEWS = ("patches", "dense")
+"""Views that make a row of each patch of a picture."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
     """An ordered table of labelled pictures; the order is part of its identity.
@@ -59,6 +63,40 @@ class ImageDataset:
     official: IntArray | None = None
     boxes: FloatArray | None = None
     partial: bool = False
+
+
+@dataclass(frozen=True)
+class PatchRule:
+    """Which square patches are taken of a picture, and which of them are kept to train on.
+
+    Attributes
+    ----------
+    scales : tuple of float
+        A patch of scale s is as wide as the picture's shorter side divided by s.
+    overlap : float
+        Neighbours of one scale share at least this share of their width.
+    per_image : int or None
+        At most so many patches a picture, evenly spaced in the order of scales and rows.
+    edges : str
+        ``"clip"``: all patches lie within the picture; ``"reflect"``: they go on until their
+        centres are on its edges, and what lies outside is mirrored.
+    background_share : float
+        Share of the background patches of training pictures that is kept, at random.
+    seed : int
+        Of that.
+
+    References
+    ----------
+    Oquab, Bottou, Laptev and Sivic, CVPR 2014, section 3.3: eight scales, an overlap of one half,
+    and a tenth of the background patches.
+    """
+
+    scales: tuple[float, ...] = (1.0, 1.3, 1.6, 2.0, 2.4, 2.8, 3.2, 3.6)
+    overlap: float = 0.5
+    per_image: int | None = None
+    edges: Literal["clip", "reflect"] = "clip"
+    background_share: float = 0.1
+    seed: int = 0
 
 
 @dataclass(frozen=True)

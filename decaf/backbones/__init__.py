@@ -9,14 +9,17 @@ from decaf.backbones.backbone import (
     load_everywhere,
     wrap_module,
 )
+from decaf.backbones.dense import DensePass, dense_pass
 from decaf.backbones.families import backbone_names, get_weights
 from decaf.backbones.pooling import check_pool, pool_features
 
 __all__ = [
+    "DensePass",
     "TorchBackbone",
     "backbone_names",
     "check_pool",
     "default_layers",
+    "dense_pass",
     "find_device",
     "get_weights",
     "layer_table",

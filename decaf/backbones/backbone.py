@@ -70,6 +70,16 @@ class TorchBackbone:
         """
         return self._net.shape(layer)
 
+    def depth(self, layer: str) -> int:
+        """Return the place of `layer` in the order of the pass.
+
+        Raises
+        ------
+        BackboneError
+            If there is no such layer.
+        """
+        return self._net.depth(layer)
+
     def activations(self, batch: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return layers of a batch from one forward pass that stops after the deepest.
 

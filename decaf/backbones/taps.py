@@ -227,6 +227,11 @@ class TappedNet:
         """Return the shape of one picture's output at `layer`."""
         return self._trace.shapes[find_tap(self.name, layer, self._trace, self._layout)]
 
+    def depth(self, layer: str) -> int:
+        """Return the place of `layer` in the order of the pass."""
+        tap = find_tap(self.name, layer, self._trace, self._layout)
+        return list(self._trace.shapes).index(tap)
+
     def read(self, batch: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return the outputs of `layers` from one pass that stops after the deepest of them.
 

@@ -12,7 +12,7 @@ _HEADS = "The heads"
 Heads = Annotated[
     str,
     typer.Option(
-        help="Comma-separated: svm, logreg, svm-dropout, logreg-dropout, knn.",
+        help="Comma-separated: svm, logreg, svm-dropout, logreg-dropout, adaptation, knn.",
         rich_help_panel=_HEADS,
     ),
 ]
@@ -28,6 +28,20 @@ def evaluate(
     views: options.Views = None,
     box: options.Box = None,
     box_scale: options.BoxScale = None,
+    patch_scales: options.PatchScales = None,
+    patches_per_image: options.PatchesPerImage = None,
+    patch_edges: options.PatchEdges = None,
+    background_share: options.BackgroundShare = None,
+    patch_power: Annotated[
+        float | None,
+        typer.Option(
+            help="Power of a patch's probability in the picture's score.", rich_help_panel=_HEADS
+        ),
+    ] = None,
+    patch_pool: Annotated[
+        str | None,
+        typer.Option(help="mean or max over the picture's patches.", rich_help_panel=_HEADS),
+    ] = None,
     drop_classes: Annotated[
         str | None,
         typer.Option(

@@ -51,6 +51,33 @@ MaxFailures = Annotated[
 Pixels = Annotated[
     str, typer.Option(help="auto (fastest decoder, same bits) or pillow.", rich_help_panel=_DATA)
 ]
+PatchScales = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated: a patch is as wide as the shorter side divided by this.",
+        rich_help_panel=_DATA,
+    ),
+]
+PatchesPerImage = Annotated[
+    int | None,
+    typer.Option(min=1, help="At most so many patches of a picture.", rich_help_panel=_DATA),
+]
+PatchEdges = Annotated[
+    str | None,
+    typer.Option(
+        help="clip: patches lie within the picture; reflect: they reach beyond, mirrored.",
+        rich_help_panel=_DATA,
+    ),
+]
+BackgroundShare = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Share of the background patches of training pictures that is kept.",
+        rich_help_panel=_DATA,
+    ),
+]
 Backbone = Annotated[
     str,
     typer.Option(

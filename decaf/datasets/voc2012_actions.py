@@ -4,12 +4,12 @@ It shares the pictures of `voc2012`; a row is a person, so that a picture may ha
 """
 
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from decaf.datasets import voc2012
 from decaf.datasets.info import DatasetInfo
+from decaf.datasets.objects import read_annotation
 from decaf.datasets.table import image_table, only_present
 from decaf.datasets.voc import read_labels, side_codes
 from decaf.errors import DataError
@@ -56,7 +56,10 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     lists = tree / "ImageSets" / "Action"
     read = [read_labels(lists, ACTIONS, side, n_keys=2) for side in _SIDES]
     persons = [key for keys, _ in read for key in keys]
-    annotations = {image: _boxes(tree / "Annotations" / f"{image}.xml") for image, _ in persons}
+    annotations = {
+        image: [box for _, _, box in read_annotation(tree / "Annotations" / f"{image}.xml")]
+        for image, _ in persons
+    }
     table = image_table(
         INFO.name,
         tree,
@@ -67,19 +70,6 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
         boxes=np.array([_person(annotations[image], image, person) for image, person in persons]),
     )
     return only_present(INFO, table, allow_partial=allow_partial)
-
-
-def _boxes(file: Path) -> list[tuple[float, float, float, float]]:
-    """Return the boxes of all objects; published as the first and last pixel, counted from 1."""
-    try:
-        found = ET.parse(file).getroot().findall("object/bndbox")  # noqa: S314 (no entities are fetched; the file comes with the checked archive)
-        edges = [
-            [float(box.findtext(edge, "")) for edge in ("xmin", "ymin", "xmax", "ymax")]
-            for box in found
-        ]
-    except (OSError, ValueError, ET.ParseError) as error:
-        raise DataError(f"cannot read {file} ({error}); unpack the archive anew") from error
-    return [(x0 - 1, y0 - 1, x1, y1) for x0, y0, x1, y1 in edges]
 
 
 def _person(

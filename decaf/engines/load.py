@@ -73,10 +73,11 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
             image = decode(data, plan.pixels)
             decoded = perf_counter()
             if plan.box_scale is not None and plan.dataset.boxes is not None:
-                image = crop_box(image, plan.dataset.boxes[row].tolist(), plan.box_scale)
+                box = plan.dataset.boxes[row].tolist()
+                image = crop_box(image, box, plan.box_scale, plan.patches.edges)
             pixels[len(batch.rows)] = make_view(image, plan.view, plan.backbone.preprocessing)
         except (OSError, DataError) as error:
-            batch.failures.append((row, _reason(error)))
+            batch.failures.append((row, failure_reason(error)))
             continue
         batch.rows.append(row)
         batch.sha256.append(digest)
@@ -87,5 +88,6 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
     return batch
 
 
-def _reason(error: OSError | DataError) -> str:
+def failure_reason(error: OSError | DataError) -> str:
+    """Return the one-line reason of a failure."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import cycle, islice
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 
 from decaf.engines.allocator import keep_freed_memory
+from decaf.engines.dense import DenseBatch, DenseForward, load_dense, picture_blocks
 from decaf.engines.forward import Forward
 from decaf.engines.load import Batch, load_batch
 from decaf.engines.machine import n_cores
@@ -70,10 +72,16 @@ class _Run:
         self.n_failed = 0
         self.wish = wish
         self.stop = threading.Event()
-        self._blocks = _blocks(writer.pending(), plan.batch_size)
+        pending = writer.pending()
+        self._blocks = (
+            _blocks(pending, plan.batch_size)
+            if plan.dense is None
+            else picture_blocks(pending, plan.dataset.image_ids)
+        )
         self._taking = threading.Lock()
         self._writing = threading.Lock()
-        nets = [Forward(plan, net) for net in (plan.backbone, *plan.replicas)]
+        forward = Forward if plan.dense is None else DenseForward
+        nets = [forward(plan, net) for net in (plan.backbone, *plan.replicas)]
         self._devices = cycle(nets)
 
     def finish(self) -> StageSeconds:
@@ -101,7 +109,7 @@ class _Run:
             torch.set_num_threads(n_threads)
         return self.seconds
 
-    def _drain(self, net: Forward) -> None:
+    def _drain(self, net: Any) -> None:
         while not (self.stop.is_set() or self.wish.is_set()):
             with self._taking:
                 block = next(self._blocks, None)
@@ -109,7 +117,7 @@ class _Run:
                 return
             self._carry(net, block)
 
-    def _carry(self, net: Forward, rows: IntArray) -> None:
+    def _carry(self, net: Any, rows: IntArray) -> None:
         batch = self._load(rows.tolist())
         features = net.features(batch)
         with self._writing:
@@ -130,9 +138,11 @@ class _Run:
                 f"({batch.failures[-1][1]})"
             )
 
-    def _load(self, rows: list[int]) -> Batch:
-        stored = self.plan.start is not None
-        return load_stored(self.plan, rows) if stored else load_batch(self.plan, rows)
+    def _load(self, rows: list[int]) -> Batch | DenseBatch:
+        if self.plan.start is not None:
+            return load_stored(self.plan, rows)
+        load = load_batch if self.plan.dense is None else load_dense
+        return load(self.plan, rows)
 
 
 def _blocks(pending: IntArray, batch_size: int) -> Iterator[IntArray]:

@@ -1,13 +1,13 @@
 """What an extraction engine is told to do, and what it says when it is done."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from decaf.backbones import TorchBackbone
+from decaf.backbones import DensePass, TorchBackbone
 from decaf.engines.machine import n_cores
 from decaf.images.decode import Pixels
 from decaf.store import FeatureStore
-from decaf.types import ImageDataset
+from decaf.types import ImageDataset, PatchRule
 
 START = "pool5"
 """The maps that fully connected layers start at."""
@@ -62,6 +62,10 @@ class Plan:
         Views are made of the row's box, enlarged so many times; None for the whole picture.
     replicas : tuple of TorchBackbone
         The same net on further devices; threads take the devices in turn.
+    dense : DensePass or None
+        Rows are patches that are made at once for each scale of a picture.
+    patches : PatchRule
+        Where rows are patches, which ones.
     start : StoredStart or None
         Stored maps that the layers are computed from, without the pictures.
     """
@@ -77,6 +81,8 @@ class Plan:
     max_failures: float
     box_scale: float | None = None
     replicas: tuple[TorchBackbone, ...] = ()
+    dense: DensePass | None = None
+    patches: PatchRule = field(default_factory=PatchRule)
     start: StoredStart | None = None
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import torch
 
-from decaf.backbones import TorchBackbone, check_pool, pool_features
+from decaf.backbones import DensePass, TorchBackbone, check_pool, pool_features
 from decaf.datasets import dataset_digest
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
@@ -15,7 +15,7 @@ from decaf.errors import ConfigError
 from decaf.images.decode import PIXEL_POLICY, Pixels
 from decaf.images.views import n_views
 from decaf.store import Provenance
-from decaf.types import ImageDataset
+from decaf.types import ImageDataset, PatchRule
 
 _LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
 _BATCH_SIZE = {"cpu": 32, "cuda": 256}  # small batches stay in a core's cache
@@ -31,6 +31,8 @@ def make_plan(
     view: str = "center",
     box: str = "none",
     box_scale: float = 1.5,
+    dense: DensePass | None = None,
+    patches: PatchRule | None = None,
     pixels: Pixels = "auto",
     batch_size: int | str | None = None,
     workers: int | None = None,
@@ -79,7 +81,9 @@ def make_plan(
         workers=n_threads,
         max_failures=max_failures,
         box_scale=box_scale if box == "crop" else None,
+        patches=patches or PatchRule(),
         replicas=tuple(replicas),
+        dense=dense,
     )
 
 
@@ -118,7 +122,12 @@ def n_features(plan: Plan) -> dict[str, int]:
 
 def provenance(plan: Plan, dtype: str) -> Provenance:
     """Return everything that decides the values that a plan stores."""
-    whole = plan.box_scale is None
+    view = plan.view
+    if plan.box_scale is not None:
+        mirrored = "mirrored " if plan.patches.edges == "reflect" else ""
+        view = f"{view} of {mirrored}box x {plan.box_scale:g}"
+    if plan.dense is not None:
+        view = f"windows of {plan.dense.source}, edges {plan.patches.edges}"
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return Provenance(
         dataset=plan.dataset.name,
@@ -128,7 +137,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         weights=plan.backbone.weights,
         weights_sha256=plan.backbone.weights_sha256,
         preprocessing=plan.backbone.preprocessing,
-        views=(plan.view if whole else f"{plan.view} of box x {plan.box_scale:g}",),
+        views=(view,),
         layers=plan.layers,
         pooling=plan.pool,
         dtype=dtype,

@@ -1,5 +1,6 @@
 """Heads: what is trained on frozen features."""
 
+from decaf.heads.adaptation import AdaptationHead
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
 from decaf.heads.knn import KNN
 from decaf.heads.logistic import LogisticRegression
@@ -11,6 +12,7 @@ HEADS = {
     "logreg": LogisticRegression,
     "svm-dropout": DropoutSVM,
     "logreg-dropout": DropoutLogisticRegression,
+    "adaptation": AdaptationHead,
     "knn": KNN,
 }
 """Every head by its name."""

@@ -10,7 +10,8 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.validation import _check_sample_weight
 
 from decaf.heads.linear import LinearHead, LinearModel, check_positive, checked_rows
-from decaf.heads.logistic import LogisticRegression, Probabilities
+from decaf.heads.logistic import LogisticRegression
+from decaf.heads.predictions import Probabilities
 from decaf.heads.select import best, validation_scores
 from decaf.heads.svm import LinearSVM
 from decaf.heads.targets import ClassWeight

@@ -28,8 +28,9 @@ from decaf.heads.designs import blocks
 from decaf.heads.device import resolve_device
 from decaf.heads.features import compute_dtype
 from decaf.heads.linear import LinearModel, check_positive, checked_rows
-from decaf.heads.logistic import Probabilities, logistic_loss
+from decaf.heads.logistic import logistic_loss
 from decaf.heads.losses import LossType, SquaredHinge
+from decaf.heads.predictions import Probabilities
 from decaf.heads.targets import ClassWeight, Targets, encode
 from decaf.types import FloatArray
 

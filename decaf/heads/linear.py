@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
@@ -19,13 +19,14 @@ from decaf.heads.device import resolve_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.newton import Solution
 from decaf.heads.path import Solver
+from decaf.heads.predictions import Predictions
 from decaf.heads.samples import Samples, TrainingSet
 from decaf.heads.targets import Targets
 from decaf.types import FloatArray
 
 
-class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
-    """What a linear head has learned, and its predictions."""
+class LinearModel(Predictions):
+    """What a linear head has learned, and its scores."""
 
     device: str
     memory_share: float
@@ -92,26 +93,6 @@ class LinearModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         parts = [torch.addmm(intercept, block, W).cpu() for _, block in blocks(X, device, dtype)]
         F: FloatArray = torch.cat(parts).numpy()
         return F if F.shape[1] > 1 else F[:, 0]
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Return the class of each row, or a matrix of 1 and -1 where a row may have several.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1 and -1.
-        """
-        scores = self.decision_function(X)
-        if self.multilabel_:
-            return np.where(scores > 0, 1, -1)
-        column = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(1)
-        labels: npt.NDArray[Any] = self.classes_[column]
-        return labels
 
 
 class LinearHead(LinearModel, ABC):

@@ -3,48 +3,15 @@
 from typing import Any, Literal
 
 import numpy.typing as npt
-import torch
 
 from decaf.heads.designs import Bias
 from decaf.heads.device import resolve_device
-from decaf.heads.linear import LinearHead, LinearModel, check_positive
+from decaf.heads.linear import LinearHead, check_positive
 from decaf.heads.losses import Logistic, LossType, Softmax
 from decaf.heads.path import Solver
+from decaf.heads.predictions import Probabilities, is_softmax
 from decaf.heads.samples import Samples
 from decaf.heads.targets import ClassWeight, Targets, encode
-from decaf.types import FloatArray
-
-
-class Probabilities(LinearModel):
-    """The probabilities of logistic regression."""
-
-    multi_class: str
-
-    def predict_proba(self, X: Any) -> FloatArray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``; rows sum to 1 except for label matrices.
-        """
-        scores = torch.from_numpy(self.decision_function(X))
-        if scores.ndim == 1:
-            return torch.sigmoid(torch.stack([-scores, scores], 1)).numpy()
-        if is_softmax(self.multi_class, self.multilabel_, scores.shape[1]):
-            return torch.softmax(scores, 1).numpy()
-        p = torch.sigmoid(scores)
-        return (p if self.multilabel_ else p / p.sum(1, keepdim=True)).numpy()
-
-
-def is_softmax(multi_class: str, multilabel: bool, n_columns: int) -> bool:
-    """Return whether all classes are one problem."""
-    return multi_class == "multinomial" and not multilabel and n_columns > 1
 
 
 def logistic_loss(multi_class: str, targets: Targets) -> LossType:

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from decaf.errors import DataError
 from decaf.heads.features import take_rows
@@ -167,8 +168,7 @@ def _fit_any(head: Any, task: _Task) -> tuple[Any, FloatArray]:
     """Choose C, where the head has one, and refit; the features of each fold are a copy."""
     everything = np.arange(len(task.y))
     if "C" not in head.get_params():
-        (fitted,) = _fit_grid(head, task, everything, [None])
-        return fitted, np.empty(0)
+        return _fit_once(head, task), np.empty(0)
     validation = np.empty(0)
     if len(task.grid) > 1:
         table = [
@@ -184,12 +184,22 @@ def _fit_any(head: Any, task: _Task) -> tuple[Any, FloatArray]:
     return fitted, validation
 
 
-def _fit_grid(head: Any, task: _Task, rows: IntArray, grid: Sequence[float | None]) -> list[Any]:
+def _fit_once(head: Any, task: _Task) -> Any:
+    """Fit a head without C, on all rows; one that watches validation rows gets the first fold's."""
+    watched = has_fit_parameter(head, "validation") and task.folds
+    extra = {"validation": task.folds[0][1]} if watched else {}
+    if not task.standardize:
+        return clone(head).fit(task.X, task.y, **extra)
+    scaler = StandardScaler()
+    return make_pipeline(scaler, clone(head).fit(scaler.fit_transform(task.X), task.y, **extra))
+
+
+def _fit_grid(head: Any, task: _Task, rows: IntArray, grid: Sequence[float]) -> list[Any]:
     """Fit the head on some rows for each C."""
     X, y = task.X[rows], task.y[rows]
     scaler = StandardScaler().fit(X) if task.standardize else None
     X = X if scaler is None else scaler.transform(X)
-    heads = [clone(head).fit(X, y)] if grid == [None] else head.fit_path(X, y, grid)
+    heads = head.fit_path(X, y, grid)
     return heads if scaler is None else [make_pipeline(scaler, fitted) for fitted in heads]
 
 

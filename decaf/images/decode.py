@@ -8,6 +8,7 @@ decodes the JPEG files, because there it was measured to give the same bits.
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -116,6 +117,33 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
     except _BROKEN_FILE as error:
         raise DataError(f"broken picture: {' '.join(str(error).split())}") from error
     return _upright(image, orientation)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return the width and height that a picture file has once decoded, from its header.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A picture file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height in pixels.
+
+    Raises
+    ------
+    DataError
+        If it is not there, or its header is not that of a picture.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+            swap, _ = _ORIENTATIONS.get(orientation, (False, ()))
+            return opened.size[::-1] if swap else opened.size
+    except _BROKEN_FILE as error:
+        raise DataError(f"broken picture: {' '.join(str(error).split())}") from error
 
 
 def _check_size(image: Image.Image) -> None:

@@ -89,8 +89,10 @@ def n_views(view: str) -> int:
     return _named(view).n_views
 
 
-def crop_box(image: torch.Tensor, box: Sequence[float], scale: float = 1.0) -> torch.Tensor:
-    """Crop a picture to a box, enlarged about its centre and clipped to the picture.
+def crop_box(
+    image: torch.Tensor, box: Sequence[float], scale: float = 1.0, edges: str = "clip"
+) -> torch.Tensor:
+    """Crop a picture to a box, enlarged about its centre.
 
     Parameters
     ----------
@@ -100,11 +102,13 @@ def crop_box(image: torch.Tensor, box: Sequence[float], scale: float = 1.0) -> t
         ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
     scale : float
         Factor for the box's width and for its height (the area grows with its square).
+    edges : str
+        What lies outside the picture is left out (``"clip"``) or mirrored (``"reflect"``).
 
     Returns
     -------
     torch.Tensor
-        ``(3, h, w)`` picture that shares memory with `image`.
+        ``(3, h, w)`` picture that shares memory with `image` unless something is mirrored.
 
     Raises
     ------
@@ -116,8 +120,16 @@ def crop_box(image: torch.Tensor, box: Sequence[float], scale: float = 1.0) -> t
     DeCAF's released code, ``decaf/layers/data/cub.py``: birds are cropped with a factor of 1.5.
     """
     x0, y0, x1, y1 = (float(edge) for edge in box)
-    left, right = _stretch(x0, x1, scale, image.shape[2])
-    top, bottom = _stretch(y0, y1, scale, image.shape[1])
+    (left, right), (top, bottom) = _stretch(x0, x1, scale), _stretch(y0, y1, scale)
+    if edges == "reflect":
+        margins = [-left, -top, right - image.shape[2], bottom - image.shape[1]]
+        beyond = [max(0, margin) for margin in margins]
+        if any(beyond):
+            image = _mirrored(image, beyond)
+            left, right = left + beyond[0], right + beyond[0]
+            top, bottom = top + beyond[1], bottom + beyond[1]
+    left, right = max(0, left), min(image.shape[2], right)
+    top, bottom = max(0, top), min(image.shape[1], bottom)
     if left >= right or top >= bottom:
         raise DataError(
             f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} lies outside the picture of "
@@ -126,9 +138,15 @@ def crop_box(image: torch.Tensor, box: Sequence[float], scale: float = 1.0) -> t
     return image[:, top:bottom, left:right]
 
 
-def _stretch(low: float, high: float, scale: float, size: int) -> tuple[int, int]:
+def _stretch(low: float, high: float, scale: float) -> tuple[int, int]:
     centre, half = (low + high) / 2, (high - low) * scale / 2
-    return max(0, round(centre - half)), min(size, round(centre + half))
+    return round(centre - half), round(centre + half)
+
+
+def _mirrored(image: torch.Tensor, margins: list[int]) -> torch.Tensor:
+    """Return a picture with mirrored margins: left, top, right, bottom."""
+    padded: torch.Tensor = functional.pad(image, margins, padding_mode="reflect")
+    return padded
 
 
 def _named(view: str) -> View:

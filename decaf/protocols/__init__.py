@@ -1,26 +1,38 @@
 """Published evaluation protocols: which rows train, which test, how C is chosen, which metric."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from decaf.errors import ConfigError
 from decaf.protocols.catalogue import PROTOCOLS
 from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.files import read_splits, write_splits
+from decaf.protocols.patches import (
+    PatchFeatures,
+    patch_features,
+    patch_probabilities,
+    picture_starts,
+    pool_patches,
+)
 from decaf.protocols.rule import Box, Normalize, PublishedProtocol, Selection
 from decaf.protocols.views import ViewFeatures, view_features
-from decaf.types import ImageDataset
+from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [
     "PROTOCOLS",
     "Box",
     "Normalize",
+    "PatchFeatures",
     "PublishedProtocol",
     "Selection",
     "ViewFeatures",
     "default_protocol",
     "get_protocol",
+    "patch_features",
+    "patch_probabilities",
+    "picture_starts",
+    "pool_patches",
     "protocol_names",
     "published_protocol_differences",
     "read_splits",
@@ -56,6 +68,9 @@ def get_protocol(
     box: Box | None = None,
     box_scale: float | None = None,
     drop_classes: Sequence[str] | None = None,
+    patches: Mapping[str, Any] | None = None,
+    patch_power: float | None = None,
+    patch_pool: Literal["mean", "max"] | None = None,
 ) -> PublishedProtocol:
     """Return a named protocol for a data set, with some of its rules replaced.
 
@@ -81,6 +96,12 @@ def get_protocol(
     box_scale : float, optional
         The same.
     drop_classes : sequence of str, optional
+        The same.
+    patches : mapping, optional
+        Replacements of the fields of its rule for patches, where the view makes some.
+    patch_power : float, optional
+        The same.
+    patch_pool : {"mean", "max"}, optional
         The same.
 
     Returns
@@ -112,6 +133,13 @@ def get_protocol(
         "view": view,
         "box": box,
         "box_scale": box_scale,
+        "patch_power": patch_power,
+        "patch_pool": patch_pool,
         "drop_classes": None if drop_classes is None else tuple(drop_classes),
     }
-    return replace(protocol, **{k: v for k, v in replacements.items() if v is not None})
+    protocol = replace(protocol, **{k: v for k, v in replacements.items() if v is not None})
+    if protocol.view not in PATCH_VIEWS:
+        if patches or patch_power is not None or patch_pool is not None:
+            raise ConfigError(f"view {protocol.view!r} has no patches; choose view 'patches'")
+        return replace(protocol, patches=None)
+    return replace(protocol, patches=replace(protocol.patches or PatchRule(), **(patches or {})))

@@ -20,7 +20,7 @@ from decaf.protocols.draw import (
     require,
     strata,
 )
-from decaf.types import FloatArray, ImageDataset, IntArray, Split
+from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 Draw = Literal["shots", "holdout", "kfold", "official", "lowshot"]
 Normalize = Literal["none", "l2", "standard", "signed-square"]
@@ -94,6 +94,12 @@ class PublishedProtocol:
         ``"none"``: views of whole pictures; ``"crop"``: of the data set's boxes.
     box_scale : float
         With ``"crop"``, factor for a box's width and height about its centre.
+    patches : PatchRule or None
+        With views of patches, which ones; these train as separate rows.
+    patch_power : float
+        Power of a patch's probability of a class in the picture's score.
+    patch_pool : str
+        A picture's score is the ``"mean"`` of its patches' powers, or their ``"max"``.
     train_views : str
         Several views of a picture train as ``"separate"`` rows, or their ``"mean"`` does.
     test_views : str
@@ -127,6 +133,9 @@ class PublishedProtocol:
     view: str = "center"
     box: Box = "none"
     box_scale: float = 1.5
+    patches: PatchRule | None = None
+    patch_power: float = 5.0
+    patch_pool: Literal["mean", "max"] = "mean"
     train_views: Literal["separate", "mean"] = "mean"
     test_views: Literal["sum", "mean"] = "mean"
     positive_weight: float = 1.0

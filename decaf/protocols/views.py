@@ -51,6 +51,10 @@ class ViewFeatures:
         """Return the label, or label vector, of each row of `train`."""
         return np.repeat(labels, self.n_train, axis=0)
 
+    def classes(self, classes: Any) -> Any:
+        """Return a head's classes, all of which are the data set's."""
+        return classes
+
     def validation_score(self, score: Score) -> Score:
         """Return a score of rows of `train` that scores pictures, by the sum over their views."""
         n = self.n_train

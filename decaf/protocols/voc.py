@@ -14,12 +14,32 @@ from decaf.protocols.papers import (
 )
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.published import FLAWED
+from decaf.types import PatchRule
 
 FAIR = "Goyal et al., arXiv 1905.01235; facebookresearch/fair_self_supervision_benchmark"
 FAIR_C = tuple(sorted([*(10.0**i for i in range(-7, 3)), *(0.5**i for i in range(4, 20))]))
 WHICH_AP = "which of the two average precisions is not stated; here the 11-point one"
 VOC = "Everingham et al., The Pascal visual object classes challenge, IJCV 2010"
+OQUAB = "Oquab, Bottou, Laptev & Sivic, CVPR 2014"
 ON_SERVER = "published figures are of the test server, trained on train and val; here val tests"
+
+
+def _oquab(metric: str, *notes: str) -> PublishedProtocol:
+    """Return adaptation layers trained on patches."""
+    return PublishedProtocol(
+        "oquab",
+        **OFFICIAL,
+        metric=metric,
+        selection=FIFTH,
+        view="patches",
+        patches=PatchRule(),
+        source=OQUAB,
+        notes=(
+            "published with about 500 patches a picture; here about 200, an overlap of one half",
+            "patches that show a difficult object do not train, which is not stated",
+            *notes,
+        ),
+    )
 
 
 def _fair() -> tuple[PublishedProtocol, ...]:
@@ -84,6 +104,7 @@ VOC_PROTOCOLS = {
             notes=(KORNBLITH_PIXELS,),
         ),
         *_fair(),
+        _oquab("map_11pt", WHICH_AP),
     ),
     "voc2012": (
         PublishedProtocol(
@@ -107,6 +128,7 @@ VOC_PROTOCOLS = {
             source=CHATFIELD,
             notes=(ON_SERVER,),
         ),
+        _oquab("map_area", ON_SERVER),
     ),
     "voc2012-actions": (
         PublishedProtocol(

@@ -3,6 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from decaf.heads.adaptation import AdaptationHead
 from decaf.heads.cv import LinearSVMCV, LogisticRegressionCV
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
 from decaf.heads.knn import KNN
@@ -19,6 +20,7 @@ HEADS = [
     DropoutSVM(),
     DropoutLogisticRegression(),
     KNN(),
+    AdaptationHead(32, n_epochs=20),
 ]
 
 

@@ -1,0 +1,100 @@
+"""A table of pictures as a table of their patches."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from decaf.datasets.objects import Objects, load_objects
+from decaf.errors import ConfigError, DataError
+from decaf.images.decode import picture_size
+from decaf.images.patches import DenseGrid, dense_boxes, label_patches, patch_boxes
+from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
+
+BACKGROUND = "background"
+_TRAINING_SIDES = (1, 2)  # codes of ImageDataset.official: train, val
+
+
+def patch_table(
+    table: ImageDataset, rule: PatchRule, grid: DenseGrid | None = None
+) -> ImageDataset:
+    """Return a table whose rows are the patches of a table's pictures, each with its box.
+
+    Where the data set says where its objects are, patches are labelled by them, with one more
+    class for the background; of training pictures (those of an official training or validation
+    side) patches that show a difficult object are left out, and most that show background. Where
+    it does not, a patch has its picture's labels.
+
+    Parameters
+    ----------
+    table : ImageDataset
+        Pictures; their headers are read for their sizes.
+    rule : PatchRule
+        Which patches.
+    grid : DenseGrid, optional
+        Those that passes of a net over whole pictures make.
+
+    Returns
+    -------
+    ImageDataset
+        Picture after picture, one row a patch and one picture at least; a picture that cannot be
+        read has one row, of one pixel, which will fail.
+
+    Raises
+    ------
+    ConfigError
+        If rows of the table are boxes with several labels each.
+    DataError
+        If an annotation is missing or malformed.
+    """
+    if table.boxes is not None and table.labels.ndim == 2:
+        raise ConfigError(
+            f"rows of {table.name} are boxes already; give --box crop instead of --views patches"
+        )
+    objects = load_objects(table)
+    chance = np.random.default_rng(rule.seed)
+    n_classes = len(table.class_names)
+    boxes, labels, pictures = [], [], []
+    for row, image_id in enumerate(table.image_ids):
+        found = _boxes(table, image_id, rule, grid)
+        if objects is None:
+            named = np.repeat(table.labels[row : row + 1], len(found), axis=0)
+        else:
+            named = label_patches(found, objects[row].boxes, objects[row].labels, n_classes)
+            if table.official is not None and table.official[row, 0] in _TRAINING_SIDES:
+                background = named == n_classes
+                thinned = background & (chance.random(len(found)) >= rule.background_share)
+                keep = _trained_on(found, objects[row], thinned)
+                found, named = found[keep], named[keep]
+        boxes.append(found)
+        labels.append(named)
+        pictures.append(np.full(len(found), row))
+    of = np.concatenate(pictures)
+    names = table.class_names if objects is None else (*table.class_names, BACKGROUND)
+    return replace(
+        table,
+        image_ids=tuple(table.image_ids[row] for row in of.tolist()),
+        labels=np.concatenate(labels),
+        class_names=names,
+        sizes_bytes=table.sizes_bytes[of],
+        official=None if table.official is None else table.official[of],
+        boxes=np.concatenate(boxes),
+    )
+
+
+def _trained_on(boxes: FloatArray, objects: Objects, thinned: npt.NDArray[np.bool_]) -> IntArray:
+    """Return the patches of a training picture that are trained on; the first if none is."""
+    doubtful = np.flatnonzero(objects.difficult)
+    shows_doubtful = label_patches(boxes, objects.boxes[doubtful], doubtful, -1) >= 0
+    keep = np.flatnonzero(~thinned & ~shows_doubtful)
+    return keep if len(keep) else np.zeros(1, np.int64)
+
+
+def _boxes(
+    table: ImageDataset, image_id: str, rule: PatchRule, grid: DenseGrid | None
+) -> FloatArray:
+    try:
+        size = picture_size(table.root / image_id)
+    except DataError:
+        return np.array([[0, 0, 1, 1]], np.float32)
+    return dense_boxes(*size, rule, grid) if grid else patch_boxes(*size, rule)

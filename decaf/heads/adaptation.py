@@ -1,0 +1,345 @@
+"""Adaptation layers: a hidden layer and a classifier, trained on a frozen net's features.
+
+References
+----------
+M. Oquab, L. Bottou, I. Laptev and J. Sivic, "Learning and transferring mid-level image
+representations using convolutional neural networks", CVPR 2014 (section 3.2: layers FCa and FCb).
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from decaf.heads.descent import Descent, Recipe, Rows
+from decaf.heads.designs import blocks
+from decaf.heads.device import resolve_device
+from decaf.heads.features import checked_features, compute_dtype
+from decaf.heads.linear import check_positive, checked_rows
+from decaf.heads.predictions import Probabilities
+from decaf.heads.targets import Targets, encode
+from decaf.types import FloatArray, IntArray
+
+
+class AdaptationLayers(nn.Module):
+    """FCa and FCb.
+
+    Weights start as He et al. (2015) have it for FCa, and small for FCb.
+
+    Parameters
+    ----------
+    n_features, hidden, n_outputs : int
+        Inputs of FCa, and outputs of FCa and FCb.
+    dropout : float
+        Probability that a hidden unit is dropped; the others are divided by its complement.
+    seed : int
+        Seed of the weights.
+    """
+
+    def __init__(
+        self, n_features: int, hidden: int, n_outputs: int, dropout: float, seed: int
+    ) -> None:
+        super().__init__()
+        self.fca, self.fcb = nn.Linear(n_features, hidden), nn.Linear(hidden, n_outputs)
+        self.dropout = dropout
+        chance = torch.Generator().manual_seed(seed)
+        for layer, gain in ((self.fca, 2.0), (self.fcb, 0.1)):
+            nn.init.normal_(layer.weight, std=(gain / layer.in_features) ** 0.5, generator=chance)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the logits ``(n, n_outputs)`` of ``(n, n_features)`` rows.
+
+        Hidden units are dropped only with a generator, which masks are drawn from.
+        """
+        hidden = torch.relu(self.fca(features))
+        if generator is not None and self.dropout:
+            draws = torch.rand(hidden.shape, generator=generator, device=hidden.device)
+            hidden = hidden * (draws >= self.dropout) / (1 - self.dropout)
+        scores: Tensor = self.fcb(hidden)
+        return scores
+
+
+class AdaptationHead(Probabilities):
+    """FCa, a hidden layer with a ReLU and dropout, and FCb, a softmax, or a sigmoid a class.
+
+    Trained by stochastic gradient descent with momentum on the mean cross-entropy; label 0 of a
+    label matrix does not count. Features are divided by their root mean square over the training
+    rows, so that one learning rate serves all layers and nets.
+
+    Parameters
+    ----------
+    hidden : int
+        Units of FCa.
+    dropout : float
+        Probability that a hidden unit is dropped in training.
+    learning_rate : float or None
+        None to find it by short trials on the validation rows.
+    momentum, weight_decay : float
+        Of the descent.
+    batch_size, n_epochs, patience, n_decays : int
+        See `decaf.heads.descent.Recipe`.
+    validation_fraction : float
+        Share of each class's training rows that is held out where `fit` is not told which.
+    random_state : int
+        Seed of weights, held-out rows, order and masks.
+    device : {"auto", "cpu", "cuda"}
+        Where to compute.
+    memory_share : float
+        Share of the machine's memory above which features are read in batches.
+    checkpoint : str or None
+        File that a stopped training goes on from; gone when it ends.
+
+    Attributes
+    ----------
+    layers_ : list of (numpy.ndarray, numpy.ndarray)
+        Weights ``(hidden, n_features)`` and ``(m, hidden)`` with their biases, for features as
+        they were given; m is 1 for two classes.
+    classes_ : numpy.ndarray
+        Labels, or column numbers of a label matrix.
+    n_iter_ : int
+        Epochs.
+    learning_rate_ : float
+        The first one.
+    objective_ : float
+        The lowest mean loss over the validation rows.
+    converged_ : bool
+        Whether validation stopped improving before the epochs ended.
+    """
+
+    multi_class = "multinomial"
+
+    def __init__(
+        self,
+        hidden: int = 2048,
+        *,
+        dropout: float = 0.5,
+        learning_rate: float | None = None,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        batch_size: int = 128,
+        n_epochs: int = 60,
+        patience: int = 3,
+        n_decays: int = 2,
+        validation_fraction: float = 0.1,
+        random_state: int = 0,
+        device: str = "auto",
+        memory_share: float = 0.5,
+        checkpoint: str | None = None,
+    ) -> None:
+        self.hidden = hidden
+        self.dropout = dropout
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.n_epochs = n_epochs
+        self.patience = patience
+        self.n_decays = n_decays
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.memory_share = memory_share
+        self.checkpoint = checkpoint
+
+    def fit(self, X: Any, y: npt.ArrayLike, validation: IntArray | None = None) -> Self:
+        """Train on rows of features.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``; a layer of a store that is larger than `memory_share` of
+            the memory is read batch by batch.
+        y : array-like
+            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0.
+        validation : numpy.ndarray, optional
+            Numbers of the rows that are held out to choose the rate and the end by.
+
+        Returns
+        -------
+        self
+            The trained head.
+
+        Raises
+        ------
+        ValueError
+            If features, labels or arguments cannot be used.
+        DataError
+            If the checkpoint is of another training, or cannot be written.
+        """
+        self._check()
+        X, y = checked_rows(self, X, y)
+        targets = encode(y, weight_of="label")
+        train, held_out = self._sides(targets, validation)
+        device, dtype = resolve_device(self.device), compute_dtype(X)
+        scale = _root_mean_square(X)
+        inside = torch.as_tensor(X).to(device, dtype) / scale if type(X) is np.ndarray else X
+        n_outputs = targets.n_columns
+        net = AdaptationLayers(
+            X.shape[1], self.hidden, n_outputs, self.dropout, self.random_state
+        ).to(device, dtype)
+        wanted = _wanted(targets, device, dtype)
+        divisor = 1.0 if isinstance(inside, Tensor) else scale
+
+        def loss(rows: Tensor, features: Tensor, generator: torch.Generator | None) -> Tensor:
+            return mean_loss(net(features / divisor, generator), wanted[rows])
+
+        descent = Descent(
+            net=net,
+            loss=loss,
+            rows=Rows(inside, device, dtype),
+            train=torch.as_tensor(train, device=device),
+            validation=torch.as_tensor(held_out, device=device),
+            recipe=self._recipe(),
+        )
+        path = None if self.checkpoint is None else Path(self.checkpoint)
+        progress = descent.run(path, self._problem(X, y, train))
+        self.n_features_in_ = X.shape[1]
+        self.classes_, self.multilabel_ = targets.classes, targets.multilabel
+        self.layers_ = [
+            (_numpy(net.fca.weight / scale), _numpy(net.fca.bias)),
+            (_numpy(net.fcb.weight), _numpy(net.fcb.bias)),
+        ]
+        self.n_iter_ = progress.epoch
+        self.learning_rate_ = progress.first_rate
+        self.objective_ = progress.best_loss
+        self.converged_ = progress.n_decays > self.n_decays
+        return self
+
+    @property
+    def summary_(self) -> str:
+        """One line about the training."""
+        return (
+            f"learning rate {self.learning_rate_:g}; {self.n_iter_} epochs; "
+            f"validation loss {self.objective_:.3f}"
+        )
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Return one logit per row and class.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images, n_classes)``, or ``(n_images,)`` where there are two classes: positive
+            for the second.
+        """
+        check_is_fitted(self)
+        X = checked_features(self, X, reset=False, memory_share=self.memory_share)
+        device, dtype = resolve_device(self.device), compute_dtype(X)
+        (W, b), (V, c) = [
+            [torch.as_tensor(part).to(device, dtype) for part in layer] for layer in self.layers_
+        ]
+        parts = [
+            torch.addmm(c, torch.addmm(b, block, W.T).relu_(), V.T).cpu()
+            for _, block in blocks(X, device, dtype)
+        ]
+        F: FloatArray = torch.cat(parts).numpy()
+        return F if F.shape[1] > 1 else F[:, 0]
+
+    def _check(self) -> None:
+        check_positive(
+            hidden=self.hidden,
+            batch_size=self.batch_size,
+            n_epochs=self.n_epochs,
+            patience=self.patience,
+            **({} if self.learning_rate is None else {"learning_rate": self.learning_rate}),
+        )
+        for name, value in {
+            "dropout": self.dropout,
+            "validation_fraction": self.validation_fraction,
+            "momentum": self.momentum,
+        }.items():
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1; got {name}={value!r}")
+
+    def _sides(self, targets: Targets, validation: IntArray | None) -> tuple[IntArray, IntArray]:
+        """Return the rows to train on and to watch; the same ones where none can be spared."""
+        rows = np.arange(len(targets.signs))
+        if validation is None:
+            chance = np.random.default_rng(self.random_state)
+            one_label = not targets.multilabel
+            group = targets.signs.argmax(1) if targets.n_columns > 1 and one_label else rows * 0
+            if one_label and targets.n_columns == 1:
+                group = targets.signs[:, 0]
+            chosen = []
+            for value in np.unique(group):
+                members = chance.permutation(rows[group == value])
+                chosen.append(members[: int(len(members) * self.validation_fraction)])
+            validation = np.sort(np.concatenate(chosen))
+        if not len(validation):
+            return rows, rows
+        train = np.setdiff1d(rows, validation)
+        if not len(train):
+            raise ValueError("validation holds all rows; leave some to train on")
+        return train, np.asarray(validation)
+
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+            n_epochs=self.n_epochs,
+            patience=self.patience,
+            n_decays=self.n_decays,
+            seed=self.random_state,
+        )
+
+    def _problem(self, X: Any, y: Any, train: IntArray) -> str:
+        """Return what tells this training from others: arguments, labels, rows, some features."""
+        if self.checkpoint is None:
+            return ""
+        arguments = {k: v for k, v in self.get_params().items() if k != "checkpoint"}
+        some = np.ascontiguousarray(X[:: max(1, X.shape[0] // 16)][:16])
+        labels = np.unique(np.asarray(y), return_inverse=True)[1]
+        parts = [repr((arguments, X.shape)).encode(), labels.tobytes(), train.tobytes()]
+        return hashlib.sha256(b"".join([*parts, some.tobytes()])).hexdigest()
+
+
+def mean_loss(scores: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean over rows of the cross-entropy.
+
+    Parameters
+    ----------
+    scores : torch.Tensor
+        ``(n, m)`` logits.
+    wanted : torch.Tensor
+        ``(n,)`` class numbers for a softmax; else ``(n, m)`` of 1, -1 and 0 (not counted) for a
+        sigmoid a column, whose losses are added.
+
+    Returns
+    -------
+    torch.Tensor
+        A number.
+    """
+    if wanted.ndim == 1:
+        return nn.functional.cross_entropy(scores, wanted)
+    losses = nn.functional.softplus(-wanted * scores) * wanted.abs()
+    return losses.sum(1).mean()
+
+
+def _wanted(targets: Targets, device: torch.device, dtype: torch.dtype) -> Tensor:
+    if targets.multilabel or targets.n_columns == 1:
+        return torch.as_tensor(targets.signs).to(device, dtype)
+    return torch.as_tensor(targets.signs.argmax(1)).to(device)
+
+
+def _root_mean_square(X: Any) -> float:
+    step = max(1, X.shape[0] // 4096)
+    some = np.asarray(X[::step], np.float64)
+    return float(np.sqrt(np.square(some).mean())) or 1.0
+
+
+def _numpy(tensor: Tensor) -> FloatArray:
+    values: FloatArray = tensor.detach().cpu().numpy()
+    return values

@@ -1,0 +1,287 @@
+"""Stochastic gradient descent on rows of features that may be larger than memory.
+
+An epoch draws its order and its masks from a generator seeded with its own number, so that a run
+taken up after any epoch goes on to the same bits as one that was never stopped.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from decaf.errors import DataError
+
+TRIED_RATES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+N_TRIAL_STEPS = 60
+
+Loss = Callable[[Tensor, Tensor, torch.Generator | None], Tensor]
+"""``loss(rows, features, generator)``: the mean over rows, dropping only with a generator."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a net is trained.
+
+    Attributes
+    ----------
+    learning_rate : float or None
+        Of the first epochs; None for the one of `TRIED_RATES` that serves validation best after
+        an epoch, or `N_TRIAL_STEPS` steps if these are fewer.
+    momentum, weight_decay : float
+        Of the descent; biases do not decay.
+    batch_size : int
+        Rows a step.
+    n_epochs : int
+        At most so many visits of each row.
+    patience : int
+        Epochs without a lower validation loss before the rate is divided by 10.
+    n_decays : int
+        Divisions of the rate before the descent ends.
+    seed : int
+        Of order and masks.
+    """
+
+    learning_rate: float | None
+    momentum: float
+    weight_decay: float
+    batch_size: int
+    n_epochs: int
+    patience: int
+    n_decays: int
+    seed: int
+
+
+@dataclass
+class Progress:
+    """Where a descent is.
+
+    Attributes
+    ----------
+    first_rate : float
+        Learning rate of the first epochs.
+    epoch : int
+        Epochs done.
+    waited : int
+        Epochs since the lowest validation loss, or since the last division of the rate.
+    n_decays : int
+        Divisions of the rate so far.
+    best_loss : float
+        The lowest validation loss.
+    history : list of float
+        Validation loss after each epoch.
+    """
+
+    first_rate: float
+    epoch: int = 0
+    waited: int = 0
+    n_decays: int = 0
+    best_loss: float = float("inf")
+    history: list[float] = field(default_factory=list)
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate now."""
+        return self.first_rate * 0.1**self.n_decays
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of features, read as they are asked for.
+
+    Attributes
+    ----------
+    X : torch.Tensor or array-like
+        ``(n_images, n_features)`` on the device, or anything that slices by row numbers.
+    device, dtype : torch.device, torch.dtype
+        What comes back.
+    """
+
+    X: Any
+    device: torch.device
+    dtype: torch.dtype
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        if isinstance(self.X, Tensor):
+            return self.X[rows]
+        return torch.as_tensor(self.X[rows.cpu().numpy()]).to(self.device, self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """Training of a net on some rows, watched on others.
+
+    Attributes
+    ----------
+    net : torch.nn.Module
+        On its device, with its initial weights.
+    loss : callable
+        See `Loss`.
+    rows : Rows
+        The features.
+    train, validation : torch.Tensor
+        Row numbers on the same device.
+    recipe : Recipe
+        How.
+    """
+
+    net: nn.Module
+    loss: Loss
+    rows: Rows
+    train: Tensor
+    validation: Tensor
+    recipe: Recipe
+
+    def run(self, checkpoint: Path | None = None, problem: str = "") -> Progress:
+        """Train until validation stops improving, and leave the net with its best weights.
+
+        Parameters
+        ----------
+        checkpoint : pathlib.Path, optional
+            File that is written after each epoch, taken up where there is one, and removed at the
+            end.
+        problem : str
+            What tells this training from others.
+
+        Returns
+        -------
+        Progress
+            Where it ended.
+
+        Raises
+        ------
+        DataError
+            If the checkpoint is of another training, or cannot be read or written.
+        """
+        optimizer = self._optimizer(1.0)
+        best = _copied(self.net)
+        found = None if checkpoint is None else _load(checkpoint, problem)
+        if found is None:
+            progress = Progress(self.recipe.learning_rate or self._best_rate())
+        else:
+            progress, tensors = found
+            best = _part(tensors, "best")
+            self.net.load_state_dict(_part(tensors, "net"))
+            for number, momentum in _part(tensors, "momentum").items():
+                parameter = [*self.net.parameters()][int(number)]
+                optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+        while not self._has_ended(progress):
+            for group in optimizer.param_groups:
+                group["lr"] = progress.learning_rate
+            self._epoch(optimizer, progress.epoch)
+            progress.epoch += 1
+            progress.history.append(self.validation_loss())
+            if progress.history[-1] < progress.best_loss:
+                progress.best_loss, progress.waited, best = (
+                    progress.history[-1],
+                    0,
+                    _copied(self.net),
+                )
+            else:
+                progress.waited += 1
+            if progress.waited >= self.recipe.patience:
+                progress.n_decays += 1
+                progress.waited = 0
+                self.net.load_state_dict(best)
+                optimizer.state.clear()
+            if checkpoint is not None:
+                momenta = [optimizer.state[p].get("momentum_buffer") for p in self.net.parameters()]
+                tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+                tensors |= {f"best.{k}": v for k, v in best.items()}
+                tensors |= {f"momentum.{i}": v for i, v in enumerate(momenta) if v is not None}
+                _save(checkpoint, problem, progress, tensors)
+        self.net.load_state_dict(best)
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
+        return progress
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Return the mean loss of the validation rows, with nothing dropped."""
+        total = 0.0
+        for rows in torch.split(self.validation, 8 * self.recipe.batch_size):
+            total += len(rows) * float(self.loss(rows, self.rows[rows], None))
+        return total / len(self.validation)
+
+    def _has_ended(self, progress: Progress) -> bool:
+        recipe = self.recipe
+        return progress.epoch >= recipe.n_epochs or progress.n_decays > recipe.n_decays
+
+    def _optimizer(self, rate: float) -> torch.optim.SGD:
+        decay = [p for p in self.net.parameters() if p.ndim > 1]
+        rest = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": decay, "weight_decay": self.recipe.weight_decay},
+            {"params": rest},
+        ]
+        return torch.optim.SGD(groups, lr=rate, momentum=self.recipe.momentum)
+
+    def _epoch(self, optimizer: torch.optim.SGD, epoch: int, n_steps: int | None = None) -> None:
+        for step, (rows, generator) in enumerate(self._batches(epoch)):
+            if step == n_steps:
+                return
+            optimizer.zero_grad()
+            self.loss(rows, self.rows[rows], generator).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, torch.Generator]]:
+        generator = torch.Generator(self.rows.device)
+        generator.manual_seed(
+            int(np.random.SeedSequence([self.recipe.seed, epoch]).generate_state(1)[0])
+        )
+        order = torch.randperm(len(self.train), generator=generator, device=self.rows.device)
+        for chosen in torch.split(order, self.recipe.batch_size):
+            yield self.train[chosen].sort().values, generator
+
+    def _best_rate(self) -> float:
+        """Return the rate that gives the lowest validation loss in a short descent."""
+        initial, losses = _copied(self.net), []
+        for rate in TRIED_RATES:
+            self.net.load_state_dict(initial)
+            self._epoch(self._optimizer(rate), 0, N_TRIAL_STEPS)
+            losses.append(self.validation_loss())
+        self.net.load_state_dict(initial)
+        return TRIED_RATES[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
+
+
+def _copied(net: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in net.state_dict().items()}
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _save(path: Path, problem: str, progress: Progress, tensors: dict[str, Tensor]) -> None:
+    about = {"problem": problem, "progress": json.dumps(asdict(progress))}
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, part, about)
+        part.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(f"asked to write the checkpoint {path}: {error}") from error
+
+
+def _load(path: Path, problem: str) -> tuple[Progress, dict[str, Tensor]] | None:
+    if not path.exists():
+        return None
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(f"asked to go on from {path}: {error}; delete it") from error
+    if about.get("problem") != problem:
+        raise DataError(
+            f"asked to go on from {path}, found the checkpoint of another training; delete it, or "
+            "give another path"
+        )
+    return Progress(**json.loads(about["progress"])), tensors

@@ -1,0 +1,74 @@
+"""From a head's scores to classes and probabilities."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from decaf.types import FloatArray
+
+
+class Predictions(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
+    """A classifier that has scores; subclasses give them."""
+
+    classes_: npt.NDArray[Any]
+    multilabel_: bool
+
+    @abstractmethod
+    def decision_function(self, X: Any) -> FloatArray:
+        """Return one score per row and class."""
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the class of each row, or a matrix of 1 and -1 where a row may have several.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1 and -1.
+        """
+        scores = self.decision_function(X)
+        if self.multilabel_:
+            return np.where(scores > 0, 1, -1)
+        column = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(1)
+        labels: npt.NDArray[Any] = self.classes_[column]
+        return labels
+
+
+class Probabilities(Predictions):
+    """Probabilities from scores that are logits."""
+
+    multi_class: str
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images, n_classes)``; rows sum to 1 except for label matrices.
+        """
+        scores = torch.from_numpy(self.decision_function(X))
+        if scores.ndim == 1:
+            return torch.sigmoid(torch.stack([-scores, scores], 1)).numpy()
+        if is_softmax(self.multi_class, self.multilabel_, scores.shape[1]):
+            return torch.softmax(scores, 1).numpy()
+        p = torch.sigmoid(scores)
+        return (p if self.multilabel_ else p / p.sum(1, keepdim=True)).numpy()
+
+
+def is_softmax(multi_class: str, multilabel: bool, n_columns: int) -> bool:
+    """Return whether all classes are one problem."""
+    return multi_class == "multinomial" and not multilabel and n_columns > 1

@@ -1,0 +1,189 @@
+"""How a protocol uses patches: rows to train on, and scores of pictures.
+
+References
+----------
+M. Oquab, L. Bottou, I. Laptev and J. Sivic, "Learning and transferring mid-level image
+representations using convolutional neural networks", CVPR 2014 (section 3.3).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, softmax
+
+from decaf.errors import ConfigError
+from decaf.metrics import METRICS
+from decaf.protocols.rule import PublishedProtocol
+from decaf.protocols.views import Score
+from decaf.types import FloatArray, IntArray, Split
+
+BLOCK_ROWS = 16_384
+"""Patches whose scores are computed at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures:
+    """Features of a layer for every patch, and how a protocol uses them.
+
+    It has the interface of `decaf.protocols.ViewFeatures`.
+
+    Attributes
+    ----------
+    train : array-like
+        ``(n_patches, n_features)`` rows, read as they are asked for.
+    patch_labels : numpy.ndarray
+        ``(n_patches,)`` class numbers, with `n_classes` for background; or those of the pictures.
+    starts : numpy.ndarray
+        ``(n_images + 1,)`` first patch of each picture, and the end.
+    n_classes : int
+        Number of classes without the background.
+    rule : PublishedProtocol
+        Power and pool.
+    """
+
+    train: Any
+    patch_labels: IntArray
+    starts: IntArray
+    n_classes: int
+    rule: PublishedProtocol
+
+    def training_split(self, split: Split) -> Split:
+        """Return a split's training and validation rows as rows of `train`."""
+        return replace(
+            split,
+            train=self.rows(split.train),
+            inner=tuple((self.rows(fit), self.rows(held_out)) for fit, held_out in split.inner),
+        )
+
+    def rows(self, pictures: IntArray) -> IntArray:
+        """Return the patches of some pictures, picture after picture."""
+        return np.concatenate([np.arange(*self.starts[i : i + 2]) for i in pictures.tolist()])
+
+    def labels(self, _: IntArray) -> IntArray:
+        """Return the label, or label vector, of each patch."""
+        return self.patch_labels
+
+    def validation_score(self, score: Score) -> Score:
+        """Return a score of patches: the mean accuracy of classes where each has one label."""
+        return score if self.patch_labels.ndim == 2 else METRICS["mean_per_class"].score
+
+    def classes(self, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return a head's classes without the background."""
+        return classes[classes < self.n_classes]
+
+    def test_scores(
+        self, decision_function: Callable[[Any], FloatArray], pictures: IntArray
+    ) -> FloatArray:
+        """Return the scores of pictures from the logits of their patches.
+
+        Parameters
+        ----------
+        decision_function : callable
+            A head's.
+        pictures : numpy.ndarray
+            Numbers of pictures.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(len(pictures), n_classes)``.
+        """
+        counts = np.diff(self.starts)[pictures]
+        blocks = np.searchsorted(np.cumsum(counts), np.arange(BLOCK_ROWS, counts.sum(), BLOCK_ROWS))
+        parts = []
+        for some in np.split(pictures, np.unique(blocks)):
+            if len(some):
+                logits = decision_function(self.train[self.rows(some)])
+                y = patch_probabilities(logits, exclusive=self.patch_labels.ndim == 1)
+                scores = pool_patches(
+                    y[:, : self.n_classes],
+                    np.diff(self.starts)[some],
+                    power=self.rule.patch_power,
+                    pool=self.rule.patch_pool,
+                )
+                parts.append(scores)
+        return np.concatenate(parts)
+
+
+def patch_features(
+    layer: Any, image_ids: Sequence[str], labels: IntArray, n_classes: int, rule: PublishedProtocol
+) -> PatchFeatures:
+    """Return stored features of patches as a protocol uses them.
+
+    Parameters
+    ----------
+    layer : array-like
+        ``(n_patches, n_features)``, picture after picture.
+    image_ids : sequence of str
+        The picture of each patch.
+    labels : numpy.ndarray
+        Labels of the patches.
+    n_classes : int
+        Number of classes without the background.
+    rule : PublishedProtocol
+        How patches are used.
+
+    Raises
+    ------
+    ConfigError
+        If the protocol normalises features, which layers on patches learn by themselves.
+    """
+    if rule.normalize != "none":
+        raise ConfigError(f"patches train without normalisation, found {rule.normalize!r}")
+    return PatchFeatures(layer, labels, picture_starts(image_ids), n_classes, rule)
+
+
+def picture_starts(image_ids: Sequence[str]) -> IntArray:
+    """Return the first row of each picture in a table of patches, and the end."""
+    names = np.asarray(image_ids)
+    changes = np.flatnonzero(names[1:] != names[:-1]) + 1
+    return np.concatenate([[0], changes, [len(names)]])
+
+
+def patch_probabilities(logits: FloatArray, *, exclusive: bool) -> FloatArray:
+    """Return the probability of each class: a softmax if classes exclude each other.
+
+    Parameters
+    ----------
+    logits : numpy.ndarray
+        ``(n_patches, n_outputs)``, or ``(n_patches,)`` for two classes.
+    exclusive : bool
+        Softmax, else a sigmoid a class.
+    """
+    if logits.ndim == 1:
+        logits = np.stack([np.zeros_like(logits), logits], axis=1)
+    y: FloatArray = softmax(logits, axis=1) if exclusive else expit(logits)
+    return y
+
+
+def pool_patches(
+    y: FloatArray, counts: IntArray, *, power: float = 5.0, pool: Literal["mean", "max"] = "mean"
+) -> FloatArray:
+    """Return the score of each picture and class: the mean over patches of ``y ** power``.
+
+    Parameters
+    ----------
+    y : numpy.ndarray
+        ``(n_patches, n_classes)`` probabilities, picture after picture.
+    counts : numpy.ndarray
+        ``(n_images,)`` patches of each picture, one at least.
+    power : float
+        High powers let the few patches that show an object decide; 5 in the paper.
+    pool : {"mean", "max"}
+        How patches become one number.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_images, n_classes)``.
+    """
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    raised = y.astype(np.float64) ** power
+    if pool == "max":
+        highest: FloatArray = np.maximum.reduceat(raised, starts, axis=0)
+        return highest
+    total: FloatArray = np.add.reduceat(raised, starts, axis=0)
+    return total / counts[:, None]

@@ -1,0 +1,220 @@
+"""Adaptation layers on frozen features."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from decaf.errors import DataError
+from decaf.heads.adaptation import AdaptationHead, AdaptationLayers, mean_loss
+
+SMALL = {"hidden": 32, "n_epochs": 20, "device": "cpu"}
+
+
+def problem(n=300, d=20, k=4, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % k
+    return (2 * rng.normal(size=(k, d))[y] + rng.normal(size=(n, d))).astype(np.float32), y
+
+
+def rings(n=600, seed=0):
+    """No line parts these two classes."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    angle = rng.uniform(0, 2 * np.pi, n)
+    X = (1 + y)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return (X + 0.1 * rng.normal(size=X.shape)).astype(np.float32), y
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_gradient_is_that_of_finite_differences(kind):
+    chance = torch.Generator().manual_seed(0)
+    net = AdaptationLayers(5, 4, 3, dropout=0.5, seed=0).double()
+    features = torch.randn(7, 5, generator=chance, dtype=torch.float64)
+    numbers = torch.randint(0, 3, (7,), generator=chance)
+    matrix = torch.randint(-1, 2, (7, 3), generator=chance).double()
+    wanted = numbers if kind == "softmax" else matrix
+    names, start = zip(*net.named_parameters(), strict=True)
+
+    def loss(*parameters):
+        given = dict(zip(names, parameters, strict=True))
+        masks = torch.Generator().manual_seed(1)
+        return mean_loss(torch.func.functional_call(net, given, (features, masks)), wanted)
+
+    assert torch.autograd.gradcheck(loss, tuple(p.detach().requires_grad_() for p in start))
+
+
+def test_a_label_of_0_does_not_count():
+    scores = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    wanted = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
+    by_hand = np.log1p(np.exp([-2.0, 0.5, -3.0])).sum() / 2
+    assert float(mean_loss(scores, wanted)) == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_it_parts_what_no_line_parts():
+    (X, y), (X_new, y_new) = rings(), rings(seed=1)
+    head = AdaptationHead(**SMALL).fit(X, y)
+    assert (head.predict(X_new) == y_new).mean() > 0.97
+    assert head.learning_rate_ > 0
+    assert "epochs" in head.summary_
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_scale_of_features_does_not_matter(scale):
+    X, y = problem()
+    head = AdaptationHead(**SMALL).fit(X * np.float32(scale), y)
+    same = AdaptationHead(**SMALL).fit(X, y)
+    np.testing.assert_allclose(
+        head.decision_function(X * np.float32(scale)), same.decision_function(X), atol=0.02
+    )
+
+
+def test_layers_are_the_head():
+    X, y = problem()
+    head = AdaptationHead(**SMALL).fit(X, y)
+    (W, b), (V, c) = head.layers_
+    by_hand = np.maximum(X @ W.T + b, 0) @ V.T + c
+    np.testing.assert_allclose(head.decision_function(X), by_hand, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(head.predict_proba(X).sum(1), 1, rtol=1e-5)
+
+
+def test_several_labels_a_row():
+    X, y = problem()
+    Y = np.where(y[:, None] == np.arange(4), 1, -1)
+    Y[:, 3] = np.where(y < 2, 1, -1)
+    Y[::7, 0] = 0
+    head = AdaptationHead(**SMALL).fit(X, Y)
+    assert head.multilabel_
+    assert ((head.predict(X) == Y) | (Y == 0)).mean() > 0.95
+
+
+def test_validation_rows_are_the_ones_given_and_do_not_train():
+    X, y = problem()
+    held_out = np.arange(0, 300, 5)
+    wrong = y.copy()
+    wrong[held_out] = (y[held_out] + 1) % 4  # were they trained on, they would be learned
+    head = AdaptationHead(learning_rate=0.1, **SMALL).fit(X, wrong, validation=held_out)
+    rest = np.setdiff1d(np.arange(300), held_out)
+    assert (head.predict(X[held_out]) == wrong[held_out]).mean() < 0.2
+    assert head.objective_ > 0.5
+    with pytest.raises(ValueError, match="all rows"):
+        clone(head).fit(X, y, validation=np.arange(300))
+    assert len(rest) == 240
+
+
+def test_features_read_from_a_file_train_the_same_head(tmp_path: Path):
+    X, y = problem()
+    in_memory = AdaptationHead(**SMALL).fit(X, y)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = X
+        streamed = AdaptationHead(**SMALL, memory_share=1e-12).fit(file["x"], y)
+    for one, other in zip(in_memory.layers_, streamed.layers_, strict=True):
+        np.testing.assert_allclose(one[0], other[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [None, 0.03])
+def test_a_run_that_stopped_ends_where_it_would_have(rate, tmp_path: Path):
+    X, y = problem()
+    options = {**SMALL, "n_epochs": 20, "patience": 4, "learning_rate": rate}
+    whole = AdaptationHead(**options).fit(X, y)
+    path = tmp_path / "c.safetensors"
+
+    head = AdaptationHead(**options, checkpoint=str(path))
+    for stop_after in (1, 2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(head, X, y, path, stop_after)
+        assert path.exists()
+    head.fit(X, y)
+    assert not path.exists()
+    assert head.n_iter_ == whole.n_iter_
+    for one, other in zip(head.layers_, whole.layers_, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def interrupted(head, X, y, path, n_epochs):
+    """Fit until so many more epochs are saved."""
+    from decaf.heads import descent
+
+    saved, calls = descent._save, []
+
+    def save(*args):
+        saved(*args)
+        calls.append(1)
+        if len(calls) == n_epochs:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(descent, "_save", save)
+        head.fit(X, y)
+
+
+def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path):
+    X, y = problem()
+    path = tmp_path / "c.safetensors"
+    head = AdaptationHead(**SMALL, checkpoint=str(path))
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(head, X, y, path, 1)
+    with pytest.raises(DataError, match="another training"):
+        head.fit(X + 1, y)
+    path.write_bytes(b"rubbish")
+    with pytest.raises(DataError, match="delete it"):
+        head.fit(X, y)
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from decaf.heads.adaptation import AdaptationHead
+rng = np.random.default_rng(0)
+y = np.arange(4000) % 10
+X = (rng.normal(size=(10, 200))[y] + 3 * rng.normal(size=(4000, 200))).astype(np.float32)
+checkpoint = sys.argv[2] if len(sys.argv) > 2 else None
+head = AdaptationHead(512, n_epochs=25, learning_rate=0.01, checkpoint=checkpoint, device="cpu")
+head.fit(X, y)
+np.savez(sys.argv[1], *[part for layer in head.layers_ for part in layer])
+"""
+
+
+def test_killed_in_the_middle_it_ends_with_the_same_weights(tmp_path: Path):
+    checkpoint = tmp_path / "c.safetensors"
+    command = [sys.executable, "-c", SCRIPT]
+    subprocess.run([*command, str(tmp_path / "whole.npz")], check=True)
+    again = [*command, str(tmp_path / "killed.npz"), str(checkpoint)]
+    for _ in range(2):
+        job = subprocess.Popen(again)
+        seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        deadline = time.monotonic() + 60
+        while not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen):
+            assert time.monotonic() < deadline
+            assert job.poll() is None
+            time.sleep(0.005)
+        os.kill(job.pid, signal.SIGKILL)
+        job.wait()
+    assert checkpoint.exists()
+    subprocess.run(again, check=True)
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "killed.npz") as killed:
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], killed[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": 0}, "hidden must be a positive"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        ({"learning_rate": -1.0}, "learning_rate must be a positive"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+    ],
+)
+def test_wrong_arguments_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        AdaptationHead(**options).fit(*problem())

@@ -1,0 +1,80 @@
+"""From the probabilities of patches to the scores of pictures."""
+
+import numpy as np
+import pytest
+
+from decaf.errors import ConfigError
+from decaf.protocols import PatchFeatures, patch_features, pool_patches
+from decaf.protocols.patches import BLOCK_ROWS, patch_probabilities
+from decaf.protocols.rule import PublishedProtocol, Selection
+from decaf.types import Split
+
+RULE = PublishedProtocol("p", draw="official", n_splits=1, metric="map_area",
+                         selection=Selection("holdout", share=0.2), view="patches")  # fmt: skip
+
+
+def test_scores_by_hand():
+    """Two pictures of two and three patches: mean of the fifth powers, then their maximum."""
+    y = np.array([[0.5, 0.1], [1.0, 0.2], [0.0, 0.3], [0.2, 0.3], [0.4, 0.9]])
+    counts = np.array([2, 3])
+    mean = [
+        [(0.03125 + 1) / 2, (0.00001 + 0.00032) / 2],
+        [(0 + 0.00032 + 0.01024) / 3, (0.00243 + 0.00243 + 0.59049) / 3],
+    ]
+    np.testing.assert_allclose(pool_patches(y, counts), mean)
+    np.testing.assert_allclose(pool_patches(y, counts, power=1)[0], [0.75, 0.15])
+    highest = [[1, 0.04], [0.16, 0.81]]
+    np.testing.assert_allclose(pool_patches(y, counts, power=2, pool="max"), highest)
+
+
+def test_probabilities():
+    logits = np.log(np.array([[1.0, 2.0, 1.0]]))
+    np.testing.assert_allclose(patch_probabilities(logits, exclusive=True), [[0.25, 0.5, 0.25]])
+    np.testing.assert_allclose(
+        patch_probabilities(logits, exclusive=False), [[1 / 2, 2 / 3, 1 / 2]]
+    )
+    two = patch_probabilities(np.log(np.array([3.0])), exclusive=True)
+    np.testing.assert_allclose(two, [[0.25, 0.75]])
+
+
+def features(n_patches=(2, 1, 3), n_classes=2) -> PatchFeatures:
+    ids = [f"{number}.jpg" for number, n in enumerate(n_patches) for _ in range(n)]
+    X = np.arange(2.0 * len(ids)).reshape(-1, 2)
+    labels = np.arange(len(ids)) % (n_classes + 1)
+    return patch_features(X, ids, labels, n_classes, RULE)
+
+
+def test_pictures_become_their_patches():
+    found = features()
+    assert found.starts.tolist() == [0, 2, 3, 6]
+    assert found.rows(np.array([0, 2])).tolist() == [0, 1, 3, 4, 5]
+    split = Split(np.array([0, 2]), np.array([1]), ((np.array([2]), np.array([0])),), 0)
+    of_patches = found.training_split(split)
+    assert of_patches.train.tolist() == [0, 1, 3, 4, 5]
+    assert [part.tolist() for part in of_patches.inner[0]] == [[3, 4, 5], [0, 1]]
+    assert found.classes(np.array([0, 1, 2])).tolist() == [0, 1]
+
+
+def test_scores_do_not_depend_on_blocks_and_leave_the_background_out(monkeypatch):
+    found = features((5, 1, 7, 4, 4, 9))
+    pictures = np.array([0, 2, 3, 5])
+
+    def head(X):
+        return np.stack([X[:, 0], X[:, 1] ** 1.1, 3 + 0 * X[:, 0]], axis=1) / 10
+
+    whole = found.test_scores(head, pictures)
+    assert whole.shape == (4, 2)
+    for block in (1, 6, 11):
+        monkeypatch.setattr("decaf.protocols.patches.BLOCK_ROWS", block)
+        np.testing.assert_allclose(found.test_scores(head, pictures), whole)
+    assert BLOCK_ROWS > 11
+    y = patch_probabilities(head(found.train), exclusive=True)
+    wanted = (y[6:13, :2] ** 5).mean(0)
+    np.testing.assert_allclose(whole[1], wanted)
+
+
+def test_normalised_features_are_refused():
+    from dataclasses import replace
+
+    with pytest.raises(ConfigError, match="normalisation"):
+        patch_features(np.zeros((1, 2)), ["a"], np.zeros(1), 2, replace(RULE, normalize="l2"))
