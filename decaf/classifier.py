@@ -5,7 +5,7 @@ metadata a JSON object with every other field of :class:`Classifier`.
 """
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +16,11 @@ from scipy.special import expit, softmax
 
 from decaf._version import __version__
 from decaf.errors import DataError
+from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
-from decaf.types import FloatArray
+from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,11 @@ class Classifier:
         ``none``, ``l2`` or ``signed-square``: what is done to a row of features.
     head : str
         Name of the head.
+    patches : PatchRule or None
+        With views of patches, which ones; the last class is then the background, and a picture's
+        probability is the power mean of its patches'.
+    patch_power : float
+        The exponent of that mean.
     multilabel : bool
         Whether a picture may have several labels: sigmoids instead of a softmax.
     class_names : tuple of str
@@ -59,6 +65,8 @@ class Classifier:
     pixels: Literal["auto", "pillow"]
     normalize: Literal["none", "l2", "signed-square"]
     head: str
+    patches: PatchRule | None
+    patch_power: float
     multilabel: bool
     class_names: tuple[str, ...]
     layers: tuple[tuple[FloatArray, FloatArray], ...]
@@ -82,6 +90,35 @@ class Classifier:
         result: FloatArray = expit(X) if self.multilabel else softmax(X, axis=1)
         return result
 
+    @property
+    def picture_classes(self) -> tuple[str, ...]:
+        """Names of the classes that a picture may have."""
+        has_background = self.patches is not None and self.class_names[-1] == BACKGROUND
+        return self.class_names[:-1] if has_background else self.class_names
+
+    def of_pictures(self, probabilities: FloatArray, counts: IntArray) -> FloatArray:
+        """Return the probabilities of pictures from those of their patches.
+
+        The mean of the k-th powers, as Oquab et al. (2014) score pictures, and its k-th root,
+        which does not change the order.
+
+        Parameters
+        ----------
+        probabilities : numpy.ndarray
+            ``(n_patches, n_classes)``, picture after picture.
+        counts : numpy.ndarray
+            ``(n_images,)`` patches of each.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images, len(picture_classes))``; nan where a patch has none.
+        """
+        y = probabilities[:, : len(self.picture_classes)]
+        means = pool_patches(y, counts, power=self.patch_power)
+        roots: FloatArray = means ** (1 / self.patch_power)
+        return roots
+
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all.
 
@@ -91,6 +128,7 @@ class Classifier:
             If it cannot be written.
         """
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "layers"}
+        settings["patches"] = None if self.patches is None else asdict(self.patches)
         about = {"schema_version": SCHEMA_VERSION, "decaf_version": __version__, **settings}
         tensors = {}
         for number, (weight, bias) in enumerate(self.layers):
@@ -135,6 +173,9 @@ def _parsed(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Classifier
     layers = tuple(
         (tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"]) for i in range(len(tensors) // 2)
     )
+    if about["patches"] is not None:
+        patches = about["patches"] | {"scales": tuple(about["patches"]["scales"])}
+        about["patches"] = PatchRule(**patches)
     about["class_names"] = tuple(about["class_names"])
     if not layers or len(layers[-1][1]) != len(about["class_names"]):
         raise ValueError("the head does not fit the class names")

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from decaf.backbones import TorchBackbone, dense_pass, load_everywhere
+from decaf.backbones import TorchBackbone, load_everywhere
 from decaf.datasets import load_dataset, slice_rows
-from decaf.datasets.patches import patch_table
+from decaf.datasets.objects import load_objects
 from decaf.engines import (
+    as_patches,
     check_choice,
     fill,
     fill_with_ray,
@@ -192,7 +193,9 @@ def extract(
     if rule is not None:
         if box != "none":
             raise ConfigError(f"asked for {views} of boxes; give one of --views {views} and --box")
-        table, boxes = _as_patches(table, net, layers, rule, at_once=views == "dense")
+        table, boxes = as_patches(
+            table, net, layers, view=views, rule=rule, objects=load_objects(table)
+        )
     plan = make_plan(
         table,
         net,
@@ -251,22 +254,6 @@ def patch_rule(
     if options:
         raise ConfigError(f"view {view!r} has no patches; choose --views patches")
     return None
-
-
-def _as_patches(
-    table: ImageDataset,
-    net: TorchBackbone,
-    layers: str | Sequence[str] | None,
-    rule: PatchRule,
-    *,
-    at_once: bool,
-) -> tuple[ImageDataset, dict[str, Any]]:
-    """Return a table of patches, and how a plan makes their views."""
-    how: dict[str, Any] = {"view": "squash", "box": "crop", "box_scale": 1.0, "patches": rule}
-    if not at_once:
-        return patch_table(table, rule), how
-    dense = dense_pass(net, make_plan(table, net, layers=layers).layers)
-    return patch_table(table, rule, dense.grid), how | {"dense": dense}
 
 
 def _checked_engine(

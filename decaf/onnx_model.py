@@ -58,7 +58,7 @@ def export(
     Raises
     ------
     ConfigError
-        If the format is unknown, a package is missing, or the view has several crops.
+        If the format is unknown, a package is missing, or the view has several crops or patches.
     DataError
         If the model is not usable.
     BackboneError
@@ -74,7 +74,7 @@ def export(
     except ImportError as error:
         raise ConfigError(f"export to onnx needs {error.name}; install decaf[onnx]") from error
     classifier = Classifier.load(Path(model))
-    if n_views(classifier.view) > 1:
+    if classifier.patches is not None or n_views(classifier.view) > 1:
         raise ConfigError(
             f"asked to export a model of the view {classifier.view}, which has several crops; "
             "train one on a single crop"

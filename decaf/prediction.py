@@ -4,18 +4,19 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.classifier import Classifier
 from decaf.datasets.files import folders, pictures
-from decaf.engines import run
+from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError
-from decaf.extraction import make_plan
 from decaf.progress import log, show_progress
+from decaf.protocols import picture_starts
 from decaf.store.failures import FailureLog
-from decaf.types import FloatArray, ImageDataset, IntArray
+from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
 
 LIST_SUFFIXES = (".csv", ".txt")
 LIKELY = 0.5
@@ -48,7 +49,8 @@ def predict(
         ``.txt`` files with a path a line, these relative to the file's folder.
     out : str or pathlib.Path
         CSV file with the columns ``path,class,probability``. A picture has one line, or, if the
-        model gives several labels, one for each class of probability 0.5 or more, one at least.
+        model gives several labels, or scores patches, one for each class of probability 0.5 or
+        more, one at least.
         Pictures that cannot be read are listed in ``<out>.failures.csv``.
     all_classes : bool
         Write a line for every class, the most probable first.
@@ -80,21 +82,10 @@ def predict(
     classifier = Classifier.load(Path(model))
     paths = list(find_pictures(pictures))
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
-    table = ImageDataset(
-        name="pictures",
-        root=Path(),
-        image_ids=tuple(paths),
-        labels=np.zeros(len(paths), np.int64),
-        class_names=classifier.class_names,
-        sizes_bytes=np.zeros(len(paths), np.int64),
-    )
-    plan = make_plan(
-        table,
+    table, plan = plan_pictures(
+        classifier,
         net,
-        layers=[classifier.layer],
-        pool=classifier.pool,
-        view=classifier.view,
-        pixels=classifier.pixels,
+        paths,
         batch_size=batch_size,
         workers=workers,
         max_failures=max_failures,
@@ -103,23 +94,83 @@ def predict(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         failures = FailureLog(path.with_name(path.stem + ".failures.csv"), paths)
-        scored = _Scored(classifier, len(paths), failures)
-        with show_progress("predicting", len(paths), "images", quiet=quiet) as advance:
+        of = picture_starts(table.image_ids)
+        scored = Scored(classifier, of, failures)
+        with show_progress("predicting", int(of[-1]), "views", quiet=quiet) as advance:
             run(plan, scored, advance)
         failures.flush()
+        names, probabilities = classifier.picture_classes, scored.probabilities
+        if classifier.patches is not None:
+            probabilities = classifier.of_pictures(probabilities, np.diff(of))
         part = path.with_name(path.name + ".part")
         with part.open("w", newline="", encoding="utf-8") as file:
             lines = csv.writer(file)
             lines.writerow(["path", "class", "probability"])
-            for name, row in zip(paths, scored.probabilities, strict=True):
-                for column in _shown(row, classifier.multilabel, all_classes=all_classes):
-                    lines.writerow([name, classifier.class_names[column], f"{row[column]:.6f}"])
+            for name, row in zip(paths, probabilities, strict=True):
+                several = classifier.multilabel or classifier.patches is not None
+                for column in _shown(row, several, all_classes=all_classes):
+                    lines.writerow([name, names[column], f"{row[column]:.6f}"])
         part.replace(path)
     except OSError as error:
         raise DataError(f"asked to write {path}: {error}; give another --out") from error
     if len(failures) and not quiet:
         log(f"{len(failures)} pictures could not be used; see {path.stem}.failures.csv")
     return path
+
+
+def plan_pictures(
+    classifier: Classifier,
+    net: TorchBackbone,
+    paths: Sequence[str],
+    *,
+    patches: PatchRule | None = None,
+    **options: Any,
+) -> tuple[ImageDataset, Plan]:
+    """Return how pictures, or their patches, become the features of a model.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The model.
+    net : TorchBackbone
+        Its net.
+    paths : sequence of str
+        Picture files.
+    patches : PatchRule, optional
+        Which patches; the model's own if not given.
+    **options
+        Of `make_plan`.
+
+    Returns
+    -------
+    ImageDataset
+        The rows: pictures, or patches picture after picture.
+    Plan
+        The extraction.
+    """
+    table = ImageDataset(
+        name="pictures",
+        root=Path(),
+        image_ids=tuple(paths),
+        labels=np.zeros(len(paths), np.int64),
+        class_names=classifier.class_names,
+        sizes_bytes=np.zeros(len(paths), np.int64),
+    )
+    how: dict[str, Any] = {"view": classifier.view}
+    rule = patches or classifier.patches
+    if rule is not None:
+        view = classifier.view if classifier.patches else "patches"
+        table, how = as_patches(table, net, [classifier.layer], view=view, rule=rule, objects=None)
+    plan = make_plan(
+        table,
+        net,
+        layers=[classifier.layer],
+        pool=classifier.pool,
+        pixels=classifier.pixels,
+        **how,
+        **options,
+    )
+    return table, plan
 
 
 def load_net(
@@ -212,21 +263,34 @@ def _shown(row: FloatArray, multilabel: bool, *, all_classes: bool) -> IntArray:
 
 
 @dataclass
-class _Scored:
-    """Takes features from the engine and keeps the probabilities alone."""
+class Scored:
+    """Takes features from the engine and keeps the probabilities alone.
+
+    Attributes
+    ----------
+    classifier : Classifier
+        The model.
+    starts : numpy.ndarray
+        ``(n_images + 1,)`` first row of each picture, and the end.
+    failures : FailureLog or None
+        Takes one failure a picture.
+    probabilities : numpy.ndarray
+        ``(n_rows, n_classes)`` float32; nan where a row failed.
+    """
 
     classifier: Classifier
-    n_images: int
-    failures: FailureLog
+    starts: IntArray
+    failures: FailureLog | None
     probabilities: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
-        shape = (self.n_images, len(self.classifier.class_names))
+        shape = (int(self.starts[-1]), len(self.classifier.class_names))
         self.probabilities = np.full(shape, np.nan, np.float32)
+        self._failed: set[int] = set()
 
     def pending(self) -> IntArray:
         """Return all rows."""
-        return np.arange(self.n_images)
+        return np.arange(self.starts[-1])
 
     def write(
         self,
@@ -240,4 +304,7 @@ class _Scored:
 
     def fail(self, row: int, reason: str) -> None:
         """Note a picture that cannot be used."""
-        self.failures.add(row, reason)
+        picture = int(np.searchsorted(self.starts, row, side="right")) - 1
+        if self.failures is not None and picture not in self._failed:
+            self._failed.add(picture)
+            self.failures.add(picture, reason)

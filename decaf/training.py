@@ -1,7 +1,8 @@
 """Pictures to a classifier: `train` fits one head on all training pictures and writes a file."""
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,21 @@ from decaf.backbones import TorchBackbone, load_backbone
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DataError
-from decaf.extraction import extract, make_plan
+from decaf.extraction import extract, make_plan, patch_rule
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.linear import LinearModel
 from decaf.heads.matrices import calibrate, head_layers
 from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
+from decaf.pictures import StoredPictures
 from decaf.progress import log
-from decaf.protocols import Normalize, PublishedProtocol, get_protocol, view_features
+from decaf.protocols import (
+    Normalize,
+    PatchFeatures,
+    PublishedProtocol,
+    ViewFeatures,
+    get_protocol,
+)
 from decaf.protocols.draw import folds, strata
 from decaf.store import FeatureStore
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
@@ -35,6 +43,11 @@ def train(
     layer: str | None = None,
     pool: str = "none",
     views: str = "center",
+    patch_scales: str | Sequence[float] | None = None,
+    patches_per_image: int | None = None,
+    patch_edges: str | None = None,
+    background_share: float | None = None,
+    patch_power: float = 5.0,
     head: str = "svm",
     normalize: Normalize = "l2",
     out: str | Path = "model.safetensors",
@@ -64,6 +77,11 @@ def train(
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
     backbone, weights, pool, views
         The net and what is taken from it; see `decaf.extract`. Several crops are averaged.
+    patch_scales, patches_per_image, patch_edges, background_share : optional
+        With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
+        normalisation, as rows of their own.
+    patch_power : float
+        Exponent of the power mean that makes a picture's probability of its patches'.
     layer : str, optional
         Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
         given.
@@ -106,6 +124,8 @@ def train(
         table = dataset
     else:
         table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
+    patches = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
+    normalize = normalize if patches is None else "none"
     rule = get_protocol("holdout", table, normalize=normalize, seed=seed)
     net = backbone
     if isinstance(net, str):
@@ -117,13 +137,20 @@ def train(
             seed=seed,
             allow_code=allow_code,
         )
-    asked = make_plan(table, net, layers=None if layer is None else [layer], pool=pool, view=views)
+    whole_view = views if patches is None else "center"
+    asked = make_plan(
+        table, net, layers=None if layer is None else [layer], pool=pool, view=whole_view
+    )
     store_path = extract(
         table,
         backbone=net,
         layers=[asked.layers[-1]],
         pool=pool,
         views=views,
+        patch_scales=patch_scales,
+        patches_per_image=patches_per_image,
+        patch_edges=patch_edges,
+        background_share=background_share,
         out=features,
         pixels=pixels,
         batch_size=batch_size,
@@ -131,10 +158,14 @@ def train(
         max_failures=max_failures,
         quiet=quiet,
     )
+    rule = replace(rule, view=views, patches=patches)
     with FeatureStore(store_path) as store:
-        rows = _training_rows(table, np.asarray(store.done, np.bool_))
-        X = view_features(store[asked.layers[-1]][:], rule).train
-    fitted = _Fit(table, X, rows, rule).fit(head, HEADS[head](device=device))
+        pictures = StoredPictures(table, store, rule)
+        rows = _training_rows(table, pictures.done)
+        used = pictures.features(asked.layers[-1])
+        names = table.class_names if patches is None else store.class_names
+        task = _Fit(table, used, rows, rule, device)
+        fitted = task.fit(head)
     Classifier(
         backbone=net.name,
         weights=weights if isinstance(backbone, str) else net.weights,
@@ -147,8 +178,10 @@ def train(
         pixels=pixels,
         normalize="none" if rule.normalize == "standard" else rule.normalize,
         head=head,
-        multilabel=table.labels.ndim == 2,
-        class_names=tuple(table.class_names[c] for c in fitted.classes),
+        patches=patches,
+        patch_power=patch_power,
+        multilabel=task.labels.ndim == 2,
+        class_names=tuple(names[c] for c in fitted.classes),
         layers=fitted.layers,
     ).save(path)
     if not quiet:
@@ -191,42 +224,52 @@ class _Fitted:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """The training rows of one classifier."""
+    """The training pictures of one classifier."""
 
     table: ImageDataset
-    X: FloatArray
-    rows: IntArray
+    features: ViewFeatures | PatchFeatures
+    pictures: IntArray
     rule: PublishedProtocol
+    device: str
 
-    def fit(self, name: str, head: Any) -> _Fitted:
+    @cached_property
+    def labels(self) -> IntArray:
+        """Labels of the features' rows."""
+        return self.features.labels(self.table.labels)
+
+    def fit(self, name: str) -> _Fitted:
         """Choose C, fit on all rows, and make probabilities of margins."""
+        head: Any = HEADS[name](device=self.device)
         if "random_state" in head.get_params():
             head.set_params(random_state=self.rule.seed)
-        linear = isinstance(head, LinearModel)
-        groups = strata(self.table, self.rows, np.random.default_rng(self.rule.seed))
-        inner = folds(groups, N_FOLDS) if linear else ()
-        grid, fixed = self.rule.c_values(self.X, self.rows)
-        metric = METRICS[self.rule.metric]
+        X, linear = self.features.train, isinstance(head, LinearModel)
+        groups = strata(self.table, self.pictures, np.random.default_rng(self.rule.seed))
+        nothing = self.pictures[:0]
+        split = self.features.training_split(
+            Split(self.pictures, nothing, folds(groups, N_FOLDS), 0)
+        )
+        rows, inner = split.train, split.inner
+        grid, fixed = self.rule.c_values(X, rows)
+        metric = METRICS["mean_per_class" if self.labels.ndim == 1 else self.rule.metric]
         run = partial(
             fit_splits,
             head,
-            self.X,
-            self.table.labels,
-            score=metric.score if self.table.labels.ndim == 1 else minus_hinge,
+            X,
+            self.labels,
+            score=metric.score if self.labels.ndim == 1 else minus_hinge,
             standardize=self.rule.normalize == "standard",
         )
-        nothing = self.rows[:0]
-        (whole,) = run([Split(self.rows, nothing, inner, 0)], c_grid=grid, fixed_c=fixed)
+        (whole,) = run([split], c_grid=grid, fixed_c=fixed)
         learned: Any = whole.head
         layers = head_layers(learned)
         said = "no validation: a class has a single picture" if linear else learned.summary_
-        if inner:
+        if inner and linear:
             refits = [Split(fit, nothing, (), 0) for fit, _ in inner]
             parts = run(refits, c_grid=grid, fixed_c=whole.C or fixed)
             scores = np.concatenate(
-                [p.decision_function(self.X[v]) for p, (_, v) in zip(parts, inner, strict=True)]
+                [p.decision_function(X[v]) for p, (_, v) in zip(parts, inner, strict=True)]
             )
-            labels = self.table.labels[np.concatenate([held_out for _, held_out in inner])]
+            labels = self.labels[np.concatenate([held_out for _, held_out in inner])]
             value = metric.score(labels, scores, learned.classes_)
             said = f"C = {whole.C:g}; {metric.name} {value:.3f} on held-out folds"
             if name.startswith("svm"):

@@ -138,7 +138,7 @@ class Trials:
         split: Split,
         fit: FittedSplit,
     ) -> float:
-        scores = features.test_scores(fit.decision_function, split.test)
+        scores = features.test_scores(fit.decision_function, split.test, fit.head.classes_)
         labels = self.table.labels[split.test]
         return METRICS[rule.metric].score(labels, scores, features.classes(fit.head.classes_))
 
@@ -157,7 +157,7 @@ class Trials:
     ) -> Result:
         metric = METRICS[rule.metric]
         labels, classes = self.table.labels[split.test], features.classes(fit.head.classes_)
-        scores = features.test_scores(fit.decision_function, split.test)
+        scores = features.test_scores(fit.decision_function, split.test, fit.head.classes_)
         return Result(
             dataset=self.table.name,
             backbone=self.net.name,

@@ -23,6 +23,9 @@ SIDES: tuple[Side, ...] = ("train", "val", "test")
 """The sides of an official split, coded 1, 2 and 3 in :attr:`ImageDataset.official`."""
 
 
+BACKGROUND = "background"
+"""Name of the class of patches that show no object."""
+
 PATCH_VIEWS = ("patches", "dense")
 """Views that make a row of each patch of a picture."""
 

@@ -27,6 +27,8 @@ def read_options(
     parser.add_argument("--layers")
     parser.add_argument("--heads")
     parser.add_argument("--pool")
+    parser.add_argument("--views")
+    parser.add_argument("--patches-per-image", type=int)
     parser.add_argument("--shots", help="training pictures a class, where the paper has so many")
     parser.add_argument("--splits", type=int)
     parser.add_argument("--device", default="auto")
@@ -57,7 +59,8 @@ def evaluate(
         weights=options.weights,
         layers=options.layers or layers,
         pool=options.pool or pool,
-        views=views,
+        views=options.views or views,
+        patches_per_image=options.patches_per_image,
         box=box,
         heads=options.heads or heads,
         train_per_class=(options.shots or shots) if by_class else None,

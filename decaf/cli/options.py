@@ -111,7 +111,8 @@ Pool = Annotated[
 Views = Annotated[
     str | None,
     typer.Option(
-        help="center, warp, squash, ten-crop or razavian-16; the protocol's if not given.",
+        help="center, warp, squash, ten-crop or razavian-16; patches or dense: a row a patch. "
+        "The protocol's if not given.",
         rich_help_panel=_NET,
     ),
 ]

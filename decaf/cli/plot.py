@@ -7,9 +7,12 @@ import typer
 
 from decaf.cli import options
 from decaf.cli.report import Pictures, Results
+from decaf.cli.train import Model, ModelWeights
 
 app = typer.Typer(help="Draw a figure, as .png, .svg or .pdf.", no_args_is_help=True)
-visualize = typer.Typer(help="Look at what units of a net respond to.", no_args_is_help=True)
+visualize = typer.Typer(
+    help="Look at what units of a net, or a model, respond to.", no_args_is_help=True
+)
 
 Out = Annotated[Path, typer.Option(help="The figure: .png, .svg or .pdf.")]
 Layer = Annotated[str | None, typer.Option(help="That of the best result if not given.")]
@@ -99,11 +102,6 @@ def umap(
     typer.echo(plot_embedding(method="umap", **arguments))
 
 
-@visualize.callback()
-def _group() -> None:
-    """Keep `top-images` a subcommand; a Typer app with one command would be that command."""
-
-
 @visualize.command("top-images")
 def top_images(
     path: Store,
@@ -122,3 +120,26 @@ def top_images(
     from decaf.report.plots import plot_top_images
 
     typer.echo(plot_top_images(**arguments))
+
+
+@visualize.command()
+def scores(
+    model: Model,
+    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders, .csv or .txt lists.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The figure, or a folder for several pictures.")],
+    classes: Annotated[
+        str | None, typer.Option(help="Comma-separated; the most probable three if not given.")
+    ] = None,
+    patch_scales: options.PatchScales = None,
+    patches_per_image: options.PatchesPerImage = None,
+    patch_edges: options.PatchEdges = None,
+    weights: ModelWeights = None,
+    device: options.Device = "auto",
+    allow_code: options.AllowCode = False,
+) -> None:
+    """Draw over pictures where their patches show a class, as a trained model sees them."""
+    arguments = dict(locals())
+    from decaf.report.score_maps import plot_scores
+
+    typer.echo(plot_scores(**arguments))

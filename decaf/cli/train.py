@@ -8,7 +8,7 @@ import typer
 from decaf.cli import options
 
 Model = Annotated[Path, typer.Argument(help="A model that decaf train wrote.")]
-Weights = Annotated[
+ModelWeights = Annotated[
     str | None,
     typer.Option(help="Where the net's weights are now; where they were in training if not given."),
 ]
@@ -25,9 +25,22 @@ def train(
     ] = None,
     pool: options.Pool = "none",
     views: Annotated[
-        str, typer.Option(help="center, warp, squash, ten-crop or razavian-16; crops are averaged.")
+        str,
+        typer.Option(
+            help="center, warp, squash, ten-crop or razavian-16; crops are averaged; patches or "
+            "dense train on patches."
+        ),
     ] = "center",
-    head: Annotated[str, typer.Option(help="svm, logreg, svm-dropout or logreg-dropout.")] = "svm",
+    patch_scales: options.PatchScales = None,
+    patches_per_image: options.PatchesPerImage = None,
+    patch_edges: options.PatchEdges = None,
+    background_share: options.BackgroundShare = None,
+    patch_power: Annotated[
+        float, typer.Option(help="Exponent of the mean of a picture's patches.")
+    ] = 5.0,
+    head: Annotated[
+        str, typer.Option(help="svm, logreg, svm-dropout, logreg-dropout or adaptation.")
+    ] = "svm",
     normalize: Annotated[str, typer.Option(help="none, l2, standard or signed-square.")] = "l2",
     out: Annotated[Path, typer.Option(help="The model (.safetensors).")] = Path(
         "model.safetensors"
@@ -68,7 +81,7 @@ def predict(
     all_classes: Annotated[
         bool, typer.Option("--all", help="A line for every class, the most probable first.")
     ] = False,
-    weights: Weights = None,
+    weights: ModelWeights = None,
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
@@ -90,7 +103,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The file; the model's name as .onnx if not given.")
     ] = None,
-    weights: Weights = None,
+    weights: ModelWeights = None,
     allow_code: options.AllowCode = False,
 ) -> None:
     """Write a model, with its net, as one ONNX file from pixels to probabilities."""

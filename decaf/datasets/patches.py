@@ -1,29 +1,32 @@
 """A table of pictures as a table of their patches."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from decaf.datasets.objects import Objects, load_objects
+from decaf.datasets.objects import Objects
 from decaf.errors import ConfigError, DataError
 from decaf.images.decode import picture_size
 from decaf.images.patches import DenseGrid, dense_boxes, label_patches, patch_boxes
-from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
+from decaf.types import BACKGROUND, FloatArray, ImageDataset, IntArray, PatchRule
 
-BACKGROUND = "background"
 _TRAINING_SIDES = (1, 2)  # codes of ImageDataset.official: train, val
 
 
 def patch_table(
-    table: ImageDataset, rule: PatchRule, grid: DenseGrid | None = None
+    table: ImageDataset,
+    rule: PatchRule,
+    objects: Sequence[Objects] | None,
+    grid: DenseGrid | None = None,
 ) -> ImageDataset:
     """Return a table whose rows are the patches of a table's pictures, each with its box.
 
-    Where the data set says where its objects are, patches are labelled by them, with one more
-    class for the background; of training pictures (those of an official training or validation
+    Where objects are given, patches are labelled by them, with one more class for the background;
+    of training pictures (those of an official training or validation
     side) patches that show a difficult object are left out, and most that show background. Where
-    it does not, a patch has its picture's labels.
+    none are, a patch has its picture's labels.
 
     Parameters
     ----------
@@ -31,6 +34,8 @@ def patch_table(
         Pictures; their headers are read for their sizes.
     rule : PatchRule
         Which patches.
+    objects : sequence of Objects or None
+        Those of each picture.
     grid : DenseGrid, optional
         Those that passes of a net over whole pictures make.
 
@@ -51,7 +56,6 @@ def patch_table(
         raise ConfigError(
             f"rows of {table.name} are boxes already; give --box crop instead of --views patches"
         )
-    objects = load_objects(table)
     chance = np.random.default_rng(rule.seed)
     n_classes = len(table.class_names)
     boxes, labels, pictures = [], [], []

@@ -144,7 +144,7 @@ def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch
         own = {tuple(box): number for number, box in enumerate(scale.boxes.tolist())}
         found = {box: n_before + own[box] for box in asked if box in own and box not in wanted}
         if found:
-            picture = _at_scale(image, scale, plan.backbone.preprocessing)
+            picture = at_scale(image, scale, plan.backbone.preprocessing)
             scales.append((picture, scale))
             wanted |= found
             n_before += len(own)
@@ -153,7 +153,8 @@ def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch
     return DenseBatch(list(rows), scales, [wanted[box] for box in asked])
 
 
-def _at_scale(image: torch.Tensor, scale: DenseScale, preprocessing: Preprocessing) -> torch.Tensor:
+def at_scale(image: torch.Tensor, scale: DenseScale, preprocessing: Preprocessing) -> torch.Tensor:
+    """Return a picture resized, cut and mirrored as a scale says."""
     kind = InterpolationMode(preprocessing.interpolation)
     resized = functional.resize(image, list(scale.resized), kind, antialias=True)
     left, top, right, bottom = scale.margins

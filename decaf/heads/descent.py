@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from decaf.errors import DataError
 
 TRIED_RATES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
-N_TRIAL_STEPS = 60
+MIN_STEPS = 30
+"""Where rows are few, an epoch visits them so often that it has so many steps."""
 
 Loss = Callable[[Tensor, Tensor, torch.Generator | None], Tensor]
 """``loss(rows, features, generator)``: the mean over rows, dropping only with a generator."""
@@ -33,13 +34,13 @@ class Recipe:
     ----------
     learning_rate : float or None
         Of the first epochs; None for the one of `TRIED_RATES` that serves validation best after
-        an epoch, or `N_TRIAL_STEPS` steps if these are fewer.
+        `MIN_STEPS` steps.
     momentum, weight_decay : float
         Of the descent; biases do not decay.
     batch_size : int
         Rows a step.
     n_epochs : int
-        At most so many visits of each row.
+        At most so many.
     patience : int
         Epochs without a lower validation loss before the rate is divided by 10.
     n_decays : int
@@ -235,16 +236,19 @@ class Descent:
         generator.manual_seed(
             int(np.random.SeedSequence([self.recipe.seed, epoch]).generate_state(1)[0])
         )
-        order = torch.randperm(len(self.train), generator=generator, device=self.rows.device)
-        for chosen in torch.split(order, self.recipe.batch_size):
-            yield self.train[chosen].sort().values, generator
+        size = self.recipe.batch_size
+        n_visits = -(-MIN_STEPS * size // len(self.train))
+        for _ in range(n_visits):
+            order = torch.randperm(len(self.train), generator=generator, device=self.rows.device)
+            for chosen in torch.split(order, size):
+                yield self.train[chosen].sort().values, generator
 
     def _best_rate(self) -> float:
         """Return the rate that gives the lowest validation loss in a short descent."""
         initial, losses = _copied(self.net), []
         for rate in TRIED_RATES:
             self.net.load_state_dict(initial)
-            self._epoch(self._optimizer(rate), 0, N_TRIAL_STEPS)
+            self._epoch(self._optimizer(rate), 0, MIN_STEPS)
             losses.append(self.validation_loss())
         self.net.load_state_dict(initial)
         return TRIED_RATES[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]

@@ -1,5 +1,7 @@
 """Say in words where a run departs from the protocol that it is named after."""
 
+from collections.abc import Iterator
+
 from decaf.protocols.catalogue import PROTOCOLS
 from decaf.protocols.rule import PublishedProtocol
 from decaf.types import ImageDataset
@@ -39,11 +41,26 @@ def published_protocol_differences(
         words.append(f"view {used.view} instead of {published.view}")
     if _box(used) != _box(published):
         words.append(f"{_box(used)} instead of {_box(published)}")
+    words.extend(_patches(used, published))
     if used.normalize != published.normalize:
         words.append(f"features normalised {used.normalize} instead of {published.normalize}")
     if published.c_grid is not None and used.c_grid != published.c_grid:
         words.append(f"C from {_grid(used.c_grid)} instead of {_grid(published.c_grid)}")
     return [*words, *published.notes]
+
+
+def _patches(used: PublishedProtocol, published: PublishedProtocol) -> Iterator[str]:
+    if used.patches is None or published.patches is None:
+        return
+    pairs = zip(vars(used.patches).items(), vars(published.patches).values(), strict=True)
+    changed = [f"{name} {a} instead of {b}" for (name, a), b in pairs if a != b]
+    if changed:
+        yield f"patches with {', '.join(changed)}"
+    if (used.patch_power, used.patch_pool) != (published.patch_power, published.patch_pool):
+        yield (
+            f"{used.patch_pool} of patches' powers of {used.patch_power:g} instead of "
+            f"{published.patch_pool} of powers of {published.patch_power:g}"
+        )
 
 
 def _data(published: PublishedProtocol, dataset: ImageDataset, n_left_out: int) -> list[str]:

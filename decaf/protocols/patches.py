@@ -71,11 +71,14 @@ class PatchFeatures:
         return score if self.patch_labels.ndim == 2 else METRICS["mean_per_class"].score
 
     def classes(self, classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return a head's classes without the background."""
-        return classes[classes < self.n_classes]
+        """Return the classes of `test_scores`: all of the data set's."""
+        return np.arange(self.n_classes, dtype=classes.dtype)
 
     def test_scores(
-        self, decision_function: Callable[[Any], FloatArray], pictures: IntArray
+        self,
+        decision_function: Callable[[Any], FloatArray],
+        pictures: IntArray,
+        classes: npt.NDArray[Any],
     ) -> FloatArray:
         """Return the scores of pictures from the logits of their patches.
 
@@ -85,27 +88,33 @@ class PatchFeatures:
             A head's.
         pictures : numpy.ndarray
             Numbers of pictures.
+        classes : numpy.ndarray
+            The head's classes.
 
         Returns
         -------
         numpy.ndarray
-            ``(len(pictures), n_classes)``.
+            ``(len(pictures), n_classes)``; 0 for a class that no patch to train on showed.
         """
         counts = np.diff(self.starts)[pictures]
         blocks = np.searchsorted(np.cumsum(counts), np.arange(BLOCK_ROWS, counts.sum(), BLOCK_ROWS))
-        parts = []
+        known = classes < self.n_classes
+        found = np.zeros((len(pictures), self.n_classes))
+        first = 0
         for some in np.split(pictures, np.unique(blocks)):
             if len(some):
                 logits = decision_function(self.train[self.rows(some)])
                 y = patch_probabilities(logits, exclusive=self.patch_labels.ndim == 1)
                 scores = pool_patches(
-                    y[:, : self.n_classes],
+                    y[:, known],
                     np.diff(self.starts)[some],
                     power=self.rule.patch_power,
                     pool=self.rule.patch_pool,
                 )
-                parts.append(scores)
-        return np.concatenate(parts)
+                rows = slice(first, first + len(some))
+                found[rows, classes[known]] = scores
+                first += len(some)
+        return found
 
 
 def patch_features(

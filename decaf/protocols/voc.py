@@ -142,6 +142,17 @@ VOC_PROTOCOLS = {
             source=VOC,
             notes=("the choice of C, the view and the box's margin are decaf's",),
         ),
+        PublishedProtocol(
+            "oquab",
+            **OFFICIAL,
+            metric="map_area",
+            selection=FIFTH,
+            view="squash",
+            box="crop",
+            box_scale=1.0,
+            source=OQUAB,
+            notes=(ON_SERVER, "how the person's box is cut is decaf's: the box alone"),
+        ),
     ),
 }
 """Protocols of each VOC data set, its default first."""

@@ -9,6 +9,7 @@ from PIL import Image
 
 from decaf.datasets import caltech101, caltech256
 from decaf.datasets.voc import CLASSES
+from decaf.datasets.voc2012_actions import ACTIONS
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sun397(root, paint)
     write_birds(root, paint)
     write_mit67(root, paint)
-    write_voc2007(root, paint)
+    write_voc(root / "voc2007" / "VOCdevkit" / "VOC2007", paint, VOC_SIDES)
+    write_voc2012(root, paint)
     return root
 
 
@@ -83,14 +85,34 @@ def write_mit67(root: Path, paint: Painter) -> None:
     write(root / "mit67" / "TestImages.txt", [i for i in ids if i[-5] == "3"])
 
 
-def write_voc2007(root: Path, paint: Painter) -> None:
-    home = root / "voc2007" / "VOCdevkit" / "VOC2007"
-    sides = {"train": range(24), "val": range(24, 40), "test": range(40, 52)}
+VOC_SIDES = {"train": range(24), "val": range(24, 40), "test": range(40, 52)}
+
+
+def write_voc(home: Path, paint: Painter, sides: dict[str, range]) -> None:
     for side, numbers in sides.items():
         paint(home / "JPEGImages", [f"{n:06d}.jpg" for n in numbers])
         for column, name in enumerate(CLASSES):
             lines = [f"{n:06d} {label(n, column):2d}" for n in numbers]
             write(home / "ImageSets" / "Main" / f"{name}_{side}.txt", lines)
+
+
+def write_voc2012(root: Path, paint: Painter) -> None:
+    """A bird in each picture that is labelled so, and a person in all, with an action."""
+    home = root / "voc2012" / "VOCdevkit" / "VOC2012"
+    sides = {"train": range(24), "val": range(24, 40)}
+    write_voc(home, paint, sides)
+    for n in range(40):
+        boxes = {"person": (1, 1, 20, 20)} | ({"bird": (21, 11, 40, 30)} if label(n, 2) > 0 else {})
+        items = [
+            f"<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{box[0]}</xmin>"
+            f"<ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>"
+            for name, box in boxes.items()
+        ]
+        write(home / "Annotations" / f"{n:06d}.xml", ["<annotation>", *items, "</annotation>"])
+    for side, numbers in sides.items():
+        for column, name in enumerate(ACTIONS):
+            lines = [f"{n:06d} 1 {label(n, column):2d}" for n in numbers]
+            write(home / "ImageSets" / "Action" / f"{name}_{side}.txt", lines)
 
 
 def label(number: int, column: int) -> int:

@@ -25,6 +25,9 @@ EXPECTED = {  # results: data set, protocol and rows over splits
         for flaw in ("", "-goyal")
     },
     "kornblith": {(name, "kornblith"): 1 for name in ("caltech101", "voc2007", "sun397")},
+    "oquab_actions": {("voc2012-actions", "oquab"): 1},
+    "oquab_voc2007": {("voc2007", "oquab"): 1},
+    "oquab_voc2012": {("voc2012", "oquab"): 1},
     "razavian": {
         (name, f"razavian{augmented}"): 1
         for name in ("voc2007", "mit67", "birds")
@@ -36,6 +39,8 @@ OPTIONS = {
     "decaf_table1_caltech101": ["--shots", "3,4", "--heads", "svm", "--splits", "1"],
     "fair_voc2007": ["--shots", "1", "--splits", "1"],
     "kornblith": ["--shots", "3", "--splits", "1"],
+    "oquab_voc2007": ["--views", "dense", "--patches-per-image", "4"],
+    "oquab_voc2012": ["--patches-per-image", "4"],
     "zf_caltech": ["--shots", "3", "--splits", "1"],
 }
 

@@ -52,7 +52,7 @@ def test_pictures_become_their_patches():
     of_patches = found.training_split(split)
     assert of_patches.train.tolist() == [0, 1, 3, 4, 5]
     assert [part.tolist() for part in of_patches.inner[0]] == [[3, 4, 5], [0, 1]]
-    assert found.classes(np.array([0, 1, 2])).tolist() == [0, 1]
+    assert found.classes(np.array([1, 2])).tolist() == [0, 1]
 
 
 def test_scores_do_not_depend_on_blocks_and_leave_the_background_out(monkeypatch):
@@ -62,15 +62,22 @@ def test_scores_do_not_depend_on_blocks_and_leave_the_background_out(monkeypatch
     def head(X):
         return np.stack([X[:, 0], X[:, 1] ** 1.1, 3 + 0 * X[:, 0]], axis=1) / 10
 
-    whole = found.test_scores(head, pictures)
+    whole = found.test_scores(head, pictures, np.arange(3))
     assert whole.shape == (4, 2)
     for block in (1, 6, 11):
         monkeypatch.setattr("decaf.protocols.patches.BLOCK_ROWS", block)
-        np.testing.assert_allclose(found.test_scores(head, pictures), whole)
+        np.testing.assert_allclose(found.test_scores(head, pictures, np.arange(3)), whole)
     assert BLOCK_ROWS > 11
     y = patch_probabilities(head(found.train), exclusive=True)
     wanted = (y[6:13, :2] ** 5).mean(0)
     np.testing.assert_allclose(whole[1], wanted)
+
+
+def test_a_class_that_no_patch_showed_scores_0():
+    found = features((2, 3))
+    scores = found.test_scores(lambda X: X[:, 0] / 10, np.array([0, 1]), np.array([1, 2]))
+    assert (scores[:, 0] == 0).all()
+    assert (scores[:, 1] > 0).all()
 
 
 def test_normalised_features_are_refused():

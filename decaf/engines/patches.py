@@ -1,0 +1,48 @@
+"""From a table of pictures to an extraction of their patches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from decaf.backbones import TorchBackbone, dense_pass
+from decaf.datasets.objects import Objects
+from decaf.datasets.patches import patch_table
+from decaf.engines.planning import make_plan
+from decaf.types import ImageDataset, PatchRule
+
+
+def as_patches(
+    table: ImageDataset,
+    net: TorchBackbone,
+    layers: str | Sequence[str] | None,
+    *,
+    view: str,
+    rule: PatchRule,
+    objects: Sequence[Objects] | None,
+) -> tuple[ImageDataset, dict[str, Any]]:
+    """Return a table of patches, and the options by which `make_plan` makes their views.
+
+    Parameters
+    ----------
+    table : ImageDataset
+        Pictures.
+    net : TorchBackbone
+        The net.
+    layers : str or sequence of str, optional
+        As in `make_plan`.
+    view : str
+        ``patches``: each is cut out; ``dense``: one pass for each scale of a picture.
+    rule : PatchRule
+        Which patches.
+    objects : sequence of Objects or None
+        What patches are labelled by.
+
+    Raises
+    ------
+    BackboneError
+        If the net cannot make dense passes.
+    """
+    how: dict[str, Any] = {"view": "squash", "box": "crop", "box_scale": 1.0, "patches": rule}
+    if view == "patches":
+        return patch_table(table, rule, objects), how
+    dense = dense_pass(net, make_plan(table, net, layers=layers).layers)
+    return patch_table(table, rule, objects, dense.grid), how | {"dense": dense}

@@ -1,0 +1,147 @@
+"""Where in a picture a model sees what: its probabilities for every patch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from decaf.classifier import Classifier
+from decaf.engines import run
+from decaf.errors import ConfigError, DataError
+from decaf.images.decode import decode
+from decaf.images.patches import patch_options
+from decaf.prediction import Scored, find_pictures, load_net, plan_pictures
+from decaf.protocols import picture_starts
+from decaf.types import FloatArray, PatchRule
+
+
+@dataclass(frozen=True, eq=False)
+class PatchScores:
+    """The patches of one picture and what a model says of them.
+
+    Attributes
+    ----------
+    path : str
+        The picture.
+    pixels : numpy.ndarray
+        ``(height, width, 3)`` uint8.
+    boxes : numpy.ndarray
+        ``(n_patches, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels.
+    class_names : tuple of str
+        Names of the classes.
+    probabilities : numpy.ndarray
+        ``(n_patches, n_classes)``.
+    scores : numpy.ndarray
+        ``(n_classes,)`` probabilities of the picture.
+    """
+
+    path: str
+    pixels: npt.NDArray[np.uint8]
+    boxes: FloatArray
+    class_names: tuple[str, ...]
+    probabilities: FloatArray
+    scores: FloatArray
+
+    def best(self, class_name: str) -> FloatArray:
+        """Return the box of the patch that most probably shows a class."""
+        column = self.class_names.index(class_name)
+        box: FloatArray = self.boxes[self.probabilities[:, column].argmax()]
+        return box
+
+    def map(self, class_name: str) -> FloatArray:
+        """Return for each pixel the mean probability of the patches that it lies in.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(height, width)`` float64; 0 where no patch lies.
+        """
+        height, width = self.pixels.shape[:2]
+        total, count = np.zeros((2, height, width))
+        values = self.probabilities[:, self.class_names.index(class_name)]
+        for box, value in zip(np.rint(self.boxes).astype(int), values, strict=True):
+            x0, y0, x1, y1 = np.maximum(box, 0)
+            total[y0:y1, x0:x1] += value
+            count[y0:y1, x0:x1] += 1
+        mean: FloatArray = total / np.maximum(count, 1)
+        return mean
+
+
+def score_patches(
+    model: str | Path,
+    pictures: Sequence[str | Path],
+    *,
+    patch_scales: str | Sequence[float] | None = None,
+    patches_per_image: int | None = None,
+    patch_edges: str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    allow_code: bool = False,
+) -> Iterator[PatchScores]:
+    """Yield a model's probabilities for the patches of each picture.
+
+    Parameters
+    ----------
+    model : str or pathlib.Path
+        A file that `train` wrote; one that was trained on whole pictures sees each patch as one.
+    pictures : sequence of str or pathlib.Path
+        Picture files, folders and lists, as for `predict`.
+    patch_scales, patches_per_image, patch_edges : optional
+        Which patches; the model's own if none is given.
+    weights, device, allow_code
+        As for `predict`.
+
+    Raises
+    ------
+    ConfigError
+        If an option is wrong.
+    DataError
+        If the model or a picture is not usable.
+    BackboneError
+        If the net cannot be had, or its weights are not those of the training.
+    """
+    classifier = Classifier.load(Path(model))
+    options = patch_options(patch_scales, patches_per_image, patch_edges)
+    rule = PatchRule(**options) if options or classifier.patches is None else classifier.patches
+    net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
+    for path in find_pictures(pictures):
+        table, plan = plan_pictures(classifier, net, [path], patches=rule, max_failures=0.0)
+        starts = picture_starts(table.image_ids)
+        scored = Scored(classifier, starts, None)
+        try:
+            run(plan, scored, lambda *_: None)
+            pixels = decode(Path(path).read_bytes(), classifier.pixels)
+        except OSError as error:
+            raise DataError(f"asked for {path}: {error}") from error
+        y = scored.probabilities
+        (scores,) = classifier.of_pictures(y, np.diff(starts))
+        yield PatchScores(
+            path=path,
+            pixels=pixels.permute(1, 2, 0).numpy(),
+            boxes=np.asarray(table.boxes),
+            class_names=classifier.picture_classes,
+            probabilities=y[:, : len(classifier.picture_classes)],
+            scores=scores,
+        )
+
+
+def chosen_classes(found: PatchScores, classes: str | None, n_classes: int = 3) -> list[str]:
+    """Return the classes asked for, or the picture's most probable ones.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no such class.
+    """
+    if classes is None:
+        return [found.class_names[i] for i in np.argsort(-found.scores)[:n_classes]]
+    names = [name.strip() for name in classes.split(",")]
+    unknown = [name for name in names if name not in found.class_names]
+    if unknown:
+        raise ConfigError(
+            f"asked for class {unknown[0]!r}, which the model does not have; choose among: "
+            f"{', '.join(found.class_names)}"
+        )
+    return names

@@ -1,0 +1,95 @@
+"""A model's probabilities for patches, drawn over the picture."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from decaf.errors import ConfigError
+from decaf.patch_scores import PatchScores, chosen_classes, score_patches
+from decaf.report.drawing import house_style, save
+
+
+def plot_scores(
+    model: Path,
+    pictures: list[str],
+    *,
+    out: Path,
+    classes: str | None = None,
+    **options: object,
+) -> str:
+    """Write a figure for each picture: the picture, and one map for each class.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        A file that `decaf.training.train` wrote.
+    pictures : list of str
+        Picture files, folders and lists.
+    out : pathlib.Path
+        The figure, or for several pictures a folder of them.
+    classes : str, optional
+        Comma-separated names; the three that are most probable if not given.
+    **options
+        Of `decaf.patch_scores.score_patches`.
+
+    Returns
+    -------
+    str
+        The files written, one a line.
+
+    Raises
+    ------
+    ConfigError
+        If an option is wrong.
+    """
+    written = []
+    for found in score_patches(model, pictures, **options):  # type: ignore[arg-type]
+        path = out if out.suffix else out / f"{Path(found.path).stem}.png"
+        if str(path) in written:
+            raise ConfigError(f"asked to draw several pictures as {out}; give a folder")
+        save(scores_figure(found, chosen_classes(found, classes)), path)
+        written.append(str(path))
+    return "\n".join(written)
+
+
+def scores_figure(found: PatchScores, classes: list[str]) -> Figure:
+    """Draw the picture, and over it for each class where patches show it.
+
+    Parameters
+    ----------
+    found : PatchScores
+        The picture.
+    classes : list of str
+        Names of classes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The frame is the patch of the highest probability.
+    """
+    height, width = found.pixels.shape[:2]
+    with house_style():
+        figure = Figure(
+            (2.6 * (1 + len(classes)), 2.6 * height / width + 0.5), layout="constrained"
+        )
+        first, *rest = figure.subplots(1, 1 + len(classes), squeeze=False)[0]
+        first.imshow(found.pixels)
+        first.set_title(Path(found.path).name)
+        for axes, name in zip(rest, classes, strict=True):
+            axes.imshow(found.pixels.mean(2), cmap="gray", vmin=0, vmax=255)
+            drawn = axes.imshow(found.map(name), cmap="inferno", alpha=0.65, vmin=0, vmax=1)
+            x0, y0, x1, y1 = found.best(name)
+            axes.add_patch(
+                Rectangle(
+                    (x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="#2ec4ff", linewidth=1.5
+                )
+            )
+            score = found.scores[found.class_names.index(name)]
+            axes.set_title(f"{name} {score:.2f}")
+            axes.set_xlim(-0.5, width - 0.5)
+            axes.set_ylim(height - 0.5, -0.5)
+        for axes in (first, *rest):
+            axes.set_axis_off()
+        figure.colorbar(drawn, ax=rest, shrink=0.8, label="mean probability of its patches")
+    return figure
