@@ -72,7 +72,8 @@ def extract(
     Parameters
     ----------
     dataset : str, pathlib.Path or ImageDataset
-        Name of a data set, a folder of class folders, a CSV manifest, or a table.
+        Name of a data set, a folder of class folders, tar archives, a CSV manifest, or a table;
+        see `decaf.datasets.load_dataset`.
     backbone : str or TorchBackbone
         Name of the net, or a loaded net (`weights`, `device`, `precision` are then its own).
     weights : str

@@ -30,6 +30,13 @@ PATCH_VIEWS = ("patches", "dense")
 """Views that make a row of each patch of a picture."""
 
 
+class PictureSource(Protocol):
+    """Reads pictures that are not files of a folder; goes to other processes with its table."""
+
+    def read(self, image_id: str) -> bytes:
+        """Return the bytes of a picture, from any thread; an OSError says why it cannot."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
     """An ordered table of labelled pictures; the order is part of its identity.
@@ -55,6 +62,8 @@ class ImageDataset:
         ``(n_images, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
     partial : bool
         True when pictures of the published data set are missing; every result says so.
+    source : PictureSource or None
+        What reads the pictures; None where they are files below `root`.
     """
 
     name: str
@@ -66,6 +75,7 @@ class ImageDataset:
     official: IntArray | None = None
     boxes: FloatArray | None = None
     partial: bool = False
+    source: PictureSource | None = None
 
 
 @dataclass(frozen=True)

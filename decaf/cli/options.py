@@ -13,7 +13,8 @@ _NET, _DATA, _RUN = "The net", "The pictures", "The run"
 Dataset = Annotated[
     str,
     typer.Option(
-        help="Name of a data set, a folder of class folders, or a CSV of path,label[,split].",
+        help="Name of a data set; a folder of class folders or .tar archives, here or at a URL; "
+        "or a CSV of path,label[,split].",
         rich_help_panel=_DATA,
     ),
 ]

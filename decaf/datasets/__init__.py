@@ -1,8 +1,9 @@
-"""Data sets as image tables: named ones, folders of class folders, CSV files."""
+"""Data sets as image tables: named ones, folders, tar archives, URLs, CSV files."""
 
 from decaf.datasets.fetch import fetch
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.load import ADAPTERS, dataset_infos, load_dataset
+from decaf.datasets.read import read_bytes
 from decaf.datasets.table import dataset_digest, image_table, slice_rows, take
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "fetch",
     "image_table",
     "load_dataset",
+    "read_bytes",
     "slice_rows",
     "take",
 ]

@@ -6,11 +6,9 @@
 from pathlib import Path
 
 from decaf.datasets.files import SUFFIXES, folders, pictures
-from decaf.datasets.table import image_table, natural_key, official_sides
+from decaf.datasets.places import LAYOUT, table_of_places
 from decaf.errors import DataError
 from decaf.types import SIDES, ImageDataset
-
-_LAYOUT = "lay the pictures out as <class>/<picture>, or list them in a CSV file (path,label)"
 
 
 def load_folder(folder: Path) -> ImageDataset:
@@ -34,23 +32,18 @@ def load_folder(folder: Path) -> ImageDataset:
     names = folders(folder)
     split = bool(names) and set(names) <= set(SIDES)
     _check_outer(folder, names)
-    found = {
-        f"{side}/{name}" if side else name: name
+    places = [
+        f"{side}/{name}" if side else name
         for side in (names if split else [""])
         for name in _class_folders(folder / side)
-    }
-    class_names = sorted(set(found.values()), key=natural_key)
-    numbers = {name: number for number, name in enumerate(class_names)}
-    rows = [(f"{place}/{file}", name) for place, name in found.items()
-            for file in _class_pictures(folder / place)]  # fmt: skip
-    sides = [image_id.split("/", 1)[0] for image_id, _ in rows]
-    return image_table(
+    ]
+    found = [(place, file) for place in places for file in _class_pictures(folder / place)]
+    return table_of_places(
+        f"folder {folder}",
         folder.resolve().name,
         folder,
-        [image_id for image_id, _ in rows],
-        [numbers[name] for _, name in rows],
-        class_names,
-        official=official_sides(f"folder {folder}", sides) if split else None,
+        [f"{place}/{file}" for place, file in found],
+        [place for place, _ in found],
     )
 
 
@@ -59,10 +52,10 @@ def _check_outer(folder: Path, names: list[str]) -> None:
     if loose:
         raise DataError(
             f"folder {folder} holds {len(loose)} pictures outside of class folders, first "
-            f"{loose[0]!r}; {_LAYOUT}"
+            f"{loose[0]!r}; {LAYOUT}"
         )
     if not names:
-        raise DataError(f"folder {folder} holds no class folders; {_LAYOUT}")
+        raise DataError(f"folder {folder} holds no class folders; {LAYOUT}")
 
 
 def _class_folders(folder: Path) -> list[str]:
@@ -75,7 +68,7 @@ def _class_pictures(folder: Path) -> list[str]:
     deeper = [name for name in folders(folder) if pictures(folder / name)]
     if deeper:
         raise DataError(
-            f"class folder {folder} holds a folder of pictures, {deeper[0]!r}; {_LAYOUT}"
+            f"class folder {folder} holds a folder of pictures, {deeper[0]!r}; {LAYOUT}"
         )
     if not files:
         raise DataError(

@@ -19,6 +19,8 @@ from decaf.datasets.folder import load_folder
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.manifest import load_manifest
 from decaf.datasets.table import take
+from decaf.datasets.tars import holds_tars, load_tars
+from decaf.datasets.urls import load_url
 from decaf.errors import ConfigError
 from decaf.types import ImageDataset
 
@@ -64,14 +66,15 @@ def load_dataset(
     allow_partial: bool = False,
     limit: int | None = None,
 ) -> ImageDataset:
-    """Read a named data set, a folder of class folders, or a CSV file.
+    """Read a named data set, pictures in folders or tar archives, here or at a URL, or a CSV file.
 
     Parameters
     ----------
     name_or_path : str or pathlib.Path
         A name in `ADAPTERS`; else the path of a folder ``<class>/<picture>`` (with ``train`` and
-        ``test`` above the classes for an official split), or of a ``.csv`` file with the columns
-        ``path,label[,split]``.
+        ``test`` above the classes for an official split), of ``.tar`` archives (``{000..009}.tar``,
+        or a folder of them) in webdataset's form, or of a ``.csv`` file with the columns
+        ``path,label[,split]``. Folders and archives may be at any URL that fsspec reads.
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
@@ -91,9 +94,13 @@ def load_dataset(
     DataError
         The pictures or lists are missing or malformed.
     """
-    path = Path(name_or_path)
-    if str(name_or_path) in ADAPTERS:
-        table = ADAPTERS[str(name_or_path)].load(data_root, allow_partial=allow_partial)
+    path, spec = Path(name_or_path), str(name_or_path)
+    if spec in ADAPTERS:
+        table = ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
+    elif spec.lower().endswith(".tar") or holds_tars(spec):
+        table = load_tars(spec)
+    elif "://" in spec:
+        table = load_url(spec)
     elif path.is_dir():
         table = load_folder(path)
     elif path.is_file() and path.suffix.lower() == ".csv":
@@ -101,7 +108,7 @@ def load_dataset(
     else:
         found = "a file that is no .csv" if path.exists() else "no folder or file of that name"
         raise ConfigError(
-            f"unknown data set {str(name_or_path)!r}: found {found}; choose one of: "
-            f"{', '.join(ADAPTERS)}, or give a folder of class folders or a CSV file (path,label)"
+            f"unknown data set {spec!r}: found {found}; choose one of: {', '.join(ADAPTERS)}, "
+            "or give a folder of class folders, .tar archives or a CSV file (path,label)"
         )
     return table if limit is None else take(table, limit)

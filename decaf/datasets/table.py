@@ -12,7 +12,7 @@ import numpy as np
 
 from decaf.datasets.info import DatasetInfo
 from decaf.errors import ConfigError, DataError
-from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
+from decaf.types import SIDES, FloatArray, ImageDataset, IntArray, PictureSource
 
 
 def image_table(
@@ -25,6 +25,8 @@ def image_table(
     official: IntArray | None = None,
     boxes: FloatArray | None = None,
     partial: bool = False,
+    sizes_bytes: Sequence[int] | None = None,
+    source: PictureSource | None = None,
 ) -> ImageDataset:
     """Build a table of labelled pictures, with the sizes of their files.
 
@@ -46,6 +48,10 @@ def image_table(
         ``(n_images, 4)`` boxes, as in `ImageDataset`.
     partial : bool
         Whether pictures of the published data set are missing.
+    sizes_bytes : sequence of int, optional
+        Sizes of the files; looked up below `root` if not given.
+    source : PictureSource, optional
+        What reads the pictures, if not files below `root`.
 
     Returns
     -------
@@ -63,10 +69,13 @@ def image_table(
         image_ids=tuple(image_ids),
         labels=_as_labels(labels),
         class_names=tuple(class_names),
-        sizes_bytes=_sizes(root, image_ids),
+        sizes_bytes=_sizes(root, image_ids)
+        if sizes_bytes is None
+        else np.array(sizes_bytes, np.int64),
         official=None if official is None else np.asarray(official, dtype=np.int8),
         boxes=None if boxes is None else np.asarray(boxes, dtype=np.float32),
         partial=partial,
+        source=source,
     )
     _check(table)
     return table

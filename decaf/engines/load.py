@@ -7,6 +7,7 @@ from time import perf_counter
 
 import torch
 
+from decaf.datasets import read_bytes
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import DataError
 from decaf.images.decode import decode
@@ -67,7 +68,7 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
     for row in rows:
         start = perf_counter()
         try:
-            data = (plan.dataset.root / plan.dataset.image_ids[row]).read_bytes()
+            data = read_bytes(plan.dataset, row)
             digest = hashlib.sha256(data).digest()
             was_read = perf_counter()
             image = decode(data, plan.pixels)

@@ -1,5 +1,6 @@
-"""From files to pixels: boxes."""
+"""From files and archives to pixels."""
 
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from decaf.backbones import load_backbone
+from decaf.datasets import load_dataset
 from decaf.engines.load import load_batch
 from decaf.extraction import make_plan
 from decaf.types import ImageDataset
@@ -33,3 +35,24 @@ def test_views_are_made_of_the_rows_own_box(tmp_path: Path) -> None:
     assert (both.min(), both.max()) == (0, 200)
     wide = load_batch(replace(plan, box_scale=2.0), [0]).pixels
     assert wide.max() == 200
+
+
+def test_pictures_in_archives_give_the_pixels_of_files(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "all.tar"
+    with tarfile.open(archive, "w") as tar:
+        for path in sorted(picture_folder.glob("*/*.png")):
+            tar.add(path, path.relative_to(picture_folder))
+    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
+    files = make_plan(load_dataset(picture_folder), net, layers="pool5")
+    entries = make_plan(load_dataset(archive), net, layers="pool5")
+    expected, found = load_batch(files, range(24)), load_batch(entries, range(24))
+    assert torch.equal(found.pixels, expected.pixels)
+    assert found.sha256 == expected.sha256
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    batch = load_batch(entries, range(24))
+    assert batch.rows + [row for row, _ in batch.failures] == list(range(24))
+    assert batch.failures
+    assert all("all.tar is cut short" in reason for _, reason in batch.failures)
+    assert torch.equal(batch.pixels, expected.pixels[: len(batch.rows)])

@@ -1,0 +1,70 @@
+"""Labels from where pictures lie: ``<class>/<picture>``, with a side above it or without."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from decaf.datasets.table import image_table, natural_key, official_sides
+from decaf.errors import DataError
+from decaf.types import SIDES, ImageDataset, PictureSource
+
+LAYOUT = "lay the pictures out as <class>/<picture>, or list them in a CSV file (path,label)"
+
+
+def table_of_places(
+    where: str,
+    name: str,
+    root: Path,
+    image_ids: Sequence[str],
+    places: Sequence[str],
+    *,
+    sizes_bytes: Sequence[int] | None = None,
+    source: PictureSource | None = None,
+) -> ImageDataset:
+    """Build a table of pictures whose folders are their classes.
+
+    Parameters
+    ----------
+    where : str
+        What to call the place in a message.
+    name : str
+        Name of the data set.
+    root : pathlib.Path
+        Folder that the ids are relative to.
+    image_ids : sequence of str
+        One row each, in this order.
+    places : sequence of str
+        Each picture's folder: ``<class>``, or ``<side>/<class>`` if all have one of `SIDES`.
+    sizes_bytes : sequence of int, optional
+        Sizes of the files; looked up below `root` if not given.
+    source : PictureSource, optional
+        What reads the pictures, if not files below `root`.
+
+    Returns
+    -------
+    ImageDataset
+        The table; its classes are in natural order.
+
+    Raises
+    ------
+    DataError
+        A picture lies elsewhere, or the table is none; see `image_table`.
+    """
+    parts = [place.split("/") if place else [] for place in places]
+    sides = [part[0] if part else "" for part in parts]
+    split = bool(sides) and set(sides) <= set(SIDES)
+    depth = 2 if split else 1
+    for image_id, part in zip(image_ids, parts, strict=True):
+        if len(part) != depth:
+            raise DataError(f"{where} holds the picture {image_id!r}; {LAYOUT}")
+    class_names = sorted({part[-1] for part in parts}, key=natural_key)
+    numbers = {class_name: number for number, class_name in enumerate(class_names)}
+    return image_table(
+        name,
+        root,
+        image_ids,
+        [numbers[part[-1]] for part in parts],
+        class_names,
+        official=official_sides(where, sides) if split else None,
+        sizes_bytes=sizes_bytes,
+        source=source,
+    )

@@ -1,0 +1,218 @@
+"""Pictures in tar archives, in the form of webdataset: entries of one name are one sample.
+
+An archive's entries are found once; each picture is then read where it lies, from any thread or
+machine. The class is what the sample's ``.cls`` entry says, else the picture's folder.
+
+References
+----------
+https://github.com/webdataset/webdataset
+"""
+
+import posixpath
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import IO, Any
+
+from decaf.datasets.files import SUFFIXES
+from decaf.datasets.places import table_of_places
+from decaf.datasets.read import open_url, read_part, url_errors
+from decaf.datasets.table import natural_key
+from decaf.errors import ConfigError, DataError
+from decaf.types import ImageDataset
+
+_RANGE = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
+
+
+@dataclass(frozen=True)
+class TarEntries:
+    """Pictures that are entries of tar archives.
+
+    Attributes
+    ----------
+    fs : fsspec.AbstractFileSystem
+        Where the archives are.
+    archives : tuple of str
+        Their paths.
+    places : mapping of str to (int, int, int)
+        Archive, first byte and size of each picture, by its id.
+    """
+
+    fs: Any
+    archives: tuple[str, ...]
+    places: Mapping[str, tuple[int, int, int]]
+
+    def read(self, image_id: str) -> bytes:
+        """Return the bytes of a picture."""
+        archive, start, size = self.places[image_id]
+        return read_part(self.fs, self.archives[archive], start, start + size)
+
+
+def load_tars(spec: str) -> ImageDataset:
+    """Read tar archives of pictures.
+
+    Parameters
+    ----------
+    spec : str
+        Path or URL of one ``.tar``, of several as ``folder/{000..009}.tar``, or of a folder of
+        them. The data set is named after the folder, or the one archive.
+
+    Returns
+    -------
+    ImageDataset
+        The pictures in the order of the archives; ids are ``<archive>/<entry>``.
+
+    Raises
+    ------
+    ConfigError
+        The kind of URL is unknown, or a range is empty.
+    DataError
+        An archive is missing, compressed, damaged or cut short, or a picture has no class.
+    """
+    urls = expanded(spec)
+    fs, first = open_url(urls[0])
+    if first.lower().endswith(".tar"):
+        archives = [first, *(open_url(url)[1] for url in urls[1:])]
+        root = posixpath.commonpath([posixpath.dirname(path) for path in archives])
+    else:
+        root = first
+        archives = [f"{root}/{name}" for name in tars_in(fs, root, spec)]
+    name = posixpath.basename(root)
+    if len(archives) == 1:
+        name = posixpath.basename(archives[0]).rsplit(".", 1)[0]
+    places: dict[str, tuple[int, int, int]] = {}
+    classes: list[str] = []
+    for number, path in enumerate(archives):
+        for entry, start, size, place in _pictures(fs, path):
+            image_id = f"{posixpath.relpath(path, root)}/{entry}"
+            if image_id in places:
+                raise DataError(f"{path} holds {entry!r} twice; leave one out")
+            places[image_id] = number, start, size
+            classes.append(place)
+    if not places:
+        raise DataError(f"{spec}: found no pictures ({', '.join(SUFFIXES)}) in its archives")
+    return table_of_places(
+        spec,
+        name,
+        Path(root),
+        list(places),
+        classes,
+        sizes_bytes=[size for _, _, size in places.values()],
+        source=TarEntries(fs, tuple(archives), places),
+    )
+
+
+def expanded(spec: str) -> list[str]:
+    """Return the names that ranges stand for: ``{08..10}`` for 08, 09 and 10.
+
+    Raises
+    ------
+    ConfigError
+        A range is empty.
+    """
+    texts = _RANGE.split(spec)
+    ranges = []
+    for first, last in zip(texts[1::3], texts[2::3], strict=True):
+        numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+        if not numbers:
+            raise ConfigError(
+                f"asked for {spec!r}, found an empty range; give the lower number first"
+            )
+        ranges.append(numbers)
+    return [
+        "".join(piece for pair in zip(texts[::3], (*chosen, ""), strict=True) for piece in pair)
+        for chosen in product(*ranges)
+    ]
+
+
+def holds_tars(spec: str) -> bool:
+    """Return whether a folder, local or at a URL, has tar archives in it and no folders.
+
+    Raises
+    ------
+    ConfigError
+        The kind of URL is unknown, or its file system is not installed.
+    DataError
+        The folder cannot be listed.
+    """
+    if "://" not in spec and not Path(spec).is_dir():
+        return False
+    fs, root = open_url(spec)
+    with url_errors(spec):
+        kinds = {entry["type"] for entry in fs.ls(root, detail=True)}
+    return "directory" not in kinds and bool(tars_in(fs, root, spec))
+
+
+def tars_in(fs: Any, root: str, spec: str) -> list[str]:
+    """Return the names of the archives directly in a folder, in natural order.
+
+    Raises
+    ------
+    DataError
+        The folder cannot be listed.
+    """
+    with url_errors(spec):
+        names = [posixpath.basename(path.rstrip("/")) for path in fs.ls(root, detail=False)]
+    tars = [name for name in names if name.lower().endswith(".tar") and name[0] != "."]
+    return sorted(tars, key=natural_key)
+
+
+def _pictures(fs: Any, path: str) -> Iterator[tuple[str, int, int, str]]:
+    """Yield the name, first byte, size and place of each picture in an archive."""
+    found: list[tarfile.TarInfo] = []
+    classes: dict[str, str] = {}
+    with url_errors(path), fs.open(path, "rb") as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for entry in tar:
+                    if not entry.isreg() or posixpath.basename(entry.name).startswith("."):
+                        continue
+                    if entry.name.lower().endswith(SUFFIXES):
+                        found.append(entry)
+                    elif entry.name.endswith(".cls"):
+                        classes[_sample(entry.name)] = _text(
+                            path, entry.name, tar.extractfile(entry)
+                        )
+                end = tar.offset
+        except tarfile.TarError as error:
+            raise DataError(
+                f"{path} is no whole tar archive: {error}; fetch or make it anew, uncompressed"
+            ) from error
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise DataError(
+                f"{path} is cut short or damaged after byte {end}, where its end should be "
+                "marked; fetch or make it anew"
+            )
+    for entry in found:
+        sample = _sample(entry.name)
+        if classes and sample not in classes:
+            raise DataError(f"{path}: the picture {entry.name!r} has no .cls as others have")
+        folder = posixpath.dirname(posixpath.normpath(entry.name))
+        place = classes[sample] if classes else folder
+        if not place:
+            raise DataError(
+                f"{path}: the picture {entry.name!r} has no class; put it into a folder, or add "
+                f"an entry {sample + '.cls'!r}"
+            )
+        yield posixpath.normpath(entry.name), entry.offset_data, entry.size, place
+
+
+def _sample(name: str) -> str:
+    """Return what the entries of one sample share: the name up to its first dot."""
+    folder, base = posixpath.split(posixpath.normpath(name))
+    return posixpath.join(folder, base.split(".", 1)[0])
+
+
+def _text(path: str, name: str, file: IO[bytes] | None) -> str:
+    data = file.read() if file else b""
+    try:
+        text = data.decode().strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or "/" in text:
+        raise DataError(f"{path}: found {data[:40]!r} in {name!r}, expected the name of a class")
+    return text

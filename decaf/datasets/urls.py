@@ -1,0 +1,90 @@
+"""A folder of class folders at a URL: ``s3://``, ``gs://`` and what else fsspec reads."""
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from decaf.datasets.files import SUFFIXES
+from decaf.datasets.places import LAYOUT, table_of_places
+from decaf.datasets.read import open_url, read_part, url_errors
+from decaf.datasets.table import natural_key
+from decaf.errors import DataError
+from decaf.types import ImageDataset
+
+
+@dataclass(frozen=True)
+class UrlFolder:
+    """Pictures that are files below a folder of a file system.
+
+    Attributes
+    ----------
+    fs : fsspec.AbstractFileSystem
+        The file system.
+    root : str
+        The folder in it.
+    """
+
+    fs: Any
+    root: str
+
+    def read(self, image_id: str) -> bytes:
+        """Return the bytes of a picture."""
+        return read_part(self.fs, f"{self.root}/{image_id}")
+
+
+def load_url(url: str) -> ImageDataset:
+    """Read a folder of class folders at a URL, as `load_folder` reads a local one.
+
+    Parameters
+    ----------
+    url : str
+        The folder; its name is the data set's.
+
+    Returns
+    -------
+    ImageDataset
+        The table that the same folder would give on a disk of this machine.
+
+    Raises
+    ------
+    ConfigError
+        The kind of URL is unknown, or its file system is not installed.
+    DataError
+        The folder cannot be read, or its layout is another one.
+    """
+    fs, root = open_url(url)
+    sizes = picture_sizes(fs, root, url)
+    ids = sorted(sizes, key=natural_key)
+    if not ids:
+        raise DataError(f"{url} holds no pictures; {LAYOUT}")
+    return table_of_places(
+        url,
+        posixpath.basename(root),
+        Path(root),
+        ids,
+        [posixpath.dirname(image_id) for image_id in ids],
+        sizes_bytes=[sizes[image_id] for image_id in ids],
+        source=UrlFolder(fs, root),
+    )
+
+
+def picture_sizes(
+    fs: Any, root: str, url: str, suffixes: tuple[str, ...] = SUFFIXES
+) -> dict[str, int]:
+    """Return the size of each picture below a folder, by its relative path; hidden ones left out.
+
+    Raises
+    ------
+    DataError
+        The folder cannot be listed.
+    """
+    with url_errors(url):
+        found = fs.find(root, detail=True)
+    sizes = {path[len(root) + 1 :]: int(info["size"]) for path, info in found.items()}
+    return {
+        path: size
+        for path, size in sizes.items()
+        if path.lower().endswith(suffixes)
+        and not any(part.startswith(".") for part in path.split("/"))
+    }
