@@ -1,16 +1,20 @@
 """Images per second from JPEG files to a feature store, against a careful user's script.
 
-    python benchmarks/bench_extract.py [PICTURES] [--limit 1500] [--repeats 3]
+    python benchmarks/bench_extract.py [PICTURES] [--only alexnet resnet50 ray] [--repeats 3]
 
 PICTURES is a folder of class folders; without it, the Caltech-101 pictures below the folder
-that DECAF_ASSETS names. The net is AlexNet with random weights (speed does not depend on their
-values); layers pool5, fc6 and fc7. Every run is a process of its own, ours and the peer's in
-turn; the peer (baseline_extract.py) runs with 1 and with 2 workers and its best is taken.
-Loading the net is not timed, for either.
+that DECAF_ASSETS names. AlexNet gives pool5, fc6 and fc7, ResNet-50 its pool5, the averaged last
+map; weights are random (speed does not depend on their values). Every run is a process of its own,
+ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and with 2 workers and its
+best is taken. Loading the net is not timed, for either. bf16 is left out where the machine has no
+instructions for it.
 
 The bound is what the machine could do if it did nothing but the stages' own work on all cores
 at once: cores / (seconds a picture spent reading, decoding, cropping, in the net and writing,
 measured on one thread).
+
+`ray` extracts generated tiny pictures with two actors and with the local engine, by the command
+line, start-up included, and compares the features.
 """
 
 import argparse
@@ -25,14 +29,19 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from bench_memory import make_pictures
 
 from decaf.backbones import load_backbone
+from decaf.backbones.backbone import find_precision
 from decaf.datasets import load_dataset
 from decaf.engines import n_cores, run
 from decaf.extraction import make_plan, n_features, provenance
-from decaf.store import FeatureWriter
+from decaf.store import FeatureStore, FeatureWriter
 
 HERE = Path(__file__).parent
+LIMITS = {"alexnet": 1000, "resnet50": 200}
+LAYERS = {"alexnet": None, "resnet50": "pool5"}
+DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
 
 
 def ours(arguments):
@@ -44,7 +53,7 @@ def ours(arguments):
     net = load_backbone(
         arguments.backbone, weights="random", device="cpu", precision=arguments.precision
     )
-    plan = make_plan(table, net, workers=arguments.workers)
+    plan = make_plan(table, net, layers=LAYERS[arguments.backbone], workers=arguments.workers)
     with FeatureWriter(
         arguments.out, provenance(plan, "float32"), table, n_features(plan), 1
     ) as writer:
@@ -53,14 +62,8 @@ def ours(arguments):
         writer.finish()
         wall = perf_counter() - start
     n_images = len(table.image_ids)
-    print(
-        json.dumps(
-            {
-                "images_per_s": n_images / wall,
-                "stages_ms": {k: 1000 * v / n_images for k, v in vars(seconds).items()},
-            }
-        )
-    )
+    stages = {stage: 1000 * value / n_images for stage, value in vars(seconds).items()}
+    print(json.dumps({"images_per_s": n_images / wall, "stages_ms": stages}))
 
 
 def timed(command):
@@ -69,20 +72,18 @@ def timed(command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(arguments, folder):
+def measure(arguments, backbone, precisions, folder):
     """Return the runs of every contestant, taken in turn."""
-    common = [str(arguments.pictures), str(folder / "features.h5"), "--limit", str(arguments.limit)]
-    common += ["--backbone", arguments.backbone]
+    limit = str(arguments.limit or LIMITS[backbone])
+    common = [str(arguments.pictures), str(folder / "features.h5"), "--limit", limit]
+    common += ["--backbone", backbone]
     own = [sys.executable, __file__, *common, "--child"]
     peer = [sys.executable, str(HERE / "baseline_extract.py"), *common]
-    contestants = {
-        "peer, 1 worker": [*peer, "--workers", "1"],
-        "peer, 2 workers": [*peer, "--workers", "2"],
-        "decaf fp32": [*own, "--precision", "fp32"],
-        "decaf bf16": [*own, "--precision", "bf16"],
-        "one thread fp32": [*own, "--precision", "fp32", "--workers", "0"],
-        "one thread bf16": [*own, "--precision", "bf16", "--workers", "0"],
-    }
+    contestants = {f"peer, workers {n}": [*peer, "--workers", str(n)] for n in (1, 2)}
+    for precision in precisions:
+        contestants[f"decaf {precision}"] = [*own, "--precision", precision]
+    for precision in precisions:
+        contestants[f"one thread {precision}"] = [*own, "--precision", precision, "--workers", "0"]
     runs = {name: [] for name in contestants}
     for _ in range(arguments.repeats):
         for name, command in contestants.items():
@@ -100,12 +101,16 @@ def stages(runs):
     }
 
 
-def report(arguments, runs):
-    """Print the table and, as its last line, the JSON object."""
+def compare(arguments, backbone):
+    """Print a net's table; return its figures."""
+    has_bf16 = find_precision("auto", torch.device("cpu")) == "bf16"
+    precisions = ("fp32", "bf16") if has_bf16 else ("fp32",)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = measure(arguments, backbone, precisions, Path(folder))
     rate = {name: median(run["images_per_s"] for run in found) for name, found in runs.items()}
-    baseline = max(rate["peer, 1 worker"], rate["peer, 2 workers"])
+    baseline = max(rate["peer, workers 1"], rate["peer, workers 2"])
     print(
-        f"{arguments.backbone}, {arguments.limit} pictures, {n_cores()} cores, "
+        f"\n{backbone}, {arguments.limit or LIMITS[backbone]} pictures, {n_cores()} cores, "
         f"median of {arguments.repeats}; load before: {arguments.load}"
     )
     print(f"{'':18} {'images/s':>9} {'ratio':>6}   range")
@@ -115,8 +120,14 @@ def report(arguments, runs):
             f"{name:18} {rate[name]:9.1f} {rate[name] / baseline:6.2f}   "
             f"{min(rates):.1f} to {max(rates):.1f}"
         )
+    if not has_bf16:
+        print("bf16: not measured, this processor would emulate it")
     result = {"baseline_images_per_s": baseline}
     for precision in ("fp32", "bf16"):
+        keys = [f"{key}_{precision}" for key in ("images_per_s", "ratio", "bound_ratio")]
+        if precision not in precisions:
+            result |= dict.fromkeys(keys)
+            continue
         alone = stages(runs[f"one thread {precision}"])
         bound = 1000 * n_cores() / sum(alone.values())
         ours_rate = rate[f"decaf {precision}"]
@@ -125,11 +136,43 @@ def report(arguments, runs):
             + ", ".join(f"{k} {v:.2f}" for k, v in alone.items())
             + f"; bound {bound:.0f} images/s, reached {ours_rate / bound:.2f} of it"
         )
-        result[f"images_per_s_{precision}"] = ours_rate
-        result[f"ratio_{precision}"] = ours_rate / baseline
-        result[f"bound_ratio_{precision}"] = ours_rate / bound
+        result |= zip(keys, (ours_rate, ours_rate / baseline, ours_rate / bound), strict=True)
+    together = stages(runs["decaf fp32"])
     result["bound_ratio"] = result["bound_ratio_fp32"]
-    print(json.dumps({key: round(value, 3) for key, value in result.items()}))
+    result["write_share"] = together["write"] / sum(together.values())
+    print(f"share of the threads' time in writing: {result['write_share']:.3f}")
+    return result
+
+
+def on_ray(arguments):
+    """Extract with two actors and with this machine's threads; return the figures."""
+    rates, stores = {}, {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_pictures(folder / "pictures", arguments.n_tiny)
+        for engine, more in (("local", []), ("ray", ["--engine", "ray", "--num-workers", "2"])):
+            stores[engine] = folder / f"{engine}.h5"
+            command = [
+                *DECAF, "extract", "--dataset", str(folder / "pictures"), "--backbone",
+                "decaf-mini", "--weights", "random", "--layers", "fc7", "--device", "cpu",
+                "--out", str(stores[engine]), "--quiet", *more,
+            ]  # fmt: skip
+            start = perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            rates[engine] = arguments.n_tiny / (perf_counter() - start)
+        with FeatureStore(stores["local"]) as a, FeatureStore(stores["ray"]) as b:
+            same = a.digest == b.digest and all(
+                np.allclose(a["fc7"][some], b["fc7"][some], rtol=1e-4, atol=1e-5)
+                for some in np.array_split(np.arange(arguments.n_tiny), 10)
+            )
+    if not same:
+        raise SystemExit("the features of the two engines differ")
+    ratio = rates["ray"] / rates["local"]
+    print(
+        f"\nray: {arguments.n_tiny} tiny pictures, decaf-mini, whole commands: local "
+        f"{rates['local']:.0f} images/s, two actors {rates['ray']:.0f}, ratio {ratio:.2f}"
+    )
+    return {"ray_images_per_s": rates["ray"], "ray_ratio": ratio}
 
 
 def main():
@@ -137,23 +180,34 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     assets = os.environ.get("DECAF_ASSETS")
     default = Path(assets) / "data/caltech101/101_ObjectCategories" if assets else None
+    parts = (*LIMITS, "ray")
     parser.add_argument("pictures", type=Path, nargs="?", default=default)
     parser.add_argument("out", type=Path, nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--backbone", default="alexnet")
-    parser.add_argument("--limit", type=int, default=1500)
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART")
+    parser.add_argument("--limit", type=int, help="pictures; fewer for resnet50 if not given")
+    parser.add_argument("--n-tiny", type=int, default=20_000, help="pictures for ray")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--backbone", default="alexnet", help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="fp32", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.pictures is None:
-        parser.error("give a folder of class folders with JPEG pictures, or set DECAF_ASSETS")
     if arguments.child:
         ours(arguments)
         return
+    if arguments.pictures is None and set(arguments.only) != {"ray"}:
+        parser.error("give a folder of class folders with JPEG pictures, or set DECAF_ASSETS")
     arguments.load = f"{os.getloadavg()[0]:.1f}"
-    with tempfile.TemporaryDirectory() as folder:
-        report(arguments, measure(arguments, Path(folder)))
+    result = {}
+    if "alexnet" in arguments.only:
+        result |= compare(arguments, "alexnet")
+    if "resnet50" in arguments.only:
+        found = compare(arguments, "resnet50")
+        result |= {f"resnet50_{key}": value for key, value in found.items() if "ratio" in key}
+    if "ray" in arguments.only:
+        result |= on_ray(arguments)
+    rounded = {k: None if v is None else round(v, 3) for k, v in result.items()}
+    print(json.dumps(rounded))
 
 
 if __name__ == "__main__":

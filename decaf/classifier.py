@@ -62,7 +62,7 @@ class Classifier:
     layer: str
     pool: str
     view: str
-    pixels: Literal["auto", "pillow"]
+    pixels: Literal["auto", "pillow", "gpu"]
     normalize: Literal["none", "l2", "signed-square"]
     head: str
     patches: PatchRule | None

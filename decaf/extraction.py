@@ -113,7 +113,8 @@ def extract(
     dtype : str
         ``float32`` or ``float16``: what is stored.
     pixels : str
-        ``auto`` (the fastest decoder that is bit-identical to Pillow) or ``pillow``.
+        ``auto`` (the fastest decoder that is bit-identical to Pillow), ``pillow``, or ``gpu``
+        (nvJPEG, and resizing on the GPU: faster, and slightly other pixels).
     batch_size : int or str, optional
         Pictures in one forward pass; 32 on a CPU and 256 on a GPU if not given; ``auto`` tries
         which one is the fastest within the memory. Where the memory does not suffice, a pass is

@@ -50,7 +50,11 @@ MaxFailures = Annotated[
     ),
 ]
 Pixels = Annotated[
-    str, typer.Option(help="auto (fastest decoder, same bits) or pillow.", rich_help_panel=_DATA)
+    str,
+    typer.Option(
+        help="auto (fastest decoder, same bits), pillow, or gpu (nvJPEG, slightly other pixels).",
+        rich_help_panel=_DATA,
+    ),
 ]
 PatchScales = Annotated[
     str | None,

@@ -12,6 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from decaf.backbones import DensePass, TorchBackbone, pool_features
+from decaf.datasets import read_bytes
 from decaf.engines.load import failure_reason
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import ConfigError, DataError
@@ -67,7 +68,7 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
     """
     start = perf_counter()
     try:
-        data = (plan.dataset.root / plan.dataset.image_ids[rows[0]]).read_bytes()
+        data = read_bytes(plan.dataset, rows[0])
         digest = hashlib.sha256(data).digest()
         was_read = perf_counter()
         image = decode(data, plan.pixels)

@@ -51,6 +51,11 @@ class Forward:
         if not on_cpu:
             torch.cuda.synchronize(net.device)  # the weights are there before any stream uses them
 
+    @property
+    def device(self) -> torch.device:
+        """Where the net is."""
+        return self._net.device
+
     def features(self, batch: Batch) -> dict[str, FloatArray]:
         """Return the features of a batch's rows, and note the seconds that it took.
 

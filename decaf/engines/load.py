@@ -1,7 +1,7 @@
 """From files to a batch of pixels: read, hash, decode, crop."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -10,8 +10,11 @@ import torch
 from decaf.datasets import read_bytes
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import DataError
-from decaf.images.decode import decode
+from decaf.images.decode import Pixels, decode
+from decaf.images.nvjpeg import decode_on_gpu
 from decaf.images.views import crop_box, make_view, n_views
+
+_CPU = torch.device("cpu")
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Batch:
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
 
-def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
+def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> Batch:
     """Read, decode and crop the pictures of some rows.
 
     Parameters
@@ -49,6 +52,8 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
         The extraction.
     rows : sequence of int
         Rows of the plan's data set.
+    device : torch.device
+        The GPU that decodes and crops, where the plan's `pixels` say so.
 
     Returns
     -------
@@ -56,35 +61,34 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
         In the order of `rows`, without those that failed.
     """
     views, size = n_views(plan.view), plan.backbone.preprocessing.input_size_px
+    on_gpu = plan.pixels == "gpu"
     # channels last, as decoders give pixels and as convolutions like them
     pixels = torch.empty(
         (len(rows), views, size, size, 3),
         dtype=torch.uint8,
-        pin_memory=plan.backbone.device.type == "cuda",
+        device=device if on_gpu else _CPU,
+        pin_memory=not on_gpu and plan.backbone.device.type == "cuda",
     )
     pixels = pixels.permute(0, 1, 4, 2, 3)
     batch = Batch([], pixels, [], [])
-    seconds = batch.seconds
-    for row in rows:
+    files = _read(plan, rows, batch)
+    images = _decoded_there(files, batch, device) if on_gpu else _decoded(files, batch, plan.pixels)
+    for file, whole in images:
         start = perf_counter()
         try:
-            data = read_bytes(plan.dataset, row)
-            digest = hashlib.sha256(data).digest()
-            was_read = perf_counter()
-            image = decode(data, plan.pixels)
-            decoded = perf_counter()
+            image = whole
             if plan.box_scale is not None and plan.dataset.boxes is not None:
-                box = plan.dataset.boxes[row].tolist()
-                image = crop_box(image, box, plan.box_scale, plan.patches.edges)
+                box = plan.dataset.boxes[file.row].tolist()
+                image = crop_box(whole, box, plan.box_scale, plan.patches.edges)
             pixels[len(batch.rows)] = make_view(image, plan.view, plan.backbone.preprocessing)
-        except (OSError, DataError) as error:
-            batch.failures.append((row, failure_reason(error)))
+        except DataError as error:
+            batch.failures.append((file.row, failure_reason(error)))
             continue
-        batch.rows.append(row)
-        batch.sha256.append(digest)
-        seconds.read += was_read - start
-        seconds.decode += decoded - was_read
-        seconds.view += perf_counter() - decoded
+        batch.rows.append(file.row)
+        batch.sha256.append(file.sha256)
+        batch.seconds.view += perf_counter() - start
+    if on_gpu and device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()  # the net runs in another stream
     batch.pixels = pixels[: len(batch.rows)].flatten(0, 1)
     return batch
 
@@ -92,3 +96,53 @@ def load_batch(plan: Plan, rows: Sequence[int]) -> Batch:
 def failure_reason(error: OSError | DataError) -> str:
     """Return the one-line reason of a failure."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+@dataclass
+class _File:
+    row: int
+    sha256: bytes
+    data: bytes
+
+
+def _read(plan: Plan, rows: Sequence[int], batch: Batch) -> Iterator[_File]:
+    for row in rows:
+        start = perf_counter()
+        try:
+            data = read_bytes(plan.dataset, row)
+        except OSError as error:
+            batch.failures.append((row, failure_reason(error)))
+            continue
+        file = _File(row, hashlib.sha256(data).digest(), data)
+        batch.seconds.read += perf_counter() - start
+        yield file
+
+
+def _decoded(
+    files: Iterable[_File], batch: Batch, pixels: Pixels
+) -> Iterator[tuple[_File, torch.Tensor]]:
+    for file in files:
+        start = perf_counter()
+        try:
+            image = decode(file.data, pixels)
+        except DataError as error:
+            batch.failures.append((file.row, str(error)))
+            continue
+        batch.seconds.decode += perf_counter() - start
+        yield file, image
+
+
+def _decoded_there(
+    files: Iterable[_File], batch: Batch, device: torch.device
+) -> Iterator[tuple[_File, torch.Tensor]]:
+    """Decode on a GPU, all at once, and on the CPU what that leaves."""
+    files = list(files)
+    start = perf_counter()
+    images = decode_on_gpu([file.data for file in files], device)
+    batch.seconds.decode += perf_counter() - start
+    for file, image in zip(files, images, strict=True):
+        if image is not None:
+            yield file, image
+        else:
+            for _, left in _decoded([file], batch, "gpu"):
+                yield file, left.to(device)

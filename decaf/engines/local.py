@@ -118,7 +118,7 @@ class _Run:
             self._carry(net, block)
 
     def _carry(self, net: Any, rows: IntArray) -> None:
-        batch = self._load(rows.tolist())
+        batch = self._load(rows.tolist(), net)
         features = net.features(batch)
         with self._writing:
             start = perf_counter()
@@ -138,11 +138,12 @@ class _Run:
                 f"({batch.failures[-1][1]})"
             )
 
-    def _load(self, rows: list[int]) -> Batch | DenseBatch:
+    def _load(self, rows: list[int], net: Any) -> Batch | DenseBatch:
         if self.plan.start is not None:
             return load_stored(self.plan, rows)
-        load = load_batch if self.plan.dense is None else load_dense
-        return load(self.plan, rows)
+        if self.plan.dense is not None:
+            return load_dense(self.plan, rows)
+        return load_batch(self.plan, rows, net.device)
 
 
 def _blocks(pending: IntArray, batch_size: int) -> Iterator[IntArray]:

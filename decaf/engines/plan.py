@@ -51,7 +51,7 @@ class Plan:
     view : str
         A name in `decaf.images.views.VIEWS`.
     pixels : str
-        Who decodes: ``auto`` or ``pillow``.
+        Who decodes: ``auto``, ``pillow`` or ``gpu``.
     batch_size : int
         Pictures in one forward pass.
     workers : int
@@ -122,13 +122,18 @@ class StageSeconds:
         -------
         float
             On a CPU, which all stages share: ``cores / (seconds a picture in all stages)``. With
-            GPUs the smaller of theirs and of what the cores could do in the other stages.
+            GPUs the smaller of theirs and of what the cores could do in the other stages, to
+            which decoding and cropping do not belong with pixels ``gpu``.
         """
-        on_cores = self.read + self.decode + self.view + self.write
+        on_cores, on_gpu = self.read + self.write, self.net
+        if plan.pixels == "gpu":
+            on_gpu += self.decode + self.view
+        else:
+            on_cores += self.decode + self.view
         if plan.backbone.device.type == "cpu":
-            return n_cores() * n_images / (on_cores + self.net)
+            return n_cores() * n_images / (on_cores + on_gpu)
         at_once = N_ON_GPU * (1 + len(plan.replicas))
-        return min(n_cores() * n_images / on_cores, at_once * n_images / max(self.net, 1e-9))
+        return min(n_cores() * n_images / on_cores, at_once * n_images / max(on_gpu, 1e-9))
 
 
 Progress = Callable[[int, int], None]

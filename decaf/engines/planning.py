@@ -12,7 +12,7 @@ from decaf.datasets import dataset_digest
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
-from decaf.images.decode import PIXEL_POLICY, Pixels
+from decaf.images.decode import GPU_DECODER, PIXEL_POLICY, Pixels
 from decaf.images.views import n_views
 from decaf.store import Provenance
 from decaf.types import ImageDataset, PatchRule
@@ -49,6 +49,12 @@ def make_plan(
     check_pool(pool)
     n_views(view)
     check_choice("pixels", pixels, get_args(Pixels))
+    if pixels == "gpu" and net.device.type != "cuda":
+        raise ConfigError(f"asked for pixels 'gpu', found the net on {net.device}; use 'auto'")
+    if pixels == "gpu" and dense is not None:
+        raise ConfigError(
+            "asked for dense patches of pixels 'gpu', which they cannot be; use 'auto'"
+        )
     check_choice("box", box, ("none", "crop"))
     if box == "crop" and table.boxes is None:
         raise ConfigError(f"box 'crop' was asked of {table.name}, which has no boxes; use 'none'")
@@ -128,6 +134,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         view = f"{view} of {mirrored}box x {plan.box_scale:g}"
     if plan.dense is not None:
         view = f"windows of {plan.dense.source}, edges {plan.patches.edges}"
+    policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.pixels == "gpu" else {})
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return Provenance(
         dataset=plan.dataset.name,
@@ -142,7 +149,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         pooling=plan.pool,
         dtype=dtype,
         precision=plan.backbone.precision,
-        pixels=f"{plan.pixels}; {'; '.join(f'{k}: {v}' for k, v in PIXEL_POLICY.items())}",
+        pixels=f"{plan.pixels}; {'; '.join(f'{k}: {v}' for k, v in policy.items())}",
         versions=versions,
     )
 

@@ -8,6 +8,7 @@ decodes the JPEG files, because there it was measured to give the same bits.
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -18,8 +19,9 @@ from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no 
 
 from decaf.errors import ConfigError, DataError
 
-Pixels = Literal["auto", "pillow"]
-"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow) or ``"pillow"``."""
+Pixels = Literal["auto", "pillow", "gpu"]
+"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
+``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Formats that are read, by content and not by name; no other Pillow plugin is ever tried."""
@@ -39,6 +41,9 @@ PIXEL_POLICY: dict[str, str] = {
     "max_pixels": str(MAX_PIXELS),
 }
 """The rules in words; a change of any of them changes the digest of a store."""
+
+GPU_DECODER = "nvjpeg for regular JPEG, else pillow and torchcodec"
+"""What the policy's decoder is with pixels ``"gpu"``."""
 
 # Per EXIF orientation: swap rows with columns?, then which axes of (H, W, 3) to flip.
 _ORIENTATIONS: dict[int, tuple[bool, tuple[int, ...]]] = {
@@ -81,8 +86,8 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
     ----------
     data : bytes
         The whole file.
-    pixels : {"auto", "pillow"}
-        Who decodes; the pixels are the same.
+    pixels : {"auto", "pillow", "gpu"}
+        Who decodes; the pixels are the same: here ``"gpu"`` means the files that a GPU leaves.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             _check_size(opened)
-            image = _jpeg(data) if pixels == "auto" and opened.format in ("JPEG", "MPO") else None
+            image = _jpeg(data) if pixels != "pillow" and opened.format in ("JPEG", "MPO") else None
             if image is None:
                 image = _pillow(opened)
             # Asked last: Pillow turns a TIFF upright, and says so here, when it loads the pixels.
@@ -116,7 +121,51 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
         ) from error
     except _BROKEN_FILE as error:
         raise DataError(f"broken picture: {' '.join(str(error).split())}") from error
-    return _upright(image, orientation)
+    return upright(image, orientation)
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """A JPEG file that any decoder takes alike, but for rounding.
+
+    Attributes
+    ----------
+    data : torch.Tensor
+        ``(n_bytes,)`` uint8: the file with its EXIF and XMP hidden.
+    orientation : int
+        What they say of it.
+    """
+
+    data: torch.Tensor
+    orientation: int
+
+
+def regular_jpeg(data: bytes) -> Jpeg | None:
+    """Return a file as another decoder may have it; None where only `decode` may judge.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Returns
+    -------
+    Jpeg or None
+        None of anything but a JPEG file in grey or RGB of a proper size, whole to its last byte.
+    """
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
+            _check_size(opened)
+            orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+            mode = opened.mode
+    except (DataError, *_BROKEN_FILE):
+        return None
+    hidden = _without_app1(data)
+    if hidden is None or mode not in ("L", "RGB"):
+        return None
+    return Jpeg(torch.frombuffer(hidden, dtype=torch.uint8), orientation)
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -201,7 +250,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: torch.Tensor, orientation: int) -> torch.Tensor:
+def upright(image: torch.Tensor, orientation: int) -> torch.Tensor:
+    """Return a ``(3, H, W)`` picture turned as its EXIF orientation says, channels last."""
     swap, flips = _ORIENTATIONS.get(orientation, (False, ()))
     rows = image.permute(1, 2, 0)  # flips of whole pixels are the fast ones
     if swap:

@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
 from decaf.engines.load import load_batch
-from decaf.extraction import make_plan
+from decaf.errors import ConfigError
+from decaf.extraction import make_plan, provenance
 from decaf.types import ImageDataset
 
 
@@ -56,3 +58,55 @@ def test_pictures_in_archives_give_the_pixels_of_files(
     assert batch.failures
     assert all("all.tar is cut short" in reason for _, reason in batch.failures)
     assert torch.equal(batch.pixels, expected.pixels[: len(batch.rows)])
+
+
+def test_files_decoded_in_one_call_give_the_same_batch(
+    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, path in enumerate(sorted(picture_folder.glob("red/*.png"))):
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+        if number == 2:
+            path.with_suffix(".jpg").write_bytes(b"\xff\xd8 no picture")
+    (picture_folder / "blue" / "3.png").write_bytes(b"")
+    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
+    plan = make_plan(load_dataset(picture_folder), net, layers="pool5")
+    expected = load_batch(plan, range(24))
+    assert len(expected.failures) == 2
+    found = load_batch(replace(plan, pixels="gpu"), range(24), torch.device("cpu"))
+    assert found.rows == expected.rows
+    assert found.sha256 == expected.sha256
+    assert sorted(found.failures) == sorted(expected.failures)
+    assert torch.equal(found.pixels, expected.pixels)
+
+
+def test_pixels_of_a_gpu_need_one(picture_folder: Path) -> None:
+    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
+    with pytest.raises(ConfigError, match="asked for pixels 'gpu', found the net on cpu"):
+        make_plan(load_dataset(picture_folder), net, layers="pool5", pixels="gpu")
+
+
+def test_who_decodes_is_part_of_the_provenance(picture_folder: Path) -> None:
+    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
+    plan = make_plan(load_dataset(picture_folder), net, layers="pool5")
+    assert provenance(plan, "float32").pixels.startswith("auto; decoder: pillow; torchcodec")
+    there = provenance(replace(plan, pixels="gpu"), "float32").pixels
+    assert there.startswith("gpu; decoder: nvjpeg for regular JPEG")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.data
+def test_features_of_the_gpus_pixels_are_near_the_cpus(assets: Path) -> None:
+    table = load_dataset(assets / "data/caltech101/101_ObjectCategories", limit=64)
+    weights = assets / "weights/squeezenet1_0-deepcompression.safetensors"
+    net = load_backbone("squeezenet1_0", weights=str(weights), device="cuda")
+    plan = make_plan(table, net, layers="features.12", pool="avg", pixels="gpu")
+    rows = range(64)
+    there = load_batch(plan, rows, net.device)
+    here = load_batch(replace(plan, pixels="auto"), rows)
+    assert there.rows == here.rows
+    assert there.pixels.device.type == "cuda"
+    found = net.activations(there.pixels, ["features.12"])["features.12"].mean((2, 3))
+    expected = net.activations(here.pixels.cuda(), ["features.12"])["features.12"].mean((2, 3))
+    assert ((found - expected).norm(dim=1) / expected.norm(dim=1)).max() < 0.1
