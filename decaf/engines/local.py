@@ -130,13 +130,10 @@ class _Run:
             self.n_failed += len(batch.failures)
             self.seconds.add(batch.seconds)
             self.progress(len(rows), self.n_failed)
-        if self.n_failed > self.plan.max_failures * len(self.plan.dataset.image_ids):
-            raise DataError(
-                f"{self.n_failed} of {len(self.plan.dataset.image_ids)} pictures cannot be "
-                f"used, more than the share of {self.plan.max_failures:g} that --max-failures "
-                f"allows; the last one: {self.plan.dataset.image_ids[batch.failures[-1][0]]} "
-                f"({batch.failures[-1][1]})"
-            )
+        if batch.failures:
+            row, reason = batch.failures[-1]
+            last = f"the last one: {self.plan.dataset.image_ids[row]} ({reason})"
+            refuse_failures(self.plan, self.n_failed, last)
 
     def _load(self, rows: list[int], net: Any) -> Batch | DenseBatch:
         if self.plan.start is not None:
@@ -144,6 +141,16 @@ class _Run:
         if self.plan.dense is not None:
             return load_dense(self.plan, rows)
         return load_batch(self.plan, rows, net.device)
+
+
+def refuse_failures(plan: Plan, n_failed: int, more: str) -> None:
+    """Raise DataError where more pictures failed than the plan allows; `more` says which."""
+    n_images = len(plan.dataset.image_ids)
+    if n_failed > plan.max_failures * n_images:
+        raise DataError(
+            f"{n_failed} of {n_images} pictures cannot be used, more than the share of "
+            f"{plan.max_failures:g} that --max-failures allows; {more}"
+        )
 
 
 def _blocks(pending: IntArray, batch_size: int) -> Iterator[IntArray]:

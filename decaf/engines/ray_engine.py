@@ -7,17 +7,18 @@ every machine sees them, at the same paths.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from decaf.backbones import load_backbone
-from decaf.datasets import slice_rows
-from decaf.engines.fill import fill
+from decaf import errors
+from decaf.engines.local import refuse_failures
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan
-from decaf.errors import BackboneError, ConfigError
+from decaf.engines.ray_worker import Worker, n_failures
+from decaf.errors import ConfigError, DecafError
 from decaf.progress import log, show_progress
 from decaf.store import FeatureStore, Provenance, join
 
@@ -62,32 +63,40 @@ def fill_with_ray(
     Raises
     ------
     ConfigError
-        If Ray is not installed, or fewer than one worker is asked for.
+        If Ray is not installed, there is no cluster at the address, or fewer than one worker is
+        asked for.
+    DataError
+        If too many pictures cannot be used.
     StoreError
         If a shard or the store cannot be written.
+    DecafError
+        If Ray gives up.
     """
     ray = _ray()
     if num_workers < 1:
         raise ConfigError(f"num_workers is at least 1, found {num_workers}")
-    folder = path.with_suffix(".shards")
+    folder = path.with_suffix(".shards").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     shards = {folder / f"{a:012d}.h5": (a, b) for a, b in parts_of(asked.n_images)}
-    missing = [
-        {"path": str(shard.resolve()), "first": a, "end": b}
-        for shard, (a, b) in shards.items()
-        if not _is_complete(shard, replace(asked, rows=(a, b)))
+    done = {x for x, rows in shards.items() if _is_complete(x, replace(asked, rows=rows))}
+    if done and not quiet:
+        log(f"{len(done)} of {len(shards)} shards are done in {folder}")
+    missing: list[dict[str, Any]] = [
+        {"path": str(x), "first": a, "end": b} for x, (a, b) in shards.items() if x not in done
     ]
-    if len(missing) < len(shards) and not quiet:
-        log(f"{len(shards) - len(missing)} of {len(shards)} shards are done in {folder}")
     if missing:
-        started = not ray.is_initialized()
-        if started:
-            ray.init(address=address, include_dashboard=False, logging_level=logging.ERROR)
-        try:
-            _fill_shards(ray, missing, plan, asked, net=net, num_workers=num_workers, quiet=quiet)
-        finally:
-            if started:
-                ray.shutdown()
+        n_images = sum(shard["end"] - shard["first"] for shard in missing)
+        n_failed = sum(map(n_failures, done))
+        with (
+            _cluster(ray, address, quiet=quiet),
+            show_progress("extracting", n_images, "images", quiet=quiet) as advance,
+        ):
+            for filled in _filled(ray, missing, plan, asked, net=net, num_workers=num_workers):
+                if filled["error"]:
+                    raise getattr(errors, filled["kind"])(filled["error"])
+                n_failed += filled["n_failed"]
+                advance(int(filled["n_rows"]), n_failed)
+                refuse_failures(plan, n_failed, f"see the .failures.csv files in {folder}")
     return join(list(shards), path)
 
 
@@ -97,7 +106,7 @@ def parts_of(n_images: int) -> list[tuple[int, int]]:
     return [(a, min(a + step, n_images)) for a in range(0, n_images, step)]
 
 
-def _fill_shards(
+def _filled(
     ray: Any,
     missing: list[dict[str, Any]],
     plan: Plan,
@@ -105,54 +114,58 @@ def _fill_shards(
     *,
     net: Mapping[str, Any],
     num_workers: int,
-    quiet: bool,
-) -> None:
+) -> Iterator[dict[str, Any]]:
+    """Yield what actors say of each shard, in the order in which they are filled."""
     on_gpu = plan.backbone.device.type == "cuda"
     cores = max(1, n_cores() // num_workers)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.actor_task_retry_on_errors = False  # an error of ours ends the job; a death does not
-    # what an actor cannot be sent is loaded there
+    # what an actor cannot be sent is loaded there; failures are counted over all shards
     recipe = {k: v for k, v in vars(plan).items() if k not in {"backbone", "replicas", "start"}}
-    filled = (
+    recipe |= {"workers": cores, "max_failures": 1.0}
+    rows = (
         ray.data.from_items(missing, override_num_blocks=len(missing))
-        .map_batches(
-            _Worker,
-            fn_constructor_args=(ray.put(recipe | {"workers": cores}), asked, dict(net)),
-            batch_size=1,
+        .map(
+            Worker,
+            fn_constructor_args=(recipe, asked, dict(net)),
             compute=ray.data.ActorPoolStrategy(size=min(num_workers, len(missing))),
             num_cpus=0 if on_gpu else cores,
             num_gpus=1 if on_gpu else 0,
         )
         .iter_rows()
     )
-    n_images = sum(shard["end"] - shard["first"] for shard in missing)
-    with show_progress("extracting", n_images, "images", quiet=quiet) as advance:
-        for shard in filled:
-            advance(int(shard["end"] - shard["first"]))
+    yield from rows
 
 
-class _Worker:
-    """An actor: the net, and the plan of the whole."""
-
-    def __init__(self, recipe: Any, asked: Provenance, net: dict[str, Any]) -> None:
-        import ray  # noqa: PLC0415 - an extra
-
-        backbone = load_backbone(**net)
-        if backbone.weights_sha256 != asked.weights_sha256:
-            raise BackboneError(
-                f"asked for {asked.backbone} with weights {asked.weights_sha256[:8]}, found "
-                f"{backbone.weights_sha256[:8]} on this machine; put the same file on all machines"
+@contextmanager
+def _cluster(ray: Any, address: str | None, *, quiet: bool) -> Iterator[None]:
+    """Join a cluster, or start one here, for as long as it is needed; speak for its errors."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    started = not ray.is_initialized()
+    if started:
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=not quiet,
             )
-        self.plan = Plan(backbone=backbone, **ray.get(recipe))
-        self.asked = asked
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        for path, first, end in zip(batch["path"], batch["first"], batch["end"], strict=True):
-            rows = (int(first), int(end))
-            part = replace(self.plan, dataset=slice_rows(self.plan.dataset, slice(*rows)))
-            fill(Path(path), part, replace(self.asked, rows=rows), quiet=True)
-        return batch
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"asked for the Ray cluster at {address or 'this machine'}, found {error}; start "
+                "one with `ray start --head`, or leave the address out"
+            ) from error
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise DecafError(
+            f"asked Ray to extract, found that it gave up: {reason}; finished shards are safe, run "
+            "the same command again to go on"
+        ) from error
+    finally:
+        if started:
+            ray.shutdown()
 
 
 def _is_complete(path: Path, asked: Provenance) -> bool:

@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from decaf.backbones import load_backbone
+from decaf.datasets import load_dataset
+from decaf.engines import make_plan, provenance
 from decaf.engines.ray_engine import MAX_SHARDS, MIN_ROWS, parts_of
+from decaf.engines.ray_worker import Worker
 from decaf.errors import ConfigError
 from decaf.extraction import extract
-from decaf.store import FeatureStore
+from decaf.store import FeatureStore, Provenance, join
 
 N_IMAGES = 2 * MIN_ROWS + 300
 OPTIONS = {
@@ -71,16 +76,17 @@ def test_ray_makes_the_store_of_the_local_engine(pictures: Path, tmp_path: Path)
     )
     out = tmp_path / "ray.h5"
     command = [sys.executable, "-c", script, str(pictures), str(out)]
-    job = subprocess.Popen(command, start_new_session=True)  # a worker is killed, then the job
+    job = subprocess.Popen(command)  # a worker is killed, then the job
     shards = out.with_suffix(".shards")
     _wait_for(lambda: list(shards.glob("*.part")))
-    workers = subprocess.run(["pgrep", "-f", "ray::"], check=False, capture_output=True, text=True)
-    for pid in workers.stdout.split()[:1]:
-        os.kill(int(pid), signal.SIGKILL)
+    busy = [pid for pid, name in started_by(job.pid).items() if "MapWorker" in name]
+    os.kill(busy[0], signal.SIGKILL)
     _wait_for(lambda: list(shards.glob("*.h5")))
-    os.killpg(job.pid, signal.SIGKILL)
+    assert job.poll() is None
+    for pid in (job.pid, *started_by(job.pid)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     job.wait()
-    time.sleep(2)  # what the job left behind ends
     done = {path.name: path.stat().st_mtime_ns for path in shards.glob("*.h5")}
     subprocess.run(command, check=True)
     for name, written in done.items():
@@ -89,6 +95,65 @@ def test_ray_makes_the_store_of_the_local_engine(pictures: Path, tmp_path: Path)
     assert (tmp_path / "ray.failures.csv").read_text() == (
         tmp_path / "local.failures.csv"
     ).read_text()
+
+
+@pytest.mark.slow
+def test_too_many_failures_over_all_shards_end_the_job(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    script = "from decaf.cli.app import main; main()"
+    options = [x for k, v in OPTIONS.items() if k != "quiet" for x in (f"--{k}", str(v))]
+    command = [sys.executable, "-c", script, "extract", *options, "--dataset", str(pictures)]
+    command += ["--out", str(tmp_path / "ray.h5"), "--engine", "ray", "--max-failures", "0"]
+    job = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert job.returncode == 1
+    assert "decaf: 1 of 2348 pictures cannot be used" in job.stderr.splitlines()[-1]
+    assert "Traceback" not in job.stderr
+    assert (tmp_path / "ray.shards" / "000000000000.failures.csv").exists()
+
+
+def asked(pictures: Path, **more: object) -> tuple[dict[str, object], Provenance]:
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
+    plan = make_plan(load_dataset(pictures, limit=8), net, layers="fc7", workers=1)
+    recipe = {k: v for k, v in vars(plan).items() if k not in {"backbone", "replicas", "start"}}
+    return recipe | more, provenance(plan, "float32")
+
+
+NET = {"name": "decaf-mini", "weights": "random", "device": "cpu"}
+
+
+def test_a_worker_fills_shards_and_counts_failures(pictures: Path, tmp_path: Path) -> None:
+    recipe, whole = asked(pictures, max_failures=1.0)
+    worker = Worker(recipe, whole, NET)
+    parts = [{"path": tmp_path / f"{a}.h5", "first": a, "end": a + 4} for a in (0, 4)]
+    said = [worker(part) for part in parts]
+    assert said[0] == {"n_rows": 4, "n_failed": 1, "kind": "", "error": ""}
+    assert said[1] == {"n_rows": 4, "n_failed": 0, "kind": "", "error": ""}
+    with FeatureStore(join([part["path"] for part in parts], tmp_path / "all.h5")) as store:
+        assert store.done.sum() == 7
+
+
+def test_a_worker_returns_its_errors(pictures: Path, tmp_path: Path) -> None:
+    recipe, whole = asked(pictures, max_failures=0.0)
+    shard = {"path": tmp_path / "0.h5", "first": 0, "end": 4}
+    said = Worker(recipe, whole, NET)(shard)
+    assert said["kind"] == "DataError"
+    assert "cannot be used" in said["error"]
+    said = Worker(recipe, whole, NET | {"seed": 1})(shard)
+    assert said["kind"] == "BackboneError"
+    assert "put the same file on all machines" in said["error"]
+    assert said["n_rows"] == 0
+
+
+def started_by(pid: int) -> dict[int, str]:
+    """Return the processes that a process started, or that those did, by name."""
+    command = ["ps", "-eo", "pid=,ppid=,args="]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    rows = [line.split(maxsplit=2) for line in lines]
+    found: dict[int, str] = {}
+    for number, parent, name in sorted(rows, key=lambda row: int(row[0])):
+        if int(parent) == pid or int(parent) in found:
+            found[int(number)] = name
+    return found
 
 
 def _wait_for(condition: object) -> None:
