@@ -37,13 +37,13 @@ def load_folder(folder: Path) -> ImageDataset:
         for side in (names if split else [""])
         for name in _class_folders(folder / side)
     ]
-    found = [(place, file) for place in places for file in _class_pictures(folder / place)]
+    found = {place: _class_pictures(folder / place) for place in places}
     return table_of_places(
         f"folder {folder}",
         folder.resolve().name,
         folder,
-        [f"{place}/{file}" for place, file in found],
-        [place for place, _ in found],
+        [f"{place}/{file}" for place, files in found.items() for file in files],
+        [place for place, files in found.items() for _ in files],
     )
 
 

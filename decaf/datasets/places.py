@@ -49,22 +49,23 @@ def table_of_places(
     DataError
         A picture lies elsewhere, or the table is none; see `image_table`.
     """
-    parts = [place.split("/") if place else [] for place in places]
-    sides = [part[0] if part else "" for part in parts]
-    split = bool(sides) and set(sides) <= set(SIDES)
+    parts = {place: place.split("/") if place else [] for place in set(places)}
+    split = bool(parts) and {part[0] if part else "" for part in parts.values()} <= set(SIDES)
     depth = 2 if split else 1
-    for image_id, part in zip(image_ids, parts, strict=True):
-        if len(part) != depth:
-            raise DataError(f"{where} holds the picture {image_id!r}; {LAYOUT}")
-    class_names = sorted({part[-1] for part in parts}, key=natural_key)
-    numbers = {class_name: number for number, class_name in enumerate(class_names)}
+    odd = {place for place, part in parts.items() if len(part) != depth}
+    if odd:
+        first = next(x for x, place in zip(image_ids, places, strict=True) if place in odd)
+        raise DataError(f"{where} holds the picture {first!r}; {LAYOUT}")
+    class_names = sorted({part[-1] for part in parts.values()}, key=natural_key)
+    numbers = {place: class_names.index(part[-1]) for place, part in parts.items()}
+    sides = {place: part[0] for place, part in parts.items()}
     return image_table(
         name,
         root,
         image_ids,
-        [numbers[part[-1]] for part in parts],
+        [numbers[place] for place in places],
         class_names,
-        official=official_sides(where, sides) if split else None,
+        official=official_sides(where, [sides[place] for place in places]) if split else None,
         sizes_bytes=sizes_bytes,
         source=source,
     )

@@ -1,4 +1,7 @@
 import dataclasses
+import hashlib
+import json
+import re
 
 import numpy as np
 import pytest
@@ -139,3 +142,30 @@ def test_natural_order():
 def test_natural_order_is_total(paths):
     backwards = paths[::-1]
     assert sorted(paths, key=natural_key) == sorted(backwards, key=natural_key)
+
+
+def parts_and_numbers(path):
+    """The order in words: part by part, text and numbers in turn, then the path itself."""
+    key = []
+    for part in path.split("/"):
+        pieces = re.split("([0-9]+)", part)
+        pieces[1::2] = map(int, pieces[1::2])
+        key.append(pieces)
+    return [*key, [path]]
+
+
+@given(st.lists(st.text(alphabet="a10²-~ ", max_size=7), unique=True))
+def test_natural_order_is_that_of_text_and_numbers(names):
+    for paths in (names, [f"{name}/{other}" for name in names for other in names[:3]]):
+        assert sorted(paths, key=natural_key) == sorted(paths, key=parts_and_numbers)
+
+
+def test_the_digest_of_many_ids_is_that_of_their_json(build):
+    ids = tuple(f"é{number}.jpg" for number in range(10_000))
+    table = dataclasses.replace(build(), image_ids=ids)
+    words = json.dumps([table.name, list(table.class_names), list(ids)], ensure_ascii=False)
+    expected = hashlib.sha256(words.encode())
+    for column in (table.labels, table.sizes_bytes):
+        expected.update(f"{column.dtype.str}{column.shape};".encode() + column.tobytes())
+    expected.update(b"none;none;")
+    assert dataset_digest(table) == expected.hexdigest()
