@@ -24,6 +24,7 @@ from decaf.store import FeatureStore, Provenance, join
 
 MIN_ROWS = 1_024
 MAX_SHARDS = 4_096
+_NOT_SENT = {"backbone", "replicas", "start", "dense"}
 
 
 def fill_with_ray(
@@ -63,8 +64,8 @@ def fill_with_ray(
     Raises
     ------
     ConfigError
-        If Ray is not installed, there is no cluster at the address, or fewer than one worker is
-        asked for.
+        If Ray is not installed, there is no cluster at the address, or fewer than one worker or
+        dense patches are asked for.
     DataError
         If too many pictures cannot be used.
     StoreError
@@ -75,6 +76,8 @@ def fill_with_ray(
     ray = _ray()
     if num_workers < 1:
         raise ConfigError(f"num_workers is at least 1, found {num_workers}")
+    if plan.dense is not None:
+        raise ConfigError("asked engine 'ray' for view 'dense', which it has not; use 'patches'")
     folder = path.with_suffix(".shards").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     shards = {folder / f"{a:012d}.h5": (a, b) for a, b in parts_of(asked.n_images)}
@@ -119,7 +122,7 @@ def _filled(
     on_gpu = plan.backbone.device.type == "cuda"
     cores = max(1, n_cores() // num_workers)
     # what an actor cannot be sent is loaded there; failures are counted over all shards
-    recipe = {k: v for k, v in vars(plan).items() if k not in {"backbone", "replicas", "start"}}
+    recipe = {k: v for k, v in vars(plan).items() if k not in _NOT_SENT}
     recipe |= {"workers": cores, "max_failures": 1.0}
     rows = (
         ray.data.from_items(missing, override_num_blocks=len(missing))

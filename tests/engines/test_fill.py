@@ -26,9 +26,9 @@ def slowly() -> None:
     """Make every batch take a while."""
     load_batch = local.load_batch
 
-    def load(plan: local.Plan, rows: list[int]) -> object:
+    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
         time.sleep(0.15)
-        return load_batch(plan, rows)
+        return load_batch(plan, rows, *more)
 
     local.load_batch = load
 
@@ -38,12 +38,12 @@ def with_a_small_quota() -> None:
     load_batch, n_batches = local.load_batch, 0
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def load(plan: local.Plan, rows: list[int]) -> object:
+    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
         nonlocal n_batches
         n_batches += 1
         if n_batches > 8:
             resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-        return load_batch(plan, rows)
+        return load_batch(plan, rows, *more)
 
     local.load_batch = load
 
@@ -58,9 +58,9 @@ def assert_resumes(many: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> No
     before = rows_done(out.with_name(out.name + ".part"))
     load_batch, computed = local.load_batch, []
 
-    def load(plan: local.Plan, rows: list[int]) -> object:
+    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
         computed.extend(rows)
-        return load_batch(plan, rows)
+        return load_batch(plan, rows, *more)
 
     monkeypatch.setattr(local, "load_batch", load)
     extract(many, **OPTIONS, out=out, quiet=True)
@@ -153,9 +153,9 @@ def test_a_picture_that_vanishes_on_the_way_is_a_failure_and_no_end(
 ) -> None:
     load_batch = local.load_batch
 
-    def load(plan: local.Plan, rows: list[int]) -> object:
+    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
         (many / "b" / "93.png").unlink(missing_ok=True)
-        return load_batch(plan, rows)
+        return load_batch(plan, rows, *more)
 
     monkeypatch.setattr(local, "load_batch", load)
     path = extract(many, **OPTIONS, out=tmp_path / "features.h5", quiet=True)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
-from decaf.engines import make_plan, provenance
+from decaf.engines import Plan, fill_with_ray, make_plan, provenance
 from decaf.engines.ray_engine import MAX_SHARDS, MIN_ROWS, parts_of
 from decaf.engines.ray_worker import Worker
 from decaf.errors import ConfigError
@@ -66,6 +66,15 @@ def test_wrong_options_are_refused(options: dict[str, object], tmp_path: Path) -
         extract("digits", out=tmp_path, **OPTIONS, **options)  # type: ignore[arg-type]
 
 
+def test_dense_patches_are_refused(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    recipe, whole = asked(pictures)
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
+    plan = Plan(**(recipe | {"backbone": net, "dense": object()}))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="use 'patches'"):
+        fill_with_ray(tmp_path / "ray.h5", plan, whole, NET, num_workers=1)
+
+
 @pytest.mark.slow
 def test_ray_makes_the_store_of_the_local_engine(pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -114,7 +123,9 @@ def test_too_many_failures_over_all_shards_end_the_job(pictures: Path, tmp_path:
 def asked(pictures: Path, **more: object) -> tuple[dict[str, object], Provenance]:
     net = load_backbone("decaf-mini", weights="random", device="cpu")
     plan = make_plan(load_dataset(pictures, limit=8), net, layers="fc7", workers=1)
-    recipe = {k: v for k, v in vars(plan).items() if k not in {"backbone", "replicas", "start"}}
+    recipe = {
+        k: v for k, v in vars(plan).items() if k not in {"backbone", "replicas", "start", "dense"}
+    }
     return recipe | more, provenance(plan, "float32")
 
 
