@@ -177,10 +177,10 @@ def extract_and_note(folder: Path, out: Path, note: Path) -> None:
     """Extract, noting every row that is computed; runs in a process of its own."""
     load_batch = local.load_batch
 
-    def noting(plan: local.Plan, rows: list[int]) -> object:
+    def noting(plan: local.Plan, rows: list[int], *more: object) -> object:
         with note.open("a") as file:
             file.write("".join(f"{row}\n" for row in rows))
-        return load_batch(plan, rows)
+        return load_batch(plan, rows, *more)
 
     local.load_batch = noting
     options = {**NET, "layers": "features.3,pool5", "pool": "avg"}
