@@ -39,7 +39,7 @@ from decaf.extraction import make_plan, n_features, provenance
 from decaf.store import FeatureStore, FeatureWriter
 
 HERE = Path(__file__).parent
-LIMITS = {"alexnet": 1000, "resnet50": 200}
+LIMITS = {"alexnet": 1024, "resnet50": 256}
 LAYERS = {"alexnet": None, "resnet50": "pool5"}
 DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
 
