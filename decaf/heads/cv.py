@@ -68,7 +68,7 @@ class _CrossValidated(LinearModel):
         targets = head.encode(labels, weight)
         cv = check_cv(self.cv, labels, classifier=True)
         samples = head.samples(X)
-        self.scores_ = validation_scores(
+        self.scores_, _ = validation_scores(
             head,
             samples,
             labels,

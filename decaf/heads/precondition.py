@@ -63,9 +63,8 @@ class Preconditioner:
         gain = self.eigenvalues[:, None] * curvature
         along = self.dual.T @ r
         z = r - self.basis @ along
-        # Once more, as rounding leaves a part of what the next line scales down by 1 + gain.
-        z -= self.basis @ (self.dual.T @ z)
-        z += self.basis @ (along / (1 + gain))
+        # The last term once more takes out what rounding left of what 1 + gain scales down.
+        z += self.basis @ (along / (1 + gain) - self.dual.T @ z)
         if self.free_bias:
             z[-1] = r[-1] / (self.n_rows * curvature).clamp(min=torch.finfo(r.dtype).tiny)
         return z

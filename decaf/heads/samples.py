@@ -105,6 +105,21 @@ class TrainingSet:
             return None
         return Gram(gram(self.samples, self.rows, self.scaling, torch.float64), self.samples.bias)
 
+    def lift(self, part: "TrainingSet", params: Tensor, n_columns: int) -> Tensor | None:
+        """Return a solution on some of these rows as coefficients on all of them.
+
+        None where the designs differ in kind, or a class is missing in the part.
+        """
+        if type(part.design) is not type(self.design) or params.shape[1] != n_columns:
+            return None
+        params = params.to(self.samples.dtype)
+        if isinstance(self.design, Rows):
+            return params
+        lifted = self.design.zeros(n_columns)
+        own = torch.as_tensor(np.searchsorted(self.rows, part.rows), device=params.device)
+        lifted[own], lifted[-1] = params[:-1], params[-1]
+        return lifted
+
     def coefficients(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights ``(n_features, m)`` and intercepts ``(m,)`` on the features as given."""
         if isinstance(self.design, Rows):

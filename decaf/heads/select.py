@@ -17,11 +17,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
+from torch import Tensor
 
 from decaf.errors import DataError
 from decaf.heads.features import take_rows
 from decaf.heads.linear import LinearHead, checked_rows
-from decaf.heads.samples import Samples
+from decaf.heads.samples import Samples, TrainingSet
 from decaf.types import FloatArray, Head, IntArray, Split
 
 Score = Callable[[IntArray, FloatArray, npt.NDArray[Any]], float]
@@ -152,15 +153,17 @@ def _fit_linear(head: LinearHead, task: _Task) -> tuple[LinearHead, FloatArray]:
     """Choose C and refit on designs that are parts of one."""
     X, y = checked_rows(head, task.X, task.y)
     samples = head.samples(X, standardize=task.standardize)
-    validation = np.empty(0)
+    training, targets = samples.train(), head.encode(y)
+    validation, chosen, start = np.empty(0), 0, None
     if len(task.grid) > 1:
-        table = validation_scores(
+        table, solutions = validation_scores(
             head, samples, y, folds=task.folds, c_grid=task.grid, score=task.score
         )
         validation = table.mean(0)
-    C = task.grid[best(validation)] if len(validation) else task.grid[0]
-    training, targets = samples.train(), head.encode(y)
-    ((_, solution),) = head.solver(targets).path(training, targets, [C])
+        chosen = best(validation)
+        start = training.lift(*solutions[chosen], targets.n_columns)
+    C = task.grid[chosen]
+    ((_, solution),) = head.solver(targets).path(training, targets, [C], start)
     return head.set_params(C=C).adopt(training, targets, solution), validation
 
 
@@ -240,8 +243,8 @@ def validation_scores(
     c_grid: Sequence[float],
     score: Score,
     sample_weight: FloatArray | None = None,
-) -> FloatArray:
-    """Return the score of each fold and value of C.
+) -> tuple[FloatArray, list[tuple[TrainingSet, Tensor]]]:
+    """Return the score of each fold and value of C, and the solutions of the last fold.
 
     Parameters
     ----------
@@ -264,14 +267,19 @@ def validation_scores(
     -------
     numpy.ndarray
         ``(n_folds, n_values)``.
+    list of (TrainingSet, torch.Tensor)
+        For each C the last fold's rows and their solution, a good start for a fit on all.
     """
     table = np.empty((len(folds), len(c_grid)))
+    solutions: list[tuple[TrainingSet, Tensor]] = []
     for i, (fit, val) in enumerate(folds):
         training = samples.train(fit)
+        solutions = []
         targets = head.encode(y[fit], None if sample_weight is None else sample_weight[fit])
         path = head.solver(targets).path(training, targets, c_grid, rough=True)
         for j, (_, solution) in enumerate(path):
+            solutions.append((training, solution.params))
             scores = training.scores(solution.params, val).cpu().numpy()
             flat = scores[:, 0] if scores.shape[1] == 1 else scores
             table[i, j] = score(y[val], flat, targets.classes)
-    return table
+    return table, solutions
