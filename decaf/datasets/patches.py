@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.datasets.objects import Objects
+from decaf.datasets.read import read_bytes
 from decaf.errors import ConfigError, DataError
 from decaf.images.decode import picture_size
 from decaf.images.patches import DenseGrid, dense_boxes, label_patches, patch_boxes
@@ -59,8 +60,8 @@ def patch_table(
     chance = np.random.default_rng(rule.seed)
     n_classes = len(table.class_names)
     boxes, labels, pictures = [], [], []
-    for row, image_id in enumerate(table.image_ids):
-        found = _boxes(table, image_id, rule, grid)
+    for row in range(len(table.image_ids)):
+        found = _boxes(table, row, rule, grid)
         if objects is None:
             named = np.repeat(table.labels[row : row + 1], len(found), axis=0)
         else:
@@ -94,11 +95,10 @@ def _trained_on(boxes: FloatArray, objects: Objects, thinned: npt.NDArray[np.boo
     return keep if len(keep) else np.zeros(1, np.int64)
 
 
-def _boxes(
-    table: ImageDataset, image_id: str, rule: PatchRule, grid: DenseGrid | None
-) -> FloatArray:
+def _boxes(table: ImageDataset, row: int, rule: PatchRule, grid: DenseGrid | None) -> FloatArray:
     try:
-        size = picture_size(table.root / image_id)
-    except DataError:
+        here = table.source is None  # where only the header need be read
+        size = picture_size(table.root / table.image_ids[row] if here else read_bytes(table, row))
+    except (DataError, OSError):
         return np.array([[0, 0, 1, 1]], np.float32)
     return dense_boxes(*size, rule, grid) if grid else patch_boxes(*size, rule)

@@ -168,13 +168,13 @@ def regular_jpeg(data: bytes) -> Jpeg | None:
     return Jpeg(torch.frombuffer(hidden, dtype=torch.uint8), orientation)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def picture_size(file: Path | bytes) -> tuple[int, int]:
     """Return the width and height that a picture file has once decoded, from its header.
 
     Parameters
     ----------
-    path : pathlib.Path
-        A picture file.
+    file : pathlib.Path or bytes
+        A picture file, or what it holds.
 
     Returns
     -------
@@ -187,10 +187,11 @@ def picture_size(path: Path) -> tuple[int, int]:
         If it is not there, or its header is not that of a picture.
     """
     try:
-        with Image.open(path, formats=FORMATS) as opened:
-            orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+        opened = io.BytesIO(file) if isinstance(file, bytes) else file
+        with Image.open(opened, formats=FORMATS) as picture:
+            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
             swap, _ = _ORIENTATIONS.get(orientation, (False, ()))
-            return opened.size[::-1] if swap else opened.size
+            return picture.size[::-1] if swap else picture.size
     except _BROKEN_FILE as error:
         raise DataError(f"broken picture: {' '.join(str(error).split())}") from error
 
