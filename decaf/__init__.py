@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from decaf.extraction import extract
     from decaf.store import FeatureStore
     from decaf.transformer import DecafFeatures
+    from decaf.tuning import finetune
 
-__all__ = ["DecafFeatures", "FeatureStore", "__version__", "evaluate", "extract"]
+__all__ = ["DecafFeatures", "FeatureStore", "__version__", "evaluate", "extract", "finetune"]
 
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
@@ -19,6 +20,7 @@ _HOMES = {
     "FeatureStore": "decaf.store",
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
+    "finetune": "decaf.tuning",
 }
 
 

@@ -8,6 +8,14 @@ from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
+from decaf.finetuning import (
+    FINETUNE,
+    FineTuning,
+    Recipe,
+    parse_recipe,
+    rule_pictures,
+    tuning_precision,
+)
 from decaf.heads import HEADS
 from decaf.images.decode import Pixels
 from decaf.images.patches import patch_options
@@ -42,6 +50,8 @@ def evaluate(
     patch_pool: Literal["mean", "max"] | None = None,
     drop_classes: str | Sequence[str] | None = None,
     heads: str | Sequence[str] = "svm",
+    finetune: str | int = "last",
+    recipe: str | Recipe = "",
     protocol: str | None = None,
     train_per_class: str | int | Sequence[int] | None = None,
     splits: int | None = None,
@@ -88,7 +98,12 @@ def evaluate(
     drop_classes : str or sequence of str, optional
         Classes to leave out, such as Caltech-256's ``257.clutter``; the protocol's if not given.
     heads : str or sequence of str
-        Among ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout``, ``adaptation``, ``knn``.
+        Among ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout``, ``adaptation``, ``knn``,
+        and ``finetune``, which trains the net's last blocks too, see `decaf.finetune`.
+    finetune : str or int
+        With ``finetune``, which blocks: ``last``, a number of last ones, or ``all``.
+    recipe : str or Recipe
+        The same, how: as ``epochs=40,rate=1e-3``; see `decaf.finetune`.
     protocol : str, optional
         Name of a protocol; the data set's default if not given.
     train_per_class : str, int or sequence of int, optional
@@ -132,6 +147,7 @@ max_failures
     """
     names = _words(heads)
     _check_heads(names)
+    parse_recipe(recipe, finetune)  # what is wrong with it is said before the net is loaded
     table = (
         dataset
         if isinstance(dataset, ImageDataset)
@@ -153,18 +169,20 @@ max_failures
         patch_power=patch_power,
         patch_pool=patch_pool,
     )
-    net = (
-        load_backbone(
-            backbone,
-            weights=weights,
-            device=device,
-            precision=precision,
-            seed=seed,
-            allow_code=allow_code,
-        )
-        if isinstance(backbone, str)
-        else backbone
-    )
+    loading: dict[str, Any] = {
+        "weights": weights,
+        "device": device,
+        "seed": seed,
+        "allow_code": allow_code,
+    }
+    net = backbone
+    if isinstance(net, str):
+        net = load_backbone(net, precision=precision, **loading)
+    trained, pictures, how = net, None, parse_recipe(recipe, finetune, net.weights)
+    if FINETUNE in names:
+        pictures = rule_pictures(table, net, rules[0], pixels, recipe=how, workers=workers)
+        if isinstance(backbone, str) and net.precision != "fp32":
+            trained = load_backbone(backbone, **loading)
     chosen = make_plan(table, net, layers=layers).layers
     path = extract(
         table,
@@ -184,9 +202,25 @@ max_failures
         quiet=quiet,
     )
     with FeatureStore(path) as store:
-        trials = Trials(table, net, store, pool, device, quiet)
+        tunings = {
+            layer: FineTuning(
+                backbone=trained,
+                layer=layer,
+                pool=pool,
+                pictures=pictures,
+                recipe=how,
+                precision=tuning_precision(precision, net),
+                folder=path.parent,
+                digest=store.digest,
+            )
+            for layer in chosen
+            if pictures is not None
+        }
+        trials = Trials(table, net, store, pool, device, quiet, tunings)
         results = ResultTable(tuple(trials.results(chosen, names, rules)))
     results.to_csv(csv_path(table.name, out))
+    for tuning in tunings.values():
+        tuning.clear()
     return results
 
 
@@ -210,10 +244,11 @@ def _numbers(value: str | float | Sequence[float], what: str) -> list[float]:
 
 
 def _check_heads(names: Sequence[str]) -> None:
-    unknown = [name for name in names if name not in HEADS]
+    known = (*HEADS, FINETUNE)
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ConfigError(
-            f"unknown head {(unknown or [''])[0]!r}; choose one of: {', '.join(HEADS)}"
+            f"unknown head {(unknown or [''])[0]!r}; choose one of: {', '.join(known)}"
         )
 
 

@@ -161,7 +161,7 @@ def train(
     rule = replace(rule, view=views, patches=patches)
     with FeatureStore(store_path) as store:
         pictures = StoredPictures(table, store, rule)
-        rows = _training_rows(table, pictures.done)
+        rows = training_rows(table, pictures.done)
         used = pictures.features(asked.layers[-1])
         names = table.class_names if patches is None else store.class_names
         task = _Fit(table, used, rows, rule, device)
@@ -198,7 +198,14 @@ def _check(head: str, out: Path) -> None:
         raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
 
 
-def _training_rows(table: ImageDataset, done: Any) -> IntArray:
+def training_rows(table: ImageDataset, done: Any) -> IntArray:
+    """Return the usable rows that are not on an official test side.
+
+    Raises
+    ------
+    DataError
+        If a class has none.
+    """
     usable = done
     if table.official is not None:
         usable = done & ~np.isin(table.official[:, 0], _UNTRAINED_SIDES)

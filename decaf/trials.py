@@ -1,7 +1,7 @@
 """Heads under a protocol, split by split: what an evaluation does once features are stored."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
 from decaf.backbones import TorchBackbone
 from decaf.errors import ConfigError
+from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers
 from decaf.heads import HEADS, FittedSplit, fit_splits
 from decaf.metrics import METRICS, Metric, confusion, predicted_classes
 from decaf.pictures import StoredPictures
@@ -45,6 +46,8 @@ class Trials:
         Where heads are trained.
     quiet : bool
         Print no progress.
+    tunings : mapping of str to FineTuning
+        For the head ``finetune``, how each layer's net is fine-tuned.
     """
 
     table: ImageDataset
@@ -53,6 +56,7 @@ class Trials:
     pool: str
     device: str
     quiet: bool
+    tunings: Mapping[str, FineTuning] = field(default_factory=dict)
 
     def results(
         self, layers: Sequence[str], heads: Sequence[str], rules: Sequence[PublishedProtocol]
@@ -67,10 +71,14 @@ class Trials:
         )
         with show_progress("training", total, "splits", quiet=self.quiet) as advance:
             for layer in layers:
-                features = pictures.features(layer)
+                whole = pictures.features(layer)
                 for head in heads:
+                    features = row_numbers(whole) if head == FINETUNE else whole
                     for rule, splits in drawn:
-                        fitted = self._fit(features, head, rule, splits)
+                        if head == FINETUNE:
+                            fitted = self._fine_tune(features, layer, rule, splits)
+                        else:
+                            fitted = self._fit(features, head, rule, splits)
                         for number, (split, fit) in enumerate(zip(splits, fitted, strict=True)):
                             yield self._result(
                                 features,
@@ -111,15 +119,11 @@ class Trials:
         rows = features.training_split(splits[0]).train
         c_grid, fixed_c = rule.c_values(features.train, rows)
         for split in splits:
-            labels = self.table.labels
-            if split.labels is not None:
-                labels = labels.copy()
-                labels[split.train] = split.labels
             fit = partial(
                 fit_splits,
                 estimator,
                 features.train,
-                features.labels(labels),
+                features.labels(_labels(self.table, split)),
                 [features.training_split(split)],
                 c_grid=c_grid,
                 score=features.validation_score(METRICS[rule.metric].score),
@@ -130,6 +134,25 @@ class Trials:
                 continue
             tried = [one for C in c_grid for one in fit(fixed_c=C)]
             yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
+
+    def _fine_tune(
+        self,
+        features: ViewFeatures | PatchFeatures,
+        layer: str,
+        rule: PublishedProtocol,
+        splits: Sequence[Split],
+    ) -> Iterator[FittedSplit]:
+        """Yield the net and head that are fine-tuned on each split."""
+        tuning = self.tunings[layer]
+        frozen = Frozen(
+            features.train,
+            rule.normalize,
+            *rule.c_values(features.train, splits[0].train),
+            METRICS[rule.metric].score,
+            self.device,
+        )
+        for split in splits:
+            yield tuning.fit(split, _labels(self.table, split), frozen).as_fitted_split()
 
     def _test_value(
         self,
@@ -188,11 +211,24 @@ class Trials:
             decaf_version=__version__,
             objective=fit.objective,
             gradient_norm=fit.gradient_norm,
-            notes=(*published_protocol_differences(rule, self.table, n_left_out), *leaks),
+            notes=(
+                *published_protocol_differences(rule, self.table, n_left_out),
+                *leaks,
+                *fit.notes,
+            ),
             device=str(self.net.device),
             confusion=tuple(_confusion(labels, scores, classes, self.table, split.test)),
             per_class=tuple(_per_class(metric, labels, scores, classes, self.table.class_names)),
         )
+
+
+def _labels(table: ImageDataset, split: Split) -> IntArray:
+    """Return the labels that a split trains on."""
+    labels = table.labels
+    if split.labels is not None:
+        labels = labels.copy()
+        labels[split.train] = split.labels
+    return labels
 
 
 def _estimator(head: str, rule: PublishedProtocol, device: str) -> Any:

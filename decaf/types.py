@@ -208,6 +208,17 @@ class FeatureWriter(Protocol):
         """Record that a row has no features, and why."""
 
 
+class Scorer(Protocol):
+    """What scores rows, once it is fitted."""
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """Label of each score."""
+
+    def decision_function(self, X: FloatArray) -> FloatArray:
+        """Return one score per row and class, shape ``(n_images, n_classes)``."""
+
+
 class Head(Protocol):
     """A scikit-learn classifier trained on frozen features."""
 

@@ -10,6 +10,7 @@ from decaf.cli import (
     datasets,
     evaluate,
     extract,
+    finetune,
     inspect,
     listings,
     plot,
@@ -30,6 +31,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("predict")(train.predict)
 app.command("export")(train.export)
+app.command("finetune")(finetune.finetune)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("inspect")(inspect.inspect)

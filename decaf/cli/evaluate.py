@@ -12,7 +12,8 @@ _HEADS = "The heads"
 Heads = Annotated[
     str,
     typer.Option(
-        help="Comma-separated: svm, logreg, svm-dropout, logreg-dropout, adaptation, knn.",
+        help="Comma-separated: svm, logreg, svm-dropout, logreg-dropout, adaptation, knn, "
+        "finetune.",
         rich_help_panel=_HEADS,
     ),
 ]
@@ -51,6 +52,14 @@ def evaluate(
         ),
     ] = None,
     heads: Heads = "svm",
+    finetune: Annotated[
+        str,
+        typer.Option(
+            help="With the head finetune: last, a number of last blocks, or all.",
+            rich_help_panel=_HEADS,
+        ),
+    ] = "last",
+    recipe: options.Recipe = "",
     protocol: Annotated[
         str | None,
         typer.Option(

@@ -195,6 +195,13 @@ AllowCode = Annotated[
         rich_help_panel=_NET,
     ),
 ]
+Recipe = Annotated[
+    str,
+    typer.Option(
+        help="How to fine-tune, as epochs=40,rate=1e-3,crops=0; see decaf.finetuning.Recipe.",
+        rich_help_panel="The training",
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="No progress on stderr.", rich_help_panel=_RUN)
 ]

@@ -23,7 +23,7 @@ from decaf.errors import DataError
 from decaf.heads.features import take_rows
 from decaf.heads.linear import LinearHead, checked_rows
 from decaf.heads.samples import Samples, TrainingSet
-from decaf.types import FloatArray, Head, IntArray, Split
+from decaf.types import FloatArray, IntArray, Scorer, Split
 
 Score = Callable[[IntArray, FloatArray, npt.NDArray[Any]], float]
 """``score(labels, scores, classes)``, as :class:`decaf.metrics.Metric` has it; more is better."""
@@ -38,7 +38,7 @@ class FittedSplit:
 
     Attributes
     ----------
-    head : Head
+    head : Scorer
         The fitted head; it takes features as they were given.
     C : float or None
         The value used; None for a head without C.
@@ -52,9 +52,11 @@ class FittedSplit:
         Of the final fit; nan for a head without an objective.
     seconds : float
         Choice and final fit together.
+    notes : tuple of str
+        What is to be said beside.
     """
 
-    head: Head
+    head: Scorer
     C: float | None
     c_at_edge: bool
     validation: FloatArray
@@ -62,6 +64,7 @@ class FittedSplit:
     objective: float
     gradient_norm: float
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def decision_function(self, X: FloatArray) -> FloatArray:
         """Return the head's scores."""

@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 import decaf.demo
+import decaf.tuning
 from decaf.cli import evaluate as cli_evaluate
 from decaf.cli import extract as cli_extract
+from decaf.cli import finetune as cli_finetune
 from decaf.cli.app import app, main
 from decaf.evaluation import evaluate
 from decaf.extraction import extract
@@ -30,6 +32,7 @@ def run_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (cli_extract.extract, extract),
         (cli_evaluate.evaluate, evaluate),
         (cli_evaluate.demo, decaf.demo.demo),
+        (cli_finetune.finetune, decaf.tuning.finetune),
     ],
 )
 def test_a_command_has_its_functions_arguments_and_defaults(

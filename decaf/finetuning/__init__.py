@@ -1,0 +1,21 @@
+"""Fine-tuning: a net's last blocks, or all of it, trained together with a head."""
+
+from decaf.finetuning.fit import FineTuning, tuning_precision
+from decaf.finetuning.pictures import Pictures, rule_pictures
+from decaf.finetuning.recipe import FROM_SCRATCH, Recipe, parse_recipe
+from decaf.finetuning.start import Frozen
+from decaf.finetuning.tuned import FINETUNE, FineTuned, row_numbers
+
+__all__ = [
+    "FINETUNE",
+    "FROM_SCRATCH",
+    "FineTuned",
+    "FineTuning",
+    "Frozen",
+    "Pictures",
+    "Recipe",
+    "parse_recipe",
+    "row_numbers",
+    "rule_pictures",
+    "tuning_precision",
+]

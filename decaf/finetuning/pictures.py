@@ -1,0 +1,127 @@
+"""Pictures of a data set as a net's inputs, read ahead by threads."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from decaf.backbones import TorchBackbone
+from decaf.engines import n_cores
+from decaf.errors import ConfigError, DataError
+from decaf.finetuning.crops import KEEPS_ASPECT, random_crop
+from decaf.finetuning.recipe import Recipe
+from decaf.images.decode import Pixels, decode
+from decaf.images.views import crop_box, make_view
+from decaf.protocols import PublishedProtocol
+from decaf.types import ImageDataset, Preprocessing
+
+Picture = tuple[int, int | None]
+"""A row, and the number of its crop; None for the plain view."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """How rows of a data set become pixels.
+
+    Attributes
+    ----------
+    table : ImageDataset
+        The data set.
+    preprocessing : Preprocessing
+        The net's.
+    view : str
+        The plain view: ``center``, ``warp`` or ``squash``.
+    box_scale : float or None
+        Pictures are the rows' boxes, enlarged so many times; None for whole ones.
+    decoder : str
+        ``auto`` or ``pillow``.
+    area : float
+        Smallest share of a picture that a random crop covers.
+    seed : int
+        Of the crops.
+    workers : int
+        Threads that read.
+
+    Raises
+    ------
+    ConfigError
+        If the view has several crops.
+    """
+
+    table: ImageDataset
+    preprocessing: Preprocessing
+    view: str
+    box_scale: float | None
+    decoder: Pixels
+    area: float
+    seed: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        if self.view not in KEEPS_ASPECT:
+            raise ConfigError(
+                f"asked to fine-tune on the view {self.view!r}; choose one of a single crop: "
+                f"{', '.join(KEEPS_ASPECT)}"
+            )
+
+    def pixels(self, picture: Picture) -> Tensor:
+        """Return ``(3, S, S)`` uint8 pixels of one crop or of the plain view.
+
+        Raises
+        ------
+        DataError
+            If the picture cannot be read.
+        """
+        row, number = picture
+        path = self.table.root / self.table.image_ids[row]
+        try:
+            image = decode(path.read_bytes(), self.decoder)
+        except OSError as error:
+            raise DataError(f"asked for {path}: {error.strerror or error}; put it back") from error
+        if self.box_scale is not None and self.table.boxes is not None:
+            image = crop_box(image, self.table.boxes[row].tolist(), self.box_scale)
+        if number is None:
+            return make_view(image, self.view, self.preprocessing)
+        seed = np.random.SeedSequence((self.seed, number, row)).generate_state(1)[0]
+        return random_crop(image, self.view, self.preprocessing, self.area, int(seed))
+
+    def batches(self, wanted: Sequence[Sequence[Picture]]) -> Iterator[Tensor]:
+        """Yield ``(n, 3, S, S)`` pixels of each list of pictures, while the next ones are read."""
+        with ThreadPoolExecutor(max(self.workers, 1)) as pool:
+            waiting: list[Future[Tensor]] = []
+            for batch in [*wanted, ()]:
+                coming = [pool.submit(self.pixels, picture) for picture in batch]
+                if waiting:
+                    yield torch.stack([one.result() for one in waiting])
+                waiting = coming
+
+
+def rule_pictures(
+    table: ImageDataset,
+    net: TorchBackbone,
+    rule: PublishedProtocol,
+    decoder: Pixels,
+    *,
+    recipe: Recipe,
+    workers: int | None,
+) -> Pictures:
+    """Return the pictures of a protocol.
+
+    Raises
+    ------
+    ConfigError
+        If the protocol's view has several crops.
+    """
+    return Pictures(
+        table=table,
+        preprocessing=net.preprocessing,
+        view=rule.view,
+        box_scale=rule.box_scale if rule.box == "crop" else None,
+        decoder=decoder,
+        area=recipe.area,
+        seed=rule.seed,
+        workers=workers or n_cores(),
+    )

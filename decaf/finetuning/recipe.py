@@ -1,0 +1,192 @@
+"""How a net is fine-tuned, as data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from decaf.backbones.trainable import Blocks
+from decaf.errors import ConfigError
+
+Schedule = Literal["cosine", "step"]
+Start = Literal["svm", "logreg", "random"]
+Statistics = Literal["moving", "kept"]
+
+_CHOICES = {
+    "schedule": get_args(Schedule),
+    "start": get_args(Start),
+    "statistics": get_args(Statistics),
+}
+_SHARES = ("warm_up", "momentum", "ema", "dropout", "smoothing", "validation")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a net is fine-tuned.
+
+    The head may start as the linear one that is trained on the frozen net, so that training only
+    has to improve on it and does not distort the features first [1]_. Rates are those of SGD with
+    Nesterov's momentum [2]_; the head's one counts for features of unit mean squared norm, to
+    which they are scaled.
+
+    Attributes
+    ----------
+    blocks : int or "all"
+        How many of the net's last blocks are trained; see `decaf.backbones.blocks_of`.
+    epochs : int
+        Passes over the training pictures.
+    batch_size : int
+        Pictures a step.
+    head_rate : float
+        Highest learning rate of the head.
+    rate : float
+        Highest learning rate of the last block.
+    rate_decay : float
+        Each block before it has its follower's rate times this [3]_.
+    momentum : float
+        Of SGD.
+    weight_decay : float
+        Of matrices; vectors (biases, normalisations) have none.
+    schedule : str
+        ``cosine``: half a cosine down to 0 [4]_; ``step``: a tenth at 1/3, 2/3 and 8/9 of the
+        steps.
+    warm_up : float
+        Share of the steps in which the rate grows from 0 [5]_.
+    statistics : str
+        Of batch normalisation in trained blocks: ``kept``, so that training starts at the linear
+        head's own scores, or ``moving`` with the batches, as a net without pretraining needs.
+    crops : int
+        0: a new random crop of each picture in each epoch, mirrored half the time. 1: no
+        augmentation, the plain view. N: the plain view and N - 1 random crops, drawn once; what
+        the frozen blocks give of them is computed once and kept on disk.
+    area : float
+        Smallest share of a picture that a random crop covers [6]_.
+    dropout : float
+        Share of the features that are dropped in training.
+    smoothing : float
+        Label smoothing; for pictures of one label.
+    ema : float
+        Decay of the moving average of the weights that is validated and kept; 0 for none.
+    start : str
+        Where the head starts: at an ``svm`` or ``logreg`` on the frozen features, or ``random``.
+    validation : float
+        Share of each class's training pictures that chooses the epoch, where the protocol sets
+        none aside.
+    refit : bool
+        Train on all the training pictures once the number of epochs is chosen, as the heads are;
+        else keep what was trained without the validation pictures.
+
+    References
+    ----------
+    .. [1] Kumar et al., Fine-tuning can distort pretrained features and underperform
+       out-of-distribution, ICLR 2022.
+    .. [2] Sutskever et al., On the importance of initialization and momentum, ICML 2013.
+    .. [3] Howard and Ruder, Universal language model fine-tuning, ACL 2018, section 3.2.
+    .. [4] Loshchilov and Hutter, SGDR, ICLR 2017, equation 5.
+    .. [5] Goyal et al., Accurate, large minibatch SGD, 2017, section 2.2.
+    .. [6] Szegedy et al., Going deeper with convolutions, CVPR 2015, section 6.
+    """
+
+    blocks: Blocks = 1
+    epochs: int = 20
+    batch_size: int = 32
+    head_rate: float = 0.1
+    rate: float = 0.0005
+    rate_decay: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Schedule = "cosine"
+    warm_up: float = 0.1
+    statistics: Statistics = "kept"
+    crops: int = 0
+    area: float = 0.85
+    dropout: float = 0.0
+    smoothing: float = 0.0
+    ema: float = 0.0
+    start: Start = "svm"
+    validation: float = 0.2
+    refit: bool = True
+
+    def __post_init__(self) -> None:
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is from 0 to below 1, found {getattr(self, name):g}")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("crops", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {least} or more, found {getattr(self, name)}")
+        for name in ("head_rate", "rate", "rate_decay", "area"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is above 0, found {getattr(self, name):g}")
+        if self.area > 1 or self.weight_decay < 0:
+            raise ConfigError("area is at most 1, and weight_decay not below 0; correct them")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(choices)}"
+                )
+
+
+FROM_SCRATCH = Recipe(
+    start="random",
+    statistics="moving",
+    epochs=60,
+    head_rate=1.0,
+    rate=0.03,
+    weight_decay=5e-4,
+    smoothing=0.1,
+    area=0.35,
+)
+"""For random weights: the NO PRETRAIN columns; after decaf-mini's own training."""
+
+
+def parse_recipe(words: str | Recipe, blocks: str | int, weights: str = "imagenet") -> Recipe:
+    """Return the recipe of ``name=value`` pairs separated by commas.
+
+    Parameters
+    ----------
+    words : str or Recipe
+        Such as ``epochs=40,rate=1e-3``; what is not named is `Recipe`'s default, or that of
+        `FROM_SCRATCH`. A recipe is taken as it is.
+    blocks : str or int
+        ``last``, a number of last blocks, or ``all``.
+    weights : str
+        ``random`` for `FROM_SCRATCH`.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or a value of another kind.
+    """
+    which = _parse_blocks(blocks)
+    if isinstance(words, Recipe):
+        return replace(words, blocks=which)
+    given: dict[str, Any] = {}
+    kinds = {f.name: type(f.default) for f in fields(Recipe) if f.name != "blocks"}
+    for pair in filter(None, (word.strip() for word in words.split(","))):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if name not in kinds:
+            raise ConfigError(f"unknown part {pair!r} of a recipe; choose from: {', '.join(kinds)}")
+        try:
+            given[name] = _KINDS[kinds[name]](value)
+        except (KeyError, ValueError) as error:
+            found = kinds[name].__name__
+            raise ConfigError(f"{name} of a recipe is of type {found}, found {value!r}") from error
+    return replace(FROM_SCRATCH if weights == "random" else Recipe(), blocks=which, **given)
+
+
+def _yes(word: str) -> bool:
+    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+        word.lower()
+    ]
+
+
+_KINDS: dict[type, Callable[[str], object]] = {int: int, float: float, str: str, bool: _yes}
+
+
+def _parse_blocks(blocks: str | int) -> Blocks:
+    if blocks == "all":
+        return "all"
+    if blocks == "last":
+        return 1
+    if not str(blocks).isdecimal() or int(blocks) < 1:
+        raise ConfigError(f"asked to train blocks {blocks!r}; give last, a number or all")
+    return int(blocks)

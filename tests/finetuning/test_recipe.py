@@ -1,0 +1,59 @@
+"""Recipes: what is read, what is refused, and the rate over a run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from decaf.errors import ConfigError
+from decaf.finetuning import FROM_SCRATCH, Recipe, parse_recipe
+from decaf.finetuning.schedule import rate_factor
+
+
+def test_a_recipe_is_read_from_words() -> None:
+    recipe = parse_recipe(" epochs=7, rate=1e-3,schedule=step,refit=no ", "all")
+    assert recipe == Recipe(epochs=7, rate=1e-3, schedule="step", refit=False, blocks="all")
+    assert parse_recipe("", "last") == Recipe()
+    assert parse_recipe(Recipe(epochs=9), 2) == Recipe(epochs=9, blocks=2)
+
+
+def test_random_weights_have_a_recipe_of_their_own() -> None:
+    recipe = parse_recipe("epochs=7", "all", "random")
+    assert recipe == replace(FROM_SCRATCH, epochs=7, blocks="all")
+    assert (recipe.start, recipe.statistics) == ("random", "moving")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("epoch=7", "unknown part 'epoch=7' of a recipe; choose from: epochs, batch_size"),
+        ("epochs=many", "epochs of a recipe is of type int, found 'many'"),
+        ("refit=perhaps", "refit of a recipe is of type bool"),
+        ("epochs=0", "epochs is 1 or more"),
+        ("momentum=1", "momentum is from 0 to below 1"),
+        ("rate=0", "rate is above 0"),
+        ("area=1.5", "area is at most 1"),
+        ("schedule=linear", "unknown schedule 'linear'; choose one of: cosine, step"),
+        ("start=knn", "unknown start 'knn'; choose one of: svm, logreg, random"),
+        ("blocks=2", "unknown part 'blocks=2'"),
+    ],
+)
+def test_what_a_recipe_cannot_be(words: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_recipe(words, "last")
+
+
+def test_blocks_in_words() -> None:
+    found = [parse_recipe("", word).blocks for word in ("last", "all", "3", 2)]
+    assert found == [1, "all", 3, 2]
+    with pytest.raises(ConfigError, match="asked to train blocks '0'; give last, a number or all"):
+        parse_recipe("", "0")
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    cosine = Recipe(warm_up=0.2)
+    found = [rate_factor(cosine, part) for part in (0, 0.1, 0.2, 0.6, 1)]
+    np.testing.assert_allclose(found, [0, 0.5, 1, 0.5, 0], atol=1e-12)
+    step = Recipe(warm_up=0, schedule="step")
+    found = [rate_factor(step, part) for part in (0, 0.3, 0.5, 0.7, 0.95)]
+    np.testing.assert_allclose(found, [1, 1, 0.1, 0.01, 0.001])
