@@ -26,6 +26,7 @@ def read_options(
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--layers")
     parser.add_argument("--heads")
+    parser.add_argument("--recipe", default="", help="of fine-tuning; see decaf finetune")
     parser.add_argument("--pool")
     parser.add_argument("--views")
     parser.add_argument("--patches-per-image", type=int)
@@ -48,21 +49,27 @@ def evaluate(
     box: Box | None = None,
     shots: str | None = None,
     name: str | None = None,
+    from_scratch: bool = False,
 ) -> ResultTable:
-    """Evaluate as the paper does, but for what the options say, and print the table."""
+    """Evaluate as the paper does, but for what the options say, and print the table.
+
+    With `from_scratch` the whole net is trained from random weights, as a column NO PRETRAIN is.
+    """
     by_class = PROTOCOLS[dataset][protocol].train_per_class is not None
     out = options.results / f"{name or f'{dataset}-{protocol}'}.csv"
     table = decaf.evaluate(
         dataset,
         protocol=protocol,
         backbone=options.backbone,
-        weights=options.weights,
+        weights="random" if from_scratch else options.weights,
         layers=options.layers or layers,
         pool=options.pool or pool,
         views=options.views or views,
         patches_per_image=options.patches_per_image,
         box=box,
-        heads=options.heads or heads,
+        heads="finetune" if from_scratch else options.heads or heads,
+        finetune="all" if from_scratch else "last",
+        recipe=options.recipe if from_scratch else "",
         train_per_class=(options.shots or shots) if by_class else None,
         splits=options.splits,
         data_root=options.data_root,

@@ -10,6 +10,9 @@ Net      : torchvision's AlexNet, fc7; the paper's is its own, PRE-1512 with 512
 Data     : VOC 2012 below DATA_ROOT (1.9 GB; `decaf datasets get voc2012`)
 Minutes  : about 5 on 2 cores, an estimate from 60 pictures a second
 
+NO PRETRAIN trains the whole net from random weights; the paper does so on patches, this script on
+whole views.
+
     python pipelines/oquab_actions.py [--data-root data] [--results results]
 """
 
@@ -21,11 +24,15 @@ from common import compare, evaluate, read_options
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train adaptation layers on the boxes of persons."""
     options = read_options(__doc__, arguments)
-    table = evaluate(
+    adapted = evaluate(
         options, "voc2012-actions", "oquab", layers="fc7", heads="adaptation", views="squash",
         box="crop",
     )  # fmt: skip
-    compare([table])
+    no_pretrain = evaluate(
+        options, "voc2012-actions", "oquab", layers="fc7", heads="finetune", views="squash",
+        box="crop", name="voc2012-actions-no-pretrain", from_scratch=True,
+    )  # fmt: skip
+    compare([adapted, no_pretrain])
 
 
 if __name__ == "__main__":

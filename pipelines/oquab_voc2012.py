@@ -11,6 +11,9 @@ Data     : VOC 2012 below DATA_ROOT (1.9 GB; `decaf datasets get voc2012`)
 Minutes  : about 250 on 2 cores, an estimate from 90 of 1.4 million patches a second; --views dense
            takes a third of that
 
+NO PRETRAIN trains the whole net from random weights; the paper does so on patches, this script on
+whole views.
+
     python pipelines/oquab_voc2012.py [--data-root data] [--results results]
 """
 
@@ -22,7 +25,14 @@ from common import compare, evaluate, read_options
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train adaptation layers on patches, and score pictures by the mean of fifth powers."""
     options = read_options(__doc__, arguments)
-    compare([evaluate(options, "voc2012", "oquab", layers="fc7", heads="adaptation")])
+    adapted = evaluate(
+        options, "voc2012", "oquab", layers="fc7", heads="adaptation"
+    )  # fmt: skip
+    no_pretrain = evaluate(
+        options, "voc2012", "oquab", layers="fc7", heads="finetune", views="squash",
+        name="voc2012-no-pretrain", from_scratch=True,
+    )  # fmt: skip
+    compare([adapted, no_pretrain])
 
 
 if __name__ == "__main__":

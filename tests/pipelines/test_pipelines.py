@@ -25,9 +25,9 @@ EXPECTED = {  # results: data set, protocol and rows over splits
         for flaw in ("", "-goyal")
     },
     "kornblith": {(name, "kornblith"): 1 for name in ("caltech101", "voc2007", "sun397")},
-    "oquab_actions": {("voc2012-actions", "oquab"): 1},
+    "oquab_actions": {("voc2012-actions", "oquab"): 2},
     "oquab_voc2007": {("voc2007", "oquab"): 1},
-    "oquab_voc2012": {("voc2012", "oquab"): 1},
+    "oquab_voc2012": {("voc2012", "oquab"): 2},
     "razavian": {
         (name, f"razavian{augmented}"): 1
         for name in ("voc2007", "mit67", "birds")
@@ -40,7 +40,8 @@ OPTIONS = {
     "fair_voc2007": ["--shots", "1", "--splits", "1"],
     "kornblith": ["--shots", "3", "--splits", "1"],
     "oquab_voc2007": ["--views", "dense", "--patches-per-image", "4"],
-    "oquab_voc2012": ["--patches-per-image", "4"],
+    "oquab_actions": ["--recipe", "epochs=1"],
+    "oquab_voc2012": ["--patches-per-image", "4", "--recipe", "epochs=1"],
     "zf_caltech": ["--shots", "3", "--splits", "1"],
 }
 
