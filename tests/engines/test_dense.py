@@ -108,7 +108,7 @@ def test_patches_of_boxes_and_patch_options_without_patches_are_refused(tmp_path
 def test_a_table_of_patches_keeps_one_row_of_each_picture(tmp_path: Path):
     write(tmp_path / "p", [(64, 48), (64, 64)])
     table = load_dataset(tmp_path / "p")
-    found = patch_table(table, PatchRule(scales=(1.0,)))
+    found = patch_table(table, PatchRule(scales=(1.0,)), None)
     assert found.image_ids == ("a/0.png", "a/0.png", "b/1.png")
     assert found.labels.tolist() == [0, 0, 1]
     assert found.class_names == table.class_names
