@@ -65,7 +65,7 @@ def evaluate(
         layers=options.layers or layers,
         pool=options.pool or pool,
         views=options.views or views,
-        patches_per_image=options.patches_per_image,
+        patches_per_image=None if from_scratch else options.patches_per_image,
         box=box,
         heads="finetune" if from_scratch else options.heads or heads,
         finetune="all" if from_scratch else "last",

@@ -237,8 +237,8 @@ class Descent:
             int(np.random.SeedSequence([self.recipe.seed, epoch]).generate_state(1)[0])
         )
         size = self.recipe.batch_size
-        n_visits = -(-MIN_STEPS * size // len(self.train))
-        for _ in range(n_visits):
+        steps = -(-len(self.train) // size)
+        for _ in range(-(-MIN_STEPS // steps)):
             order = torch.randperm(len(self.train), generator=generator, device=self.rows.device)
             for chosen in torch.split(order, size):
                 yield self.train[chosen].sort().values, generator

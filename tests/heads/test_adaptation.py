@@ -175,11 +175,11 @@ import sys
 import numpy as np
 from decaf.heads.adaptation import AdaptationHead
 rng = np.random.default_rng(0)
-y = np.arange(4000) % 10
-X = (rng.normal(size=(10, 200))[y] + 3 * rng.normal(size=(4000, 200))).astype(np.float32)
+y = np.arange(1000) % 10
+X = (rng.normal(size=(10, 100))[y] + 3 * rng.normal(size=(1000, 100))).astype(np.float32)
 checkpoint = sys.argv[2] if len(sys.argv) > 2 else None
-head = AdaptationHead(512, n_epochs=25, learning_rate=0.01, checkpoint=checkpoint, device="cpu")
-head.fit(X, y)
+options = {"n_epochs": 60, "patience": 60, "learning_rate": 0.003, "device": "cpu"}
+head = AdaptationHead(256, checkpoint=checkpoint, **options).fit(X, y)
 np.savez(sys.argv[1], *[part for layer in head.layers_ for part in layer])
 """
 
