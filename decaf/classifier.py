@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 import safetensors
-import safetensors.numpy
+import torch
 from scipy.special import expit, softmax
 
 from decaf._version import __version__
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
+from decaf.tensor_file import write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
 SCHEMA_VERSION = 2
@@ -132,15 +133,9 @@ class Classifier:
         about = {"schema_version": SCHEMA_VERSION, "decaf_version": __version__, **settings}
         tensors = {}
         for number, (weight, bias) in enumerate(self.layers):
-            tensors[f"head.{number}.weight"] = np.ascontiguousarray(weight, np.float32)
-            tensors[f"head.{number}.bias"] = np.ascontiguousarray(bias, np.float32)
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            safetensors.numpy.save_file(tensors, part, {"decaf": json.dumps(about)})
-            part.replace(path)
-        except OSError as error:
-            raise DataError(f"asked to write the model {path}: {error}") from error
+            tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
+            tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
+        write_tensors(path, tensors, {"decaf": json.dumps(about)})
 
     @classmethod
     def load(cls, path: Path) -> "Classifier":

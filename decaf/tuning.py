@@ -19,13 +19,13 @@ from decaf.finetuning import (
     rule_pictures,
     tuning_precision,
 )
-from decaf.finetuning.checkpoint import write_tensors
 from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
 from decaf.protocols import Normalize, get_protocol, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.store import FeatureStore
+from decaf.tensor_file import write_tensors
 from decaf.training import training_rows
 from decaf.types import ImageDataset, Split
 

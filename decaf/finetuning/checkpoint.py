@@ -10,11 +10,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import safetensors
-from safetensors.torch import save_file
 from torch import Tensor
 
 from decaf.errors import DataError
+from decaf.tensor_file import group, read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ class Checkpoint:
 
     def group(self, name: str) -> dict[str, Tensor]:
         """Return the tensors of one group by their own names."""
-        start = f"{name}."
-        return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
+        return group(self.tensors, name)
 
     def add(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Add tensors as a group."""
@@ -80,35 +78,14 @@ class Checkpoint:
         DataError
             If it is damaged.
         """
-        if not path.exists():
+        found = read_tensors(path)
+        if found is None:
             return None
+        tensors, about = found
         try:
-            with safetensors.safe_open(path, "pt") as file:
-                history = [Epoch(**one) for one in json.loads(file.metadata()["history"])]
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            return cls([Epoch(**one) for one in json.loads(about["history"])], tensors)
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"asked to go on from {path}, which is damaged ({error}); delete it and run again"
+                f"asked to go on from {path}, which is no checkpoint of this version ({error}); "
+                "delete it and run again"
             ) from error
-        return cls(history, tensors)
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
-
-    Raises
-    ------
-    DataError
-        If it cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # copies: tensors that share memory, as tied weights do, are refused otherwise
-        whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        save_file(whole, part, metadata)
-        part.replace(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise DataError(
-            f"asked to write {path}: {error}; free space there, or give another path"
-        ) from error

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from decaf.errors import DataError
+from decaf.tensor_file import group, read_tensors, write_tensors
 
 TRIED_RATES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 MIN_STEPS = 30
@@ -167,14 +166,14 @@ class Descent:
             progress = Progress(self.recipe.learning_rate or self._best_rate())
         else:
             progress, tensors = found
-            best = _part(tensors, "best")
-            self.net.load_state_dict(_part(tensors, "net"))
-            for number, momentum in _part(tensors, "momentum").items():
+            best = group(tensors, "best")
+            self.net.load_state_dict(group(tensors, "net"))
+            for number, momentum in group(tensors, "momentum").items():
                 parameter = [*self.net.parameters()][int(number)]
                 optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
         while not self._has_ended(progress):
-            for group in optimizer.param_groups:
-                group["lr"] = progress.learning_rate
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = progress.learning_rate
             self._epoch(optimizer, progress.epoch)
             progress.epoch += 1
             progress.history.append(self.validation_loss())
@@ -258,31 +257,15 @@ def _copied(net: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in net.state_dict().items()}
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-
-
 def _save(path: Path, problem: str, progress: Progress, tensors: dict[str, Tensor]) -> None:
-    about = {"problem": problem, "progress": json.dumps(asdict(progress))}
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, part, about)
-        part.replace(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise DataError(f"asked to write the checkpoint {path}: {error}") from error
+    write_tensors(path, tensors, {"problem": problem, "progress": json.dumps(asdict(progress))})
 
 
 def _load(path: Path, problem: str) -> tuple[Progress, dict[str, Tensor]] | None:
-    if not path.exists():
+    found = read_tensors(path)
+    if found is None:
         return None
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
-        raise DataError(f"asked to go on from {path}: {error}; delete it") from error
+    tensors, about = found
     if about.get("problem") != problem:
         raise DataError(
             f"asked to go on from {path}, found the checkpoint of another training; delete it, or "
