@@ -164,7 +164,7 @@ def train(
         rows = training_rows(table, pictures.done)
         used = pictures.features(asked.layers[-1])
         names = table.class_names if patches is None else store.class_names
-        task = _Fit(table, used, rows, rule, device)
+        task = _Fit(table, used, rows, rule, device, store_path.parent)
         fitted = task.fit(head)
     Classifier(
         backbone=net.name,
@@ -238,6 +238,7 @@ class _Fit:
     pictures: IntArray
     rule: PublishedProtocol
     device: str
+    folder: Path
 
     @cached_property
     def labels(self) -> IntArray:
@@ -249,6 +250,8 @@ class _Fit:
         head: Any = HEADS[name](device=self.device)
         if "random_state" in head.get_params():
             head.set_params(random_state=self.rule.seed)
+        if "checkpoint" in head.get_params():
+            head.set_params(checkpoint=str(self.folder))
         X, linear = self.features.train, isinstance(head, LinearModel)
         groups = strata(self.table, self.pictures, np.random.default_rng(self.rule.seed))
         nothing = self.pictures[:0]

@@ -116,6 +116,8 @@ class Trials:
     ) -> Iterator[FittedSplit]:
         """Yield the fitted head of each split."""
         estimator = _estimator(head, rule, self.device)
+        if "checkpoint" in estimator.get_params():
+            estimator.set_params(checkpoint=str(self.store.path.parent))
         rows = features.training_split(splits[0]).train
         c_grid, fixed_c = rule.c_values(features.train, rows)
         for split in splits:

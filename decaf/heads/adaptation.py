@@ -93,7 +93,8 @@ class AdaptationHead(Probabilities):
     memory_share : float
         Share of the machine's memory above which features are read in batches.
     checkpoint : str or None
-        File that a stopped training goes on from; gone when it ends.
+        File that a stopped training goes on from, or a folder for one named after the training;
+        gone when it ends.
 
     Attributes
     ----------
@@ -197,8 +198,8 @@ class AdaptationHead(Probabilities):
             validation=torch.as_tensor(held_out, device=device),
             recipe=self._recipe(),
         )
-        path = None if self.checkpoint is None else Path(self.checkpoint)
-        progress = descent.run(path, self._problem(X, y, train))
+        problem = self._problem(X, y, train)
+        progress = descent.run(self._checkpoint_path(problem), problem)
         self.n_features_in_ = X.shape[1]
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
         self.layers_ = [
@@ -294,6 +295,12 @@ class AdaptationHead(Probabilities):
             n_decays=self.n_decays,
             seed=self.random_state,
         )
+
+    def _checkpoint_path(self, problem: str) -> Path | None:
+        if self.checkpoint is None:
+            return None
+        path = Path(self.checkpoint)
+        return path / f"adaptation-{problem[:12]}.safetensors" if path.is_dir() else path
 
     def _problem(self, X: Any, y: Any, train: IntArray) -> str:
         """Return what tells this training from others: arguments, labels, rows, some features."""

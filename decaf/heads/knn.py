@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -13,11 +12,12 @@ from decaf.heads.designs import blocks
 from decaf.heads.device import resolve_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
+from decaf.heads.predictions import Predictions
 from decaf.heads.targets import encode
 from decaf.types import FloatArray
 
 
-class KNN(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
+class KNN(Predictions):
     """Weighted vote of the nearest training rows, in blocks of rows.
 
     Parameters
@@ -187,25 +187,6 @@ class KNN(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn 
         """
         votes = self._poll(X)
         return (1 + votes) / 2 if self.multilabel_ else votes
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Return the class with most votes, or a matrix of 1 and -1 for label matrices.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1 and -1.
-        """
-        votes = self._poll(X)
-        if self.multilabel_:
-            return np.where(votes > 0, 1, -1)
-        labels: npt.NDArray[Any] = self.classes_[votes.argmax(1)]
-        return labels
 
     def _poll(self, X: Any) -> FloatArray:
         distances, index = self.kneighbors(X)

@@ -157,6 +157,19 @@ def interrupted(head, X, y, path, n_epochs):
         head.fit(X, y)
 
 
+def test_in_a_folder_each_training_has_a_checkpoint_of_its_own(tmp_path: Path):
+    X, y = problem()
+    head = AdaptationHead(**SMALL, checkpoint=str(tmp_path))
+    whole = AdaptationHead(**SMALL).fit(X, y)
+    for features in (X, X + 1):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(head, features, y, tmp_path, 2)
+    assert len(list(tmp_path.glob("adaptation-*.safetensors"))) == 2
+    head.fit(X, y)
+    np.testing.assert_array_equal(head.layers_[0][0], whole.layers_[0][0])
+    assert len(list(tmp_path.glob("adaptation-*.safetensors"))) == 1
+
+
 def test_the_checkpoint_of_another_training_is_refused(tmp_path: Path):
     X, y = problem()
     path = tmp_path / "c.safetensors"
