@@ -31,6 +31,8 @@ class NewtonSystem:
         ``(n_params, m)``.
     objective : torch.Tensor
         ``(n_groups,)``, the scale that residuals are measured on.
+    tol : float
+        Relative distance from the least objective that is asked for in the end.
     """
 
     design: Design
@@ -38,6 +40,7 @@ class NewtonSystem:
     curvature: Curvature
     gradient: Tensor
     objective: Tensor
+    tol: float
 
     def columns(self, classes: Tensor) -> "NewtonSystem":
         """Return the equations of some classes, each its own group."""
@@ -47,6 +50,7 @@ class NewtonSystem:
             self.curvature.columns(classes),
             self.gradient[:, classes],
             self.objective[classes],
+            self.tol,
         )
 
 
@@ -57,7 +61,7 @@ def conjugate_gradients(
 
     A group stops when its residual has fallen to a share of the gradient that shrinks with the
     distance from the optimum, so that the steps converge superlinearly (Nocedal and Wright,
-    "Numerical optimization", 2006, section 7.1).
+    "Numerical optimization", 2006, section 7.1), but no further than `tol` asks.
 
     Parameters
     ----------
@@ -79,7 +83,7 @@ def conjugate_gradients(
     Fp = design.forward(p)
     step, change = torch.zeros_like(p), torch.zeros_like(Fp)
     rz = loss.total(inner(design, r, p, Fp))
-    least = torch.finfo(rz.dtype).eps ** 0.5
+    least = max(torch.finfo(rz.dtype).eps ** 0.5, min(system.tol, 0.01))
     goal = rz * (rz / (2 * system.objective)).square().clamp(least, 0.01).to(rz)
     met = (gradient == 0).all(0) if loss.n_groups > 1 else (gradient == 0).all().reshape(1)
     met = met.clone()

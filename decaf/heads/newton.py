@@ -104,7 +104,7 @@ def minimise(
         columns = active if loss.n_groups > 1 else slice(None)
         part, p, f = loss.columns(active), P[:, columns], F[:, columns]
         gradient = penalised(design, p) + design.adjoint(part.gradient(f))
-        system = NewtonSystem(design, part, part.curvature(f), gradient, objective[active])
+        system = NewtonSystem(design, part, part.curvature(f), gradient, objective[active], tol)
         step, change, solved = _newton_step(system, p, f, preconditioner)
         slope = part.total(inner(design, gradient, step, change)).double()
         length, drop = _line_search(system, p, f, step, change, slope=slope)
