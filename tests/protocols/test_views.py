@@ -12,6 +12,7 @@ PLAIN = PROTOCOLS["*"]["holdout"]
 AUGMENTED = replace(PLAIN, train_views="separate", test_views="sum")
 FEATURES = np.random.default_rng(0).standard_normal((6, 3, 4)).astype(np.float32)
 ROWS = np.array([1, 4])
+CLASSES = np.arange(2)
 
 
 def test_the_mean_over_views_is_the_default():
@@ -41,7 +42,7 @@ def test_scores_are_summed_over_views(one_column):
 
     found = view_features(FEATURES, AUGMENTED)
     expected = FEATURES[ROWS].sum(1)[:, 0] if one_column else FEATURES[ROWS].sum(1)[:, :2]
-    np.testing.assert_allclose(found.test_scores(decision_function, ROWS), expected, rtol=1e-5)
+    np.testing.assert_allclose(found.test_scores(decision_function, ROWS, CLASSES), expected, rtol=1e-5)
 
 
 def test_the_choice_of_c_scores_pictures_and_not_views():
