@@ -42,7 +42,9 @@ def test_scores_are_summed_over_views(one_column):
 
     found = view_features(FEATURES, AUGMENTED)
     expected = FEATURES[ROWS].sum(1)[:, 0] if one_column else FEATURES[ROWS].sum(1)[:, :2]
-    np.testing.assert_allclose(found.test_scores(decision_function, ROWS, CLASSES), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        found.test_scores(decision_function, ROWS, CLASSES), expected, rtol=1e-5
+    )
 
 
 def test_the_choice_of_c_scores_pictures_and_not_views():
