@@ -149,6 +149,7 @@ class Classifier:
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 about = json.loads((file.metadata() or {})["decaf"])
+                # the file is no mapping, so its keys have to be asked for
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return _parsed(about, tensors)
         except (OSError, safetensors.SafetensorError) as error:

@@ -51,6 +51,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         return None
     try:
         with safetensors.safe_open(path, "pt") as file:
+            # the file is no mapping, so its keys have to be asked for
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except (OSError, safetensors.SafetensorError) as error:

@@ -38,7 +38,7 @@ def read_onnx(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         import onnx  # noqa: PLC0415 an extra
-        from google.protobuf.message import DecodeError  # noqa: PLC0415
+        from google.protobuf.message import DecodeError  # noqa: PLC0415 comes with onnx
     except ImportError as error:
         raise ConfigError(
             f"asked for weights from {path}; reading ONNX files needs the package onnx; "

@@ -63,7 +63,7 @@ def define(name: str, weights: str) -> Definition:
 def _timm(name: str) -> ModuleType:
     try:
         import timm  # noqa: PLC0415 an extra, and slow to load
-        import timm.data  # noqa: PLC0415
+        import timm.data  # noqa: PLC0415 as above
     except ImportError as error:
         msg = f"asked for {name}; timm is not installed; install it with pip install 'decaf[timm]'"
         raise ConfigError(msg) from error

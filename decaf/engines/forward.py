@@ -88,6 +88,7 @@ class Forward:
         contexts = ExitStack()
         if self._net.device.type == "cuda":
             if not hasattr(self._own, "stream"):
+                # torch leaves this function without types
                 self._own.stream = torch.cuda.Stream(self._net.device)  # type: ignore[no-untyped-call]
             contexts.enter_context(torch.cuda.device(self._net.device))
             contexts.enter_context(torch.cuda.stream(self._own.stream))

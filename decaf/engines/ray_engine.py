@@ -181,7 +181,7 @@ def _is_complete(path: Path, asked: Provenance) -> bool:
 def _ray() -> Any:
     try:
         import ray  # noqa: PLC0415 - an extra
-        import ray.data  # noqa: PLC0415
+        import ray.data  # noqa: PLC0415 - as above
     except ImportError as error:
         msg = "engine 'ray' needs the extra ray; install it with `pip install 'decaf[ray]'`"
         raise ConfigError(msg) from error

@@ -136,6 +136,7 @@ class Loop:
                     group["lr"] = group["peak"] * rate_factor(self._recipe, part)
                 self._sgd.zero_grad()
                 value = loss(self._model(x, pixels), self._labels(rows), self._recipe.smoothing)
+                # torch leaves this function without types
                 value.backward()  # type: ignore[no-untyped-call]
                 self._sgd.step()
                 if self._average is not None:

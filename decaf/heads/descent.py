@@ -227,6 +227,7 @@ class Descent:
             if step == n_steps:
                 return
             optimizer.zero_grad()
+            # torch leaves this function without types
             self.loss(rows, self.rows[rows], generator).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
