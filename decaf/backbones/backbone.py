@@ -14,6 +14,7 @@ from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
+from decaf.backbones.winograd import use_winograd
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -339,6 +340,8 @@ def _load(
     traced = trace(net, definition.preprocessing.input_size_px, definition.layout)
     net = net.to(place, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     net.requires_grad_(requires_grad=False)
+    if place.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
+        use_winograd(net)  # not measured on other processors
     return TorchBackbone(
         name=definition.name,
         weights=found.label,
