@@ -11,9 +11,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from PIL import Image
+
+_N_FILES = 20_000
 
 
 def main() -> None:
@@ -22,41 +25,46 @@ def main() -> None:
     parser.add_argument("--backbone", default="decaf-mini")
     parser.add_argument("--layers", default="fc7")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = Path(folder, "pictures")
-        make_pictures(pictures, max(options.n_images))
-        peaks = [
-            peak_mb(pictures, Path(folder, f"{n}.h5"), n, options.backbone, options.layers)
-            for n in options.n_images
-        ]
-    print(f"{'images':>10} {'peak MB':>8}")
-    for n_images, peak in zip(options.n_images, peaks, strict=True):
-        print(f"{n_images:>10} {peak:8.0f}")
+    peaks = []
+    print(f"{'images':>10} {'peak MB':>8} {'minutes':>8}")
+    for n_images in options.n_images:
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = Path(folder, "pictures")
+            make_pictures(pictures, n_images)
+            start = perf_counter()
+            peaks.append(
+                peak_mb(pictures, Path(folder, "features.h5"), options.backbone, options.layers)
+            )
+            minutes = (perf_counter() - start) / 60
+        print(f"{n_images:>10} {peaks[-1]:8.0f} {minutes:8.1f}", flush=True)
     print(json.dumps({"memory_ratio": round(peaks[-1] / peaks[0], 3)}))
 
 
 def make_pictures(folder: Path, n_images: int) -> None:
-    """Write JPEG files of 64 x 64 pixels in two classes."""
+    """Write JPEG files of 64 x 64 pixels in two classes; those after `_N_FILES` are links."""
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
     for number in range(n_images):
+        path = folder / "ab"[number % 2] / f"{number:07d}.jpg"
+        if number >= _N_FILES:
+            path.hardlink_to(folder / "ab"[number % 2] / f"{number % _N_FILES:07d}.jpg")
+            continue
         small = rng.integers(0, 256, (8, 8, 3), np.uint8)
-        picture = Image.fromarray(small).resize((64, 64))
-        picture.save(folder / "ab"[number % 2] / f"{number:07d}.jpg")
+        Image.fromarray(small).resize((64, 64)).save(path)
 
 
-def peak_mb(pictures: Path, out: Path, n_images: int, backbone: str, layers: str) -> float:
+def peak_mb(pictures: Path, out: Path, backbone: str, layers: str) -> float:
     """Return the largest resident memory, in MB, of the extraction of some pictures."""
     command = [
         str(Path(sys.executable).with_name("decaf")), "extract", "--dataset", str(pictures),
         "--backbone", backbone, "--weights", "random", "--layers", layers,
-        "--limit", str(n_images), "--out", str(out), "--device", "cpu", "--quiet",
+        "--out", str(out), "--device", "cpu", "--quiet",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"extraction of {n_images} pictures failed")
+        raise SystemExit(f"extraction of {pictures} failed")
     return usage.ru_maxrss / 1024
 
 

@@ -47,7 +47,7 @@ class ImageDataset:
         Short name, for instance ``"caltech101"``.
     root : pathlib.Path
         Folder that the image ids are relative to.
-    image_ids : tuple of str
+    image_ids : sequence of str
         Relative POSIX path of each picture; unique unless boxes tell rows apart.
     labels : numpy.ndarray
         ``(n_images,)`` int64 class numbers, or ``(n_images, n_classes)`` int8 with 1 (present),
@@ -68,7 +68,7 @@ class ImageDataset:
 
     name: str
     root: Path
-    image_ids: tuple[str, ...]
+    image_ids: Sequence[str]
     labels: IntArray
     class_names: tuple[str, ...]
     sizes_bytes: IntArray

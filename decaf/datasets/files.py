@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from decaf.datasets.table import natural_key
+from decaf.datasets.order import natural_sorted
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
@@ -32,7 +32,7 @@ def pictures(folder: Path) -> list[str]:
             and not entry.name.startswith(".")
             and not entry.is_dir()
         ]
-    return sorted(names, key=natural_key)
+    return natural_sorted(names)
 
 
 def folders(folder: Path) -> list[str]:
@@ -50,4 +50,4 @@ def folders(folder: Path) -> list[str]:
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
-    return sorted(names, key=natural_key)
+    return natural_sorted(names)

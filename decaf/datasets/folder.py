@@ -7,7 +7,9 @@ from pathlib import Path
 
 from decaf.datasets.files import SUFFIXES, folders, pictures
 from decaf.datasets.places import LAYOUT, table_of_places
+from decaf.datasets.table import names_of
 from decaf.errors import DataError
+from decaf.names import Names
 from decaf.types import SIDES, ImageDataset
 
 
@@ -37,14 +39,13 @@ def load_folder(folder: Path) -> ImageDataset:
         for side in (names if split else [""])
         for name in _class_folders(folder / side)
     ]
-    found = {place: _class_pictures(folder / place) for place in places}
-    return table_of_places(
-        f"folder {folder}",
-        folder.resolve().name,
-        folder,
-        [f"{place}/{file}" for place, files in found.items() for file in files],
-        [place for place, files in found.items() for _ in files],
-    )
+    name = folder.resolve().name
+    found, of = [], []
+    for place in places:
+        files = _class_pictures(folder / place)
+        found.append(names_of(name, [f"{place}/{file}" for file in files]))
+        of += [place] * len(files)
+    return table_of_places(f"folder {folder}", name, folder, Names.joined(found), of)
 
 
 def _check_outer(folder: Path, names: list[str]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from decaf.datasets.table import image_table, natural_key, official_sides
+from decaf.datasets.order import natural_sorted
+from decaf.datasets.table import image_table, official_sides
 from decaf.errors import DataError
 from decaf.types import SIDES, ImageDataset, IntArray
 
@@ -38,7 +39,7 @@ def load_manifest(file: Path) -> ImageDataset:
     rows = _read(file)
     names = [[name.strip() for name in row["label"].split("|")] for row in rows]
     multi = any(len(several) > 1 for several in names)
-    class_names = sorted({name for several in names for name in several if name}, key=natural_key)
+    class_names = natural_sorted({name for several in names for name in several if name})
     numbers = {name: number for number, name in enumerate(class_names)}
     unlabelled = [row["path"] for row in rows if not row["label"]]
     if unlabelled and not multi:

@@ -11,6 +11,7 @@ from decaf.datasets.read import read_bytes
 from decaf.errors import ConfigError, DataError
 from decaf.images.decode import picture_size
 from decaf.images.patches import DenseGrid, dense_boxes, label_patches, patch_boxes
+from decaf.names import Names
 from decaf.types import BACKGROUND, FloatArray, ImageDataset, IntArray, PatchRule
 
 _TRAINING_SIDES = (1, 2)  # codes of ImageDataset.official: train, val
@@ -78,7 +79,7 @@ def patch_table(
     names = table.class_names if objects is None else (*table.class_names, BACKGROUND)
     return replace(
         table,
-        image_ids=tuple(table.image_ids[row] for row in of.tolist()),
+        image_ids=Names(table.image_ids).take(of),
         labels=np.concatenate(labels),
         class_names=names,
         sizes_bytes=table.sizes_bytes[of],

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from decaf.datasets.table import image_table, natural_key, official_sides
+from decaf.datasets.order import natural_sorted
+from decaf.datasets.table import image_table, official_sides
 from decaf.errors import DataError
-from decaf.types import SIDES, ImageDataset, PictureSource
+from decaf.types import SIDES, ImageDataset, IntArray, PictureSource
 
 LAYOUT = "lay the pictures out as <class>/<picture>, or list them in a CSV file (path,label)"
 
@@ -17,7 +18,7 @@ def table_of_places(
     image_ids: Sequence[str],
     places: Sequence[str],
     *,
-    sizes_bytes: Sequence[int] | None = None,
+    sizes_bytes: Sequence[int] | IntArray | None = None,
     source: PictureSource | None = None,
 ) -> ImageDataset:
     """Build a table of pictures whose folders are their classes.
@@ -34,7 +35,7 @@ def table_of_places(
         One row each, in this order.
     places : sequence of str
         Each picture's folder: ``<class>``, or ``<side>/<class>`` if all have one of `SIDES`.
-    sizes_bytes : sequence of int, optional
+    sizes_bytes : sequence of int or numpy.ndarray, optional
         Sizes of the files; looked up below `root` if not given.
     source : PictureSource, optional
         What reads the pictures, if not files below `root`.
@@ -56,7 +57,7 @@ def table_of_places(
     if odd:
         first = next(x for x, place in zip(image_ids, places, strict=True) if place in odd)
         raise DataError(f"{where} holds the picture {first!r}; {LAYOUT}")
-    class_names = sorted({part[-1] for part in parts.values()}, key=natural_key)
+    class_names = natural_sorted({part[-1] for part in parts.values()})
     numbers = {place: class_names.index(part[-1]) for place, part in parts.items()}
     sides = {place: part[0] for place, part in parts.items()}
     return image_table(

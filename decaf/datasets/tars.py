@@ -10,24 +10,30 @@ https://github.com/webdataset/webdataset
 
 import posixpath
 import re
+import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
+
+import numpy as np
 
 from decaf.datasets.files import SUFFIXES
+from decaf.datasets.order import natural_sorted
 from decaf.datasets.places import table_of_places
 from decaf.datasets.read import open_url, read_part, url_errors
-from decaf.datasets.table import natural_key
+from decaf.datasets.table import names_of
 from decaf.errors import ConfigError, DataError
-from decaf.types import ImageDataset
+from decaf.names import Names
+from decaf.types import ImageDataset, IntArray
 
 _RANGE = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TarEntries:
     """Pictures that are entries of tar archives.
 
@@ -37,17 +43,21 @@ class TarEntries:
         Where the archives are.
     archives : tuple of str
         Their paths.
-    places : mapping of str to (int, int, int)
-        Archive, first byte and size of each picture, by its id.
+    image_ids : Names
+        Of the pictures, in the order of their bytes.
+    places : numpy.ndarray
+        ``(n_images, 3)`` int64: archive, first byte and size of each.
     """
 
     fs: Any
     archives: tuple[str, ...]
-    places: Mapping[str, tuple[int, int, int]]
+    image_ids: Names
+    places: IntArray
 
     def read(self, image_id: str) -> bytes:
         """Return the bytes of a picture."""
-        archive, start, size = self.places[image_id]
+        found = np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode()))
+        archive, start, size = self.places[found].tolist()
         return read_part(self.fs, self.archives[archive], start, start + size)
 
 
@@ -83,25 +93,29 @@ def load_tars(spec: str) -> ImageDataset:
     name = posixpath.basename(root)
     if len(archives) == 1:
         name = posixpath.basename(archives[0]).rsplit(".", 1)[0]
-    places: dict[str, tuple[int, int, int]] = {}
-    classes: list[str] = []
+    found, places, classes = [], [], []
     for number, path in enumerate(archives):
-        for entry, start, size, place in _pictures(fs, path):
-            image_id = f"{posixpath.relpath(path, root)}/{entry}"
-            if image_id in places:
-                raise DataError(f"{path} holds {entry!r} twice; leave one out")
-            places[image_id] = number, start, size
-            classes.append(place)
+        pictures = list(_pictures(fs, path))
+        if len({picture.entry for picture in pictures}) < len(pictures):
+            double, _ = Counter(picture.entry for picture in pictures).most_common(1)[0]
+            raise DataError(f"{path} holds {double!r} twice; leave one out")
+        prefix = posixpath.relpath(path, root)
+        found.append(names_of(name, [f"{prefix}/{picture.entry}" for picture in pictures]))
+        places += [(number, picture.start, picture.size) for picture in pictures]
+        classes += [picture.place for picture in pictures]
     if not places:
         raise DataError(f"{spec}: found no pictures ({', '.join(SUFFIXES)}) in its archives")
+    image_ids, table = Names.joined(found), np.array(places, np.int64)
+    order = np.argsort(image_ids.encoded, kind="stable")
+    source = TarEntries(fs, tuple(archives), image_ids.take(order), table[order])
     return table_of_places(
         spec,
         name,
         Path(root),
-        list(places),
+        image_ids,
         classes,
-        sizes_bytes=[size for _, _, size in places.values()],
-        source=TarEntries(fs, tuple(archives), places),
+        sizes_bytes=table[:, 2],
+        source=source,
     )
 
 
@@ -157,21 +171,29 @@ def tars_in(fs: Any, root: str, spec: str) -> list[str]:
     with url_errors(spec):
         names = [posixpath.basename(path.rstrip("/")) for path in fs.ls(root, detail=False)]
     tars = [name for name in names if name.lower().endswith(".tar") and name[0] != "."]
-    return sorted(tars, key=natural_key)
+    return natural_sorted(tars)
 
 
-def _pictures(fs: Any, path: str) -> Iterator[tuple[str, int, int, str]]:
-    """Yield the name, first byte, size and place of each picture in an archive."""
-    found: list[tarfile.TarInfo] = []
+class _Picture(NamedTuple):
+    entry: str
+    start: int
+    size: int
+    place: str
+
+
+def _pictures(fs: Any, path: str) -> Iterator[_Picture]:
+    """Yield each picture in an archive, with the place that names its class."""
+    found: list[tuple[str, int, int]] = []
     classes: dict[str, str] = {}
     with url_errors(path), fs.open(path, "rb") as file:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                for entry in tar:
+                while (entry := tar.next()) is not None:
+                    tar.members = []  # type: ignore[attr-defined] # they take a kilobyte each
                     if not entry.isreg() or posixpath.basename(entry.name).startswith("."):
                         continue
                     if entry.name.lower().endswith(SUFFIXES):
-                        found.append(entry)
+                        found.append((entry.name, entry.offset_data, entry.size))
                     elif entry.name.endswith(".cls"):
                         classes[_sample(entry.name)] = _text(
                             path, entry.name, tar.extractfile(entry)
@@ -187,18 +209,18 @@ def _pictures(fs: Any, path: str) -> Iterator[tuple[str, int, int, str]]:
                 f"{path} is cut short or damaged after byte {end}, where its end should be "
                 "marked; fetch or make it anew"
             )
-    for entry in found:
-        sample = _sample(entry.name)
+    for name, start, size in found:
+        sample = _sample(name)
         if classes and sample not in classes:
-            raise DataError(f"{path}: the picture {entry.name!r} has no .cls as others have")
-        folder = posixpath.dirname(posixpath.normpath(entry.name))
+            raise DataError(f"{path}: the picture {name!r} has no .cls as others have")
+        folder = posixpath.dirname(posixpath.normpath(name))
         place = classes[sample] if classes else folder
         if not place:
             raise DataError(
-                f"{path}: the picture {entry.name!r} has no class; put it into a folder, or add "
+                f"{path}: the picture {name!r} has no class; put it into a folder, or add "
                 f"an entry {sample + '.cls'!r}"
             )
-        yield posixpath.normpath(entry.name), entry.offset_data, entry.size, place
+        yield _Picture(posixpath.normpath(name), start, size, sys.intern(place))
 
 
 def _sample(name: str) -> str:

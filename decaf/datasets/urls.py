@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from decaf.datasets.files import SUFFIXES
+from decaf.datasets.order import natural_sorted
 from decaf.datasets.places import LAYOUT, table_of_places
 from decaf.datasets.read import open_url, read_part, url_errors
-from decaf.datasets.table import natural_key
 from decaf.errors import DataError
 from decaf.types import ImageDataset
 
@@ -55,7 +55,7 @@ def load_url(url: str) -> ImageDataset:
     """
     fs, root = open_url(url)
     sizes = picture_sizes(fs, root, url)
-    ids = sorted(sizes, key=natural_key)
+    ids = natural_sorted(sizes)
     if not ids:
         raise DataError(f"{url} holds no pictures; {LAYOUT}")
     return table_of_places(

@@ -16,6 +16,7 @@ from scipy.special import expit, softmax
 
 from decaf.errors import ConfigError
 from decaf.metrics import METRICS
+from decaf.names import Names
 from decaf.protocols.rule import PublishedProtocol
 from decaf.protocols.views import Score
 from decaf.types import FloatArray, IntArray, Split
@@ -147,7 +148,7 @@ def patch_features(
 
 def picture_starts(image_ids: Sequence[str]) -> IntArray:
     """Return the first row of each picture in a table of patches, and the end."""
-    names = np.asarray(image_ids)
+    names = Names(image_ids).encoded
     changes = np.flatnonzero(names[1:] != names[:-1]) + 1
     return np.concatenate([[0], changes, [len(names)]])
 

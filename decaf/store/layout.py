@@ -12,7 +12,7 @@
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError
+from decaf.names import Names
 from decaf.store.opening import SCHEMA_VERSION, damage_errors, open_store
 from decaf.store.provenance import Provenance
 from decaf.types import ImageDataset
@@ -183,10 +184,9 @@ def table_of(dataset: ImageDataset) -> Table:
     return {name: np.asarray(column) for name, column in columns.items() if column is not None}
 
 
-def _as_utf8(names: tuple[str, ...]) -> npt.NDArray[Any]:
-    encoded = [name.encode() for name in names]
-    longest = max([1, *map(len, encoded)])
-    return np.array(encoded, h5py.string_dtype("utf-8", longest))
+def _as_utf8(names: Sequence[str]) -> npt.NDArray[Any]:
+    encoded = Names(names).encoded
+    return encoded.astype(h5py.string_dtype("utf-8", encoded.itemsize))
 
 
 def table_crc32(table: Table) -> int:

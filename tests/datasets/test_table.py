@@ -1,17 +1,13 @@
 import dataclasses
 import hashlib
 import json
-import re
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from decaf.datasets.table import (
     dataset_digest,
     image_table,
-    natural_key,
     official_sides,
     take,
 )
@@ -129,35 +125,6 @@ def test_official_sides_are_coded_as_in_the_type():
 def test_official_sides_need_training_and_held_out_rows(sides):
     with pytest.raises(DataError, match="it needs pictures under 'train', and held-out ones"):
         official_sides("pets", sides)
-
-
-def test_natural_order():
-    paths = ["b/1.jpg", "a/10.jpg", "a/2.jpg", "a-b/1.jpg", "a/2b.jpg", "a/02.jpg", "10/1", "9/1"]
-    assert sorted(paths, key=natural_key) == [
-        "9/1", "10/1", "a/02.jpg", "a/2.jpg", "a/2b.jpg", "a/10.jpg", "a-b/1.jpg", "b/1.jpg",
-    ]  # fmt: skip
-
-
-@given(st.lists(st.text(alphabet="a1²٣/ ", max_size=6), unique=True))
-def test_natural_order_is_total(paths):
-    backwards = paths[::-1]
-    assert sorted(paths, key=natural_key) == sorted(backwards, key=natural_key)
-
-
-def parts_and_numbers(path):
-    """The order in words: part by part, text and numbers in turn, then the path itself."""
-    key = []
-    for part in path.split("/"):
-        pieces = re.split("([0-9]+)", part)
-        pieces[1::2] = map(int, pieces[1::2])
-        key.append(pieces)
-    return [*key, [path]]
-
-
-@given(st.lists(st.text(alphabet="a10²-~ ", max_size=7), unique=True))
-def test_natural_order_is_that_of_text_and_numbers(names):
-    for paths in (names, [f"{name}/{other}" for name in names for other in names[:3]]):
-        assert sorted(paths, key=natural_key) == sorted(paths, key=parts_and_numbers)
 
 
 def test_the_digest_of_many_ids_is_that_of_their_json(build):
