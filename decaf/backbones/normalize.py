@@ -1,5 +1,7 @@
 """From pixels to a net's input."""
 
+from functools import cache
+
 import torch
 
 from decaf.types import Preprocessing
@@ -24,8 +26,7 @@ def normalize(
     torch.Tensor
         ``(n, 3, S, S)``.
     """
-    std = torch.tensor(preprocessing.std, device=pixels.device)
-    scale, shift = 1 / (255 * std), torch.tensor(preprocessing.mean, device=pixels.device) / std
+    scale, shift = _scale_and_shift(preprocessing, pixels.device)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     if pixels.device.type != "cpu":
         x = pixels.to(torch.float32) * scale.view(3, 1, 1) - shift.view(3, 1, 1)
@@ -39,3 +40,13 @@ def normalize(
     for picture, out in zip(flat, x, strict=True):
         out.copy_(picture.float().mul_(scale).sub_(shift))
     return x.view(n, height, width, 3).permute(0, 3, 1, 2)
+
+
+@cache  # a CUDA graph cannot take numbers from the CPU's memory
+def _scale_and_shift(
+    preprocessing: Preprocessing, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what pixels of each channel are multiplied by, and what is then subtracted."""
+    with torch.inference_mode(mode=False):  # for training too
+        std = torch.tensor(preprocessing.std, device=device)
+        return 1 / (255 * std), torch.tensor(preprocessing.mean, device=device) / std

@@ -8,6 +8,7 @@ from time import perf_counter
 import torch
 
 from decaf.backbones import TorchBackbone, pool_features
+from decaf.engines.graphs import RecordedPass
 from decaf.engines.load import Batch
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import N_ON_GPU, START, Plan
@@ -26,7 +27,8 @@ class Forward:
 
     On a CPU each core computes a batch of its own. On a GPU each thread has a stream of its own
     with copy, net and copy back in it, from and to pinned memory, so that the copies of one batch
-    run beside the net of another. Where memory does not suffice, a batch is halved, for good.
+    run beside the net of another; the net is a graph of its own there (see `RecordedPass`). Where
+    memory does not suffice, a batch is halved, for good.
 
     Parameters
     ----------
@@ -110,7 +112,15 @@ class Forward:
             self._halve(limit, reason)
 
     def _one_pass(self, part: torch.Tensor) -> dict[str, torch.Tensor]:
-        on_device = part.to(self._net.device, non_blocking=True)
+        if self._net.device.type == "cpu":
+            return self._pooled(part)
+        recorded: RecordedPass | None = getattr(self._own, "recorded", None)
+        if recorded is None or recorded.n_views != self._limit:
+            recorded = RecordedPass(self._pooled, self._limit, self._own.stream)
+            self._own.recorded = recorded
+        return {layer: _to_host(output) for layer, output in recorded(part).items()}
+
+    def _pooled(self, on_device: torch.Tensor) -> dict[str, torch.Tensor]:
         if self._plan.start is not None:
             outputs = self._net.activations_after(START, on_device, self._plan.layers)
         elif self._deep:
@@ -118,7 +128,7 @@ class Forward:
         else:
             outputs = self._net.activations(on_device, self._plan.layers)
         return {
-            layer: _to_host(pool_features(output, self._plan.pool, self._net.prefix_tokens))
+            layer: pool_features(output, self._plan.pool, self._net.prefix_tokens)
             for layer, output in outputs.items()
         }
 
@@ -173,8 +183,6 @@ def bytes_per_view(net: TorchBackbone) -> int:
 
 
 def _to_host(rows: torch.Tensor) -> torch.Tensor:
-    if rows.device.type == "cpu":
-        return rows
     pinned = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
     return pinned.copy_(rows, non_blocking=True)
 
