@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -104,6 +105,26 @@ def test_ray_makes_the_store_of_the_local_engine(pictures: Path, tmp_path: Path)
     assert (tmp_path / "ray.failures.csv").read_text() == (
         tmp_path / "local.failures.csv"
     ).read_text()
+
+
+@pytest.mark.slow
+def test_actors_read_tar_archives_at_a_url(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    files = [path for name in "ab" for path in sorted((pictures / name).iterdir())[:30]]
+    for number in range(2):
+        with tarfile.open(archives / f"{number}.tar", "w") as tar:
+            for path in files[number::2]:
+                tar.add(path, path.relative_to(pictures).as_posix())
+    local = extract(archives.as_uri(), out=tmp_path / "local.h5", **OPTIONS)  # type: ignore[arg-type]
+    script = (
+        "import sys; from decaf import extract; extract(sys.argv[1], out=sys.argv[2], "
+        f"engine='ray', num_workers=1, **{OPTIONS})"
+    )
+    out = tmp_path / "ray.h5"
+    subprocess.run([sys.executable, "-c", script, archives.as_uri(), str(out)], check=True)
+    same(local, out)
 
 
 @pytest.mark.slow
