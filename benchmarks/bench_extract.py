@@ -11,10 +11,12 @@ instructions for it.
 
 The bound is what the machine could do if it did nothing but the stages' own work on all cores
 at once: cores / (seconds a picture spent reading, decoding, cropping, in the net and writing,
-measured on one thread).
+measured on one thread). With a GPU (--device cuda; ask for more pictures by --limit) it is the
+smaller of what the cores and the GPU could do, and pixels by nvJPEG are measured too.
 
-`ray` extracts generated tiny pictures with two actors and with the local engine, by the command
-line, start-up included, and compares the features.
+`ray` extracts 20 000 pictures with two actors and with the local engine, by the command line,
+start-up included, and compares the features: PICTURES over and over with AlexNet (`ray_ratio`), and
+generated tiny ones with decaf-mini (`ray_ratio_tiny`), half a minute's work, much of it start-up.
 """
 
 import argparse
@@ -51,9 +53,15 @@ def ours(arguments):
         torch.set_num_threads(1)
     table = load_dataset(str(arguments.pictures), Path(), limit=arguments.limit)
     net = load_backbone(
-        arguments.backbone, weights="random", device="cpu", precision=arguments.precision
+        arguments.backbone, weights="random", device=arguments.device, precision=arguments.precision
     )
-    plan = make_plan(table, net, layers=LAYERS[arguments.backbone], workers=arguments.workers)
+    plan = make_plan(
+        table,
+        net,
+        layers=LAYERS[arguments.backbone],
+        workers=arguments.workers,
+        pixels=arguments.pixels,
+    )
     with FeatureWriter(
         arguments.out, provenance(plan, "float32"), table, n_features(plan), 1
     ) as writer:
@@ -63,7 +71,8 @@ def ours(arguments):
         wall = perf_counter() - start
     n_images = len(table.image_ids)
     stages = {stage: 1000 * value / n_images for stage, value in vars(seconds).items()}
-    print(json.dumps({"images_per_s": n_images / wall, "stages_ms": stages}))
+    bound = seconds.bound(n_images, plan)
+    print(json.dumps({"images_per_s": n_images / wall, "stages_ms": stages, "bound": bound}))
 
 
 def timed(command):
@@ -76,14 +85,19 @@ def measure(arguments, backbone, precisions, folder):
     """Return the runs of every contestant, taken in turn."""
     limit = str(arguments.limit or LIMITS[backbone])
     common = [str(arguments.pictures), str(folder / "features.h5"), "--limit", limit]
-    common += ["--backbone", backbone]
+    common += ["--backbone", backbone, "--device", arguments.device]
     own = [sys.executable, __file__, *common, "--child"]
     peer = [sys.executable, str(HERE / "baseline_extract.py"), *common]
-    contestants = {f"peer, workers {n}": [*peer, "--workers", str(n)] for n in (1, 2)}
+    n_workers = (1, 2) if arguments.device == "cpu" else (8, 16)
+    contestants = {f"peer, workers {n}": [*peer, "--workers", str(n)] for n in n_workers}
     for precision in precisions:
         contestants[f"decaf {precision}"] = [*own, "--precision", precision]
     for precision in precisions:
         contestants[f"one thread {precision}"] = [*own, "--precision", precision, "--workers", "0"]
+    if arguments.device != "cpu":
+        for precision in precisions:
+            name = f"decaf {precision}, nvjpeg"
+            contestants[name] = [*own, "--precision", precision, "--pixels", "gpu"]
     runs = {name: [] for name in contestants}
     for _ in range(arguments.repeats):
         for name, command in contestants.items():
@@ -103,21 +117,21 @@ def stages(runs):
 
 def compare(arguments, backbone):
     """Print a net's table; return its figures."""
-    has_bf16 = find_precision("auto", torch.device("cpu")) == "bf16"
+    has_bf16 = find_precision("auto", torch.device(arguments.device)) == "bf16"
     precisions = ("fp32", "bf16") if has_bf16 else ("fp32",)
     with tempfile.TemporaryDirectory() as folder:
         runs = measure(arguments, backbone, precisions, Path(folder))
     rate = {name: median(run["images_per_s"] for run in found) for name, found in runs.items()}
-    baseline = max(rate["peer, workers 1"], rate["peer, workers 2"])
+    baseline = max(found for name, found in rate.items() if name.startswith("peer"))
     print(
-        f"\n{backbone}, {arguments.limit or LIMITS[backbone]} pictures, {n_cores()} cores, "
-        f"median of {arguments.repeats}; load before: {arguments.load}"
+        f"\n{backbone}, {arguments.limit or LIMITS[backbone]} pictures, {arguments.device}, "
+        f"{n_cores()} cores, median of {arguments.repeats}; load before: {arguments.load}"
     )
-    print(f"{'':18} {'images/s':>9} {'ratio':>6}   range")
+    print(f"{'':20} {'images/s':>9} {'ratio':>6}   range")
     for name, found in runs.items():
         rates = [run["images_per_s"] for run in found]
         print(
-            f"{name:18} {rate[name]:9.1f} {rate[name] / baseline:6.2f}   "
+            f"{name:20} {rate[name]:9.1f} {rate[name] / baseline:6.2f}   "
             f"{min(rates):.1f} to {max(rates):.1f}"
         )
     if not has_bf16:
@@ -129,7 +143,7 @@ def compare(arguments, backbone):
             result |= dict.fromkeys(keys)
             continue
         alone = stages(runs[f"one thread {precision}"])
-        bound = 1000 * n_cores() / sum(alone.values())
+        bound = median(run["bound"] for run in runs[f"one thread {precision}"])
         ours_rate = rate[f"decaf {precision}"]
         print(
             f"{precision} stages on one thread, ms a picture: "
@@ -144,35 +158,49 @@ def compare(arguments, backbone):
     return result
 
 
-def on_ray(arguments):
-    """Extract with two actors and with this machine's threads; return the figures."""
+def on_ray(pictures, n_images, backbone, layers):
+    """Extract with two actors and with this machine's threads, by commands; return the ratio."""
     rates, stores = {}, {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_pictures(folder / "pictures", arguments.n_tiny)
+    with tempfile.TemporaryDirectory() as folder:
         for engine, more in (("local", []), ("ray", ["--engine", "ray", "--num-workers", "2"])):
-            stores[engine] = folder / f"{engine}.h5"
+            stores[engine] = Path(folder, f"{engine}.h5")
             command = [
-                *DECAF, "extract", "--dataset", str(folder / "pictures"), "--backbone",
-                "decaf-mini", "--weights", "random", "--layers", "fc7", "--device", "cpu",
+                *DECAF, "extract", "--dataset", str(pictures), "--backbone", backbone,
+                "--weights", "random", "--layers", layers, "--device", "cpu",
                 "--out", str(stores[engine]), "--quiet", *more,
             ]  # fmt: skip
             start = perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            rates[engine] = arguments.n_tiny / (perf_counter() - start)
+            rates[engine] = n_images / (perf_counter() - start)
         with FeatureStore(stores["local"]) as a, FeatureStore(stores["ray"]) as b:
             same = a.digest == b.digest and all(
                 np.allclose(a["fc7"][some], b["fc7"][some], rtol=1e-4, atol=1e-5)
-                for some in np.array_split(np.arange(arguments.n_tiny), 10)
+                for some in np.array_split(np.arange(n_images), 10)
             )
     if not same:
         raise SystemExit("the features of the two engines differ")
     ratio = rates["ray"] / rates["local"]
     print(
-        f"\nray: {arguments.n_tiny} tiny pictures, decaf-mini, whole commands: local "
-        f"{rates['local']:.0f} images/s, two actors {rates['ray']:.0f}, ratio {ratio:.2f}"
+        f"ray: {n_images} pictures, {backbone} {layers}, whole commands: local "
+        f"{rates['local']:.1f} images/s, two actors {rates['ray']:.1f}, ratio {ratio:.2f}"
     )
-    return {"ray_images_per_s": rates["ray"], "ray_ratio": ratio}
+    return ratio
+
+
+def both_on_ray(arguments):
+    """Compare the engines where the net costs much and where it costs next to nothing."""
+    n_images = arguments.n_ray
+    with tempfile.TemporaryDirectory() as name:
+        tiny, real = Path(name, "tiny"), Path(name, "real")
+        make_pictures(tiny, n_images)
+        result = {"ray_ratio_tiny": on_ray(tiny, n_images, "decaf-mini", "fc7")}
+        files = sorted(arguments.pictures.glob("*/*.jpg"))
+        for number in range(n_images):
+            file = files[number % len(files)].resolve()
+            link = real / file.parent.name / f"{number:06d}.jpg"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
+        return result | {"ray_ratio": on_ray(real, n_images, "alexnet", "pool5,fc6,fc7")}
 
 
 def main():
@@ -185,9 +213,11 @@ def main():
     parser.add_argument("out", type=Path, nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART")
     parser.add_argument("--limit", type=int, help="pictures; fewer for resnet50 if not given")
-    parser.add_argument("--n-tiny", type=int, default=20_000, help="pictures for ray")
+    parser.add_argument("--n-ray", type=int, default=20_000, help="pictures for ray")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--backbone", default="alexnet", help=argparse.SUPPRESS)
+    parser.add_argument("--pixels", default="auto", help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="fp32", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -195,7 +225,7 @@ def main():
     if arguments.child:
         ours(arguments)
         return
-    if arguments.pictures is None and set(arguments.only) != {"ray"}:
+    if arguments.pictures is None:
         parser.error("give a folder of class folders with JPEG pictures, or set DECAF_ASSETS")
     arguments.load = f"{os.getloadavg()[0]:.1f}"
     result = {}
@@ -205,7 +235,7 @@ def main():
         found = compare(arguments, "resnet50")
         result |= {f"resnet50_{key}": value for key, value in found.items() if "ratio" in key}
     if "ray" in arguments.only:
-        result |= on_ray(arguments)
+        result |= both_on_ray(arguments)
     rounded = {k: None if v is None else round(v, 3) for k, v in result.items()}
     print(json.dumps(rounded))
 

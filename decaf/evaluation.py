@@ -148,11 +148,7 @@ max_failures
     names = _words(heads)
     _check_heads(names)
     parse_recipe(recipe, finetune)  # what is wrong with it is said before the net is loaded
-    table = (
-        dataset
-        if isinstance(dataset, ImageDataset)
-        else load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    )
+    table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rules = _rules(
         table,
         protocol or default_protocol(table).name,
@@ -175,13 +171,11 @@ max_failures
         "seed": seed,
         "allow_code": allow_code,
     }
-    net = backbone
-    if isinstance(net, str):
-        net = load_backbone(net, precision=precision, **loading)
+    net = load_backbone(backbone, precision=precision, **loading)
     trained, pictures, how = net, None, parse_recipe(recipe, finetune, net.weights)
     if FINETUNE in names:
         pictures = rule_pictures(table, net, rules[0], pixels, recipe=how, workers=workers)
-        if isinstance(backbone, str) and net.precision != "fp32":
+        if net.precision != "fp32":
             trained = load_backbone(backbone, **loading)
     chosen = make_plan(table, net, layers=layers).layers
     path = extract(

@@ -172,12 +172,7 @@ def extract(
     """
     check_choice("dtype", dtype, ("float32", "float16"))
     on_ray = _checked_engine(engine, backbone, shard, (num_workers, address)) == "ray"
-    if isinstance(dataset, ImageDataset):
-        table = dataset
-    else:
-        table = load_dataset(
-            str(dataset), Path(data_root), allow_partial=allow_partial, limit=limit
-        )
+    table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     if isinstance(backbone, str):
         loading: dict[str, Any] = {
             "name": backbone,

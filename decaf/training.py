@@ -120,23 +120,18 @@ def train(
     """
     path = Path(out)
     _check(head, path)
-    if isinstance(dataset, ImageDataset):
-        table = dataset
-    else:
-        table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
+    table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     patches = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
     normalize = normalize if patches is None else "none"
     rule = get_protocol("holdout", table, normalize=normalize, seed=seed)
-    net = backbone
-    if isinstance(net, str):
-        net = load_backbone(
-            net,
-            weights=weights,
-            device=device,
-            precision=precision,
-            seed=seed,
-            allow_code=allow_code,
-        )
+    net = load_backbone(
+        backbone,
+        weights=weights,
+        device=device,
+        precision=precision,
+        seed=seed,
+        allow_code=allow_code,
+    )
     whole_view = views if patches is None else "center"
     asked = make_plan(
         table, net, layers=None if layer is None else [layer], pool=pool, view=whole_view

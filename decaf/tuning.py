@@ -121,15 +121,9 @@ def finetune(
     if path.suffix != ".safetensors":
         raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
     parse_recipe(recipe, blocks)  # what is wrong with it is said before the net is loaded
-    table = (
-        dataset
-        if isinstance(dataset, ImageDataset)
-        else load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    )
+    table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rule = get_protocol("holdout", table, normalize=normalize, view=views, seed=seed)
-    net = backbone
-    if isinstance(net, str):
-        net = load_backbone(net, weights=weights, device=device, seed=seed, allow_code=allow_code)
+    net = load_backbone(backbone, weights=weights, device=device, seed=seed, allow_code=allow_code)
     how = parse_recipe(recipe, blocks, net.weights)
     pictures = rule_pictures(table, net, rule, pixels, recipe=how, workers=workers)
     asked = make_plan(table, net, layers=None if layer is None else [layer], pool=pool, view=views)

@@ -227,7 +227,7 @@ def _computes_in_bf16(device: torch.device) -> bool:
 
 
 def load_backbone(
-    name: str = "alexnet",
+    name: str | TorchBackbone = "alexnet",
     *,
     weights: str = "imagenet",
     device: str = "auto",
@@ -239,8 +239,9 @@ def load_backbone(
 
     Parameters
     ----------
-    name : str
-        A net from `decaf models`, ``timm/NAME``, or ``package.module:function``.
+    name : str or TorchBackbone
+        A net from `decaf models`, ``timm/NAME``, or ``package.module:function``; a loaded net is
+        returned as it is.
     weights : str
         ``imagenet``, one of torchvision's entries (``IMAGENET1K_V2``), ``random``, or the path
         of a ``.safetensors``, ``.onnx``, ``.caffemodel`` or ``.pth`` file. Files and random
@@ -261,6 +262,8 @@ def load_backbone(
     ConfigError
         If the device or the precision is not to be had, or code is not allowed.
     """
+    if isinstance(name, TorchBackbone):
+        return name
     published = not (weights == "random" or Path(weights).suffix)
     entry = weights if published else "imagenet"
     return _load(define(name, entry, allow_code=allow_code), weights, device, precision, seed)

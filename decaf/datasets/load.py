@@ -60,7 +60,7 @@ def dataset_infos() -> tuple[DatasetInfo, ...]:
 
 
 def load_dataset(
-    name_or_path: str | Path,
+    name_or_path: str | Path | ImageDataset,
     data_root: Path = Path("data"),
     *,
     allow_partial: bool = False,
@@ -70,11 +70,12 @@ def load_dataset(
 
     Parameters
     ----------
-    name_or_path : str or pathlib.Path
-        A name in `ADAPTERS`; else the path of a folder ``<class>/<picture>`` (with ``train`` and
-        ``test`` above the classes for an official split), of ``.tar`` archives (``{000..009}.tar``,
-        or a folder of them) in webdataset's form, or of a ``.csv`` file with the columns
-        ``path,label[,split]``. Folders and archives may be at any URL that fsspec reads.
+    name_or_path : str, pathlib.Path or ImageDataset
+        A table, which is returned as it is; a name in `ADAPTERS`; else the path of a folder
+        ``<class>/<picture>`` (with ``train`` and ``test`` above the classes for an official
+        split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in webdataset's
+        form, or of a ``.csv`` file with the columns ``path,label[,split]``. Folders and archives
+        may be at any URL that fsspec reads.
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
@@ -94,6 +95,8 @@ def load_dataset(
     DataError
         The pictures or lists are missing or malformed.
     """
+    if isinstance(name_or_path, ImageDataset):
+        return name_or_path
     path, spec = Path(name_or_path), str(name_or_path)
     if spec in ADAPTERS:
         table = ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
