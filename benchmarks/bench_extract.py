@@ -9,10 +9,11 @@ ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and with
 best is taken. Loading the net is not timed, for either. bf16 is left out where the machine has no
 instructions for it.
 
-The bound is what the machine could do if it did nothing but the stages' own work on all cores
-at once: cores / (seconds a picture spent reading, decoding, cropping, in the net and writing,
-measured on one thread). With a GPU (--device cuda; ask for more pictures by --limit) it is the
-smaller of what the cores and the GPU could do, and pixels by nvJPEG are measured too.
+The bound is what the machine could do if it did nothing but the stages' own work on all cores at
+once: 1 / (seconds a picture spent reading, decoding, cropping, in the net and writing), added over
+the cores, measured with a process of one thread pinned to each at the same time, as cores share a
+cache and may differ in speed. With a GPU (--device cuda; ask for more pictures by --limit) it is
+the smaller of what the cores and the GPU could do, and pixels by nvJPEG are measured too.
 
 `ray` extracts 20 000 pictures with two actors and with the local engine, by the command line,
 start-up included, and compares the features: PICTURES over and over with AlexNet (`ray_ratio`), and
@@ -40,7 +41,7 @@ from decaf.engines import n_cores, run
 from decaf.extraction import make_plan, n_features, provenance
 from decaf.store import FeatureStore, FeatureWriter
 
-HERE = Path(__file__).parent
+BASELINE = Path(__file__).with_name("baseline_extract.py")
 LIMITS = {"alexnet": 1024, "resnet50": 256}
 LAYERS = {"alexnet": None, "resnet50": "pool5"}
 DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
@@ -49,8 +50,9 @@ DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
 def ours(arguments):
     """Extract once in this process and print its figures."""
     torch.manual_seed(0)
-    if arguments.workers == 0:  # everything in this thread, which then is the only one
+    if arguments.core is not None:  # everything in this thread, which then is the only one
         torch.set_num_threads(1)
+        os.sched_setaffinity(0, {arguments.core})
     table = load_dataset(str(arguments.pictures), Path(), limit=arguments.limit)
     net = load_backbone(
         arguments.backbone, weights="random", device=arguments.device, precision=arguments.precision
@@ -75,35 +77,52 @@ def ours(arguments):
     print(json.dumps({"images_per_s": n_images / wall, "stages_ms": stages, "bound": bound}))
 
 
-def timed(command):
-    """Run a command and return the JSON object in its last line."""
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def timed(*commands):
+    """Run commands at the same time; return what their last lines say, rates added."""
+    jobs = [subprocess.Popen(one, stdout=subprocess.PIPE, text=True) for one in commands]
+    lines = [job.communicate()[0].splitlines() for job in jobs]
+    if any(job.returncode for job in jobs):
+        raise SystemExit(f"failed: {commands[0]}")
+    said = [json.loads(one[-1]) for one in lines]
+    return {
+        "images_per_s": sum(one["images_per_s"] for one in said),
+        "bound": sum(one.get("bound", 0) for one in said),
+        "stages_ms": stages(said),
+    }
 
 
 def measure(arguments, backbone, precisions, folder):
     """Return the runs of every contestant, taken in turn."""
     limit = str(arguments.limit or LIMITS[backbone])
-    common = [str(arguments.pictures), str(folder / "features.h5"), "--limit", limit]
-    common += ["--backbone", backbone, "--device", arguments.device]
-    own = [sys.executable, __file__, *common, "--child"]
-    peer = [sys.executable, str(HERE / "baseline_extract.py"), *common]
-    n_workers = (1, 2) if arguments.device == "cpu" else (8, 16)
-    contestants = {f"peer, workers {n}": [*peer, "--workers", str(n)] for n in n_workers}
+    common = ["--limit", limit, "--backbone", backbone, "--device", arguments.device]
+
+    def command(script, out, *more):
+        files = [str(arguments.pictures), str(folder / out)]
+        return [sys.executable, str(script), *files, *common, *more]
+
+    on_cpu = arguments.device == "cpu"
+    cores = sorted(os.sched_getaffinity(0))
+    pins = [["--core", str(core)] for core in cores] if on_cpu else [[]]
+    contestants = {
+        f"peer, workers {n}": [command(BASELINE, "features.h5", "--workers", str(n))]
+        for n in ((1, 2) if on_cpu else (8, 16))
+    }
     for precision in precisions:
-        contestants[f"decaf {precision}"] = [*own, "--precision", precision]
-    for precision in precisions:
-        contestants[f"one thread {precision}"] = [*own, "--precision", precision, "--workers", "0"]
-    if arguments.device != "cpu":
-        for precision in precisions:
-            name = f"decaf {precision}, nvjpeg"
-            contestants[name] = [*own, "--precision", precision, "--pixels", "gpu"]
+        own = ["--child", "--precision", precision]
+        contestants[f"decaf {precision}"] = [command(__file__, "features.h5", *own)]
+        if not on_cpu:
+            nvjpeg = command(__file__, "features.h5", *own, "--pixels", "gpu")
+            contestants[f"decaf {precision}, nvjpeg"] = [nvjpeg]
+        contestants[f"bound {precision}"] = [
+            command(__file__, f"{number}.h5", *own, "--workers", "0", *pin)
+            for number, pin in enumerate(pins)
+        ]
     runs = {name: [] for name in contestants}
     for _ in range(arguments.repeats):
-        for name, command in contestants.items():
+        for name, commands in contestants.items():
             for left in folder.iterdir():
                 left.unlink()
-            runs[name].append(timed(command))
+            runs[name].append(timed(*commands))
     return runs
 
 
@@ -111,7 +130,7 @@ def stages(runs):
     """Return each stage's median milliseconds a picture."""
     return {
         stage: float(np.median([run["stages_ms"][stage] for run in runs]))
-        for stage in runs[0]["stages_ms"]
+        for stage in runs[0].get("stages_ms", {})
     }
 
 
@@ -142,11 +161,11 @@ def compare(arguments, backbone):
         if precision not in precisions:
             result |= dict.fromkeys(keys)
             continue
-        alone = stages(runs[f"one thread {precision}"])
-        bound = median(run["bound"] for run in runs[f"one thread {precision}"])
+        alone = stages(runs[f"bound {precision}"])
+        bound = median(run["bound"] for run in runs[f"bound {precision}"])
         ours_rate = rate[f"decaf {precision}"]
         print(
-            f"{precision} stages on one thread, ms a picture: "
+            f"{precision} stages, ms a picture of one core: "
             + ", ".join(f"{k} {v:.2f}" for k, v in alone.items())
             + f"; bound {bound:.0f} images/s, reached {ours_rate / bound:.2f} of it"
         )
@@ -220,6 +239,7 @@ def main():
     parser.add_argument("--pixels", default="auto", help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="fp32", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:

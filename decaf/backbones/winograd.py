@@ -40,15 +40,15 @@ class WinogradConv2d(nn.Conv2d):
         """Return the convolution of ``(n, channels, height, width)`` maps."""
         read_only = torch.is_inference_mode_enabled() and not self.weight.is_inference()
         same = x.dtype == self.weight.dtype == torch.float32 and x.device.type == "cpu"
-        return self._by_tiles(x) if read_only and same and x.numel() else super().forward(x)
+        fits = x.ndim == 4 and len(x) > 0 and min(x.shape[2:]) >= self.kernel_size[0]
+        return self._by_tiles(x) if read_only and same and fits else super().forward(x)
 
     def _filters(self) -> Tensor:
         """Return the transformed filters, anew where the weights have changed."""
         of = (self.weight.data_ptr(), self.weight._version)
-        kept: tuple[tuple[int, int], Tensor] | None = self.__dict__.get("_kept")
+        kept: tuple[tuple[int, int], Tensor] | None = getattr(self, "_kept", None)
         if kept is None or kept[0] != of:
-            kept = (of, _transformed(self.weight, self.groups))
-            self.__dict__["_kept"] = kept
+            self._kept = kept = (of, _transformed(self.weight, self.groups))
         return kept[1]
 
     def _by_tiles(self, x: Tensor) -> Tensor:

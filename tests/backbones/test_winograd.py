@@ -78,6 +78,21 @@ def test_no_pictures_give_no_maps():
     assert read(conv, torch.empty(0, 128, 8, 8)).shape == (0, 128, 8, 8)
 
 
+@pytest.mark.parametrize("shape", [(128, 8, 8), (2, 128, 2, 8)])
+def test_takes_every_form_that_a_convolution_takes(shape):
+    conv, x = made(3, 128, 128, 1, 1), torch.randn(shape)
+    np.testing.assert_allclose(
+        read(conv, x).numpy(), exact(conv, x).detach().numpy(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_refuses_what_a_convolution_refuses():
+    conv = made(5, 48, 48, 1, 1)
+    for shape in ((1, 48, 2, 2), (1, 47, 8, 8)):
+        with pytest.raises(RuntimeError):
+            read(conv, torch.randn(shape))
+
+
 def test_follows_weights_that_change():
     conv, x = made(3, 128, 128, 1, 1), torch.randn(1, 128, 8, 8)
     read(conv, x)
