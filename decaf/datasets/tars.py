@@ -8,6 +8,8 @@ References
 https://github.com/webdataset/webdataset
 """
 
+import errno
+import os
 import posixpath
 import re
 import sys
@@ -55,9 +57,11 @@ class TarEntries:
     places: IntArray
 
     def read(self, image_id: str) -> bytes:
-        """Return the bytes of a picture."""
-        found = np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode()))
-        archive, start, size = self.places[found].tolist()
+        """Return the bytes of a picture; an OSError if there is none of that id."""
+        row = int(np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode())))
+        if self.image_ids[row : row + 1] != (image_id,):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), image_id)
+        archive, start, size = self.places[row].tolist()
         return read_part(self.fs, self.archives[archive], start, start + size)
 
 

@@ -57,6 +57,14 @@ def test_folders_in_an_archive_are_classes(tmp_path: Path) -> None:
     assert table.official is None
 
 
+@pytest.mark.parametrize("image_id", ["pets.tar/a/0.jpg", "pets.tar/b/2.jpg", "z" * 99, ""])
+def test_an_id_that_no_archive_has_is_not_read(tmp_path: Path, image_id: str) -> None:
+    table = load_dataset(write_tar(tmp_path / "pets.tar", {"a/1.jpg": b"x", "b/1.jpg": b"y"}))
+    assert table.source is not None
+    with pytest.raises(FileNotFoundError, match="No such file"):
+        table.source.read(image_id)
+
+
 def test_sides_above_the_classes_are_an_official_split(tmp_path: Path) -> None:
     entries = {"train/a/1.jpg": b"x", "train/b/1.jpg": b"x", "test/a/1.jpg": b"x"}
     table = load_dataset(write_tar(tmp_path / "pets.tar", entries))
