@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import safetensors
 import torch
 from scipy.special import expit, softmax
 
@@ -18,7 +17,7 @@ from decaf._version import __version__
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
-from decaf.tensor_file import write_tensors
+from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
 SCHEMA_VERSION = 2
@@ -146,14 +145,13 @@ class Classifier:
         DataError
             If it is missing, damaged, or of another kind.
         """
+        found = read_tensors(path, "the model", "give a trained one")
+        if found is None:
+            raise DataError(f"asked for the model {path}, found no such file; give a trained one")
+        tensors, metadata = found
         try:
-            with safetensors.safe_open(path, framework="numpy") as file:
-                about = json.loads((file.metadata() or {})["decaf"])
-                # the file is no mapping, so its keys have to be asked for
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return _parsed(about, tensors)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise DataError(f"asked for the model {path}: {error}; give a trained one") from error
+            about = json.loads(metadata["decaf"])
+            return _parsed(about, {name: tensor.numpy() for name, tensor in tensors.items()})
         except (KeyError, ValueError, TypeError) as error:
             raise DataError(
                 f"asked for the model {path}, found a file that `decaf train` of this version did "

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from decaf.backbones import TorchBackbone, load_everywhere
+from decaf.choices import check_choice
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
     as_patches,
-    check_choice,
     fill,
     fill_with_ray,
     find_start,

@@ -17,6 +17,7 @@ from decaf.errors import BackboneError, ConfigError
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.prediction import load_net
+from decaf.whole_files import require_writable, whole_file
 
 MAX_DIFFERENCE = 1e-4
 _N_CHECKED = 3
@@ -69,7 +70,7 @@ def export(
         raise ConfigError(f"asked to export to {to!r}; choose one of: onnx")
     try:
         import onnx  # noqa: PLC0415 (an extra)
-        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415 (as above)
         import onnxscript  # noqa: F401, PLC0415 (torch's exporter needs it)
     except ImportError as error:
         raise ConfigError(f"export to onnx needs {error.name}; install decaf[onnx]") from error
@@ -85,17 +86,16 @@ def export(
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (_N_CHECKED, 3, side, side), dtype=torch.uint8, generator=rng)
     path = Path(model).with_suffix(".onnx") if out is None else Path(out)
-    part = path.with_name(path.name + ".part")
-    try:
-        proto = _to_onnx(whole, pixels)
-        about = {
-            "class_names": classifier.class_names,
-            "preprocessing": _steps(net, classifier),
-            "trained": {"backbone": net.name, "weights_sha256": net.weights_sha256},
-        }
-        for key, value in about.items():
-            proto.metadata_props.add(key=key, value=json.dumps(value))
-        path.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(path)
+    proto = _to_onnx(whole, pixels)
+    about = {
+        "class_names": classifier.class_names,
+        "preprocessing": _steps(net, classifier),
+        "trained": {"backbone": net.name, "weights_sha256": net.weights_sha256},
+    }
+    for key, value in about.items():
+        proto.metadata_props.add(key=key, value=json.dumps(value))
+    with whole_file(path) as part:
         onnx.save(proto, part)
         session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
         (found,) = session.run(None, {"pixels": pixels.numpy()})
@@ -107,11 +107,6 @@ def export(
                 f"asked to export {model}; onnxruntime's probabilities differ from torch's by "
                 f"{difference:.1e}, allowed is {MAX_DIFFERENCE:.0e}; use a model of another net"
             )
-        part.replace(path)
-    except OSError as error:
-        raise BackboneError(f"asked to write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

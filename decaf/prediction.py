@@ -17,6 +17,7 @@ from decaf.progress import log, show_progress
 from decaf.protocols import picture_starts
 from decaf.store.failures import FailureLog
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
+from decaf.whole_files import require_writable, whole_file
 
 LIST_SUFFIXES = (".csv", ".txt")
 LIKELY = 0.5
@@ -79,6 +80,8 @@ def predict(
     BackboneError
         If the net cannot be had, or its weights are not those of the training.
     """
+    path = Path(out)
+    require_writable(path)
     classifier = Classifier.load(Path(model))
     paths = list(find_pictures(pictures))
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
@@ -90,29 +93,22 @@ def predict(
         workers=workers,
         max_failures=max_failures,
     )
-    path = Path(out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        failures = FailureLog(path.with_name(path.stem + ".failures.csv"), paths)
-        of = picture_starts(table.image_ids)
-        scored = Scored(classifier, of, failures)
-        with show_progress("predicting", int(of[-1]), "views", quiet=quiet) as advance:
-            run(plan, scored, advance)
-        failures.flush()
-        names, probabilities = classifier.picture_classes, scored.probabilities
-        if classifier.patches is not None:
-            probabilities = classifier.of_pictures(probabilities, np.diff(of))
-        part = path.with_name(path.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            lines = csv.writer(file)
-            lines.writerow(["path", "class", "probability"])
-            for name, row in zip(paths, probabilities, strict=True):
-                several = classifier.multilabel or classifier.patches is not None
-                for column in _shown(row, several, all_classes=all_classes):
-                    lines.writerow([name, names[column], f"{row[column]:.6f}"])
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"asked to write {path}: {error}; give another --out") from error
+    failures = FailureLog(path.with_name(path.stem + ".failures.csv"), paths)
+    of = picture_starts(table.image_ids)
+    scored = Scored(classifier, of, failures)
+    with show_progress("predicting", int(of[-1]), "views", quiet=quiet) as advance:
+        run(plan, scored, advance)
+    failures.flush()
+    names, probabilities = classifier.picture_classes, scored.probabilities
+    if classifier.patches is not None:
+        probabilities = classifier.of_pictures(probabilities, np.diff(of))
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "class", "probability"])
+        for name, row in zip(paths, probabilities, strict=True):
+            several = classifier.multilabel or classifier.patches is not None
+            for column in _shown(row, several, all_classes=all_classes):
+                lines.writerow([name, names[column], f"{row[column]:.6f}"])
     if len(failures) and not quiet:
         log(f"{len(failures)} pictures could not be used; see {path.stem}.failures.csv")
     return path

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from decaf.errors import DataError
+from decaf.whole_files import whole_file
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -26,21 +27,31 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     DataError
         If it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # copies: tensors that share memory, as tied weights do, are refused otherwise
-        whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        save_file(whole, part, metadata)
-        part.replace(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise DataError(
-            f"asked to write {path}: {error}; free space there, or give another path"
-        ) from error
+    # copies: tensors that share memory, as tied weights do, are refused otherwise
+    whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with whole_file(path) as part:
+        try:
+            save_file(whole, part, metadata)
+        except safetensors.SafetensorError as error:  # it wraps the system's errors
+            raise OSError(str(error)) from error
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+def read_tensors(
+    path: Path, what: str = "the checkpoint", advice: str = "delete it and run again"
+) -> tuple[dict[str, Tensor], dict[str, str]] | None:
     """Return the tensors and the metadata of a file, or None where there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    what, advice : str
+        What a message calls it, and tells to do about a damaged one.
+
+    Returns
+    -------
+    tuple of (dict, dict) or None
+        Tensors and texts by their names.
 
     Raises
     ------
@@ -51,13 +62,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         return None
     try:
         with safetensors.safe_open(path, "pt") as file:
-            # the file is no mapping, so its keys have to be asked for
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - no mapping
             return tensors, file.metadata() or {}
     except (OSError, safetensors.SafetensorError) as error:
-        raise DataError(
-            f"asked to go on from {path}, which is damaged ({error}); delete it and run again"
-        ) from error
+        raise DataError(f"asked for {what} {path}, which is damaged ({error}); {advice}") from error
 
 
 def group(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

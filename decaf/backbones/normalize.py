@@ -26,7 +26,9 @@ def normalize(
     torch.Tensor
         ``(n, 3, S, S)``.
     """
-    scale, shift = _scale_and_shift(preprocessing, pixels.device)
+    scale, shift = _scale_and_shift(
+        tuple(preprocessing.mean), tuple(preprocessing.std), pixels.device
+    )
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     if pixels.device.type != "cpu":
         x = pixels.to(torch.float32) * scale.view(3, 1, 1) - shift.view(3, 1, 1)
@@ -44,9 +46,9 @@ def normalize(
 
 @cache  # a CUDA graph cannot take numbers from the CPU's memory
 def _scale_and_shift(
-    preprocessing: Preprocessing, device: torch.device
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what pixels of each channel are multiplied by, and what is then subtracted."""
     with torch.inference_mode(mode=False):  # for training too
-        std = torch.tensor(preprocessing.std, device=device)
-        return 1 / (255 * std), torch.tensor(preprocessing.mean, device=device) / std
+        deviation = torch.tensor(std, device=device)
+        return 1 / (255 * deviation), torch.tensor(mean, device=device) / deviation

@@ -6,7 +6,7 @@ from decaf.engines.local import run
 from decaf.engines.machine import n_cores
 from decaf.engines.patches import as_patches
 from decaf.engines.plan import Plan, StageSeconds
-from decaf.engines.planning import check_choice, make_plan, n_features, provenance, shard_rows
+from decaf.engines.planning import make_plan, n_features, provenance, shard_rows
 from decaf.engines.ray_engine import fill_with_ray
 from decaf.engines.stored import find_start
 
@@ -14,7 +14,6 @@ __all__ = [
     "Plan",
     "StageSeconds",
     "as_patches",
-    "check_choice",
     "fill",
     "fill_with_ray",
     "find_start",

@@ -90,8 +90,7 @@ class Forward:
         contexts = ExitStack()
         if self._net.device.type == "cuda":
             if not hasattr(self._own, "stream"):
-                # torch leaves this function without types
-                self._own.stream = torch.cuda.Stream(self._net.device)  # type: ignore[no-untyped-call]
+                self._own.stream = torch.cuda.Stream(self._net.device)  # type: ignore[no-untyped-call] # torch leaves it without types
             contexts.enter_context(torch.cuda.device(self._net.device))
             contexts.enter_context(torch.cuda.stream(self._own.stream))
         return contexts

@@ -8,6 +8,7 @@ from typing import get_args
 import torch
 
 from decaf.backbones import DensePass, TorchBackbone, check_pool, pool_features
+from decaf.choices import check_choice
 from decaf.datasets import dataset_digest
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
@@ -91,12 +92,6 @@ def make_plan(
         replicas=tuple(replicas),
         dense=dense,
     )
-
-
-def check_choice(what: str, asked: str, choices: Sequence[str]) -> None:
-    """Raise ConfigError where `asked` is not one of the choices."""
-    if asked not in choices:
-        raise ConfigError(f"unknown {what} {asked!r}; choose one of: {', '.join(choices)}")
 
 
 def connected_layers(net: TorchBackbone, layers: Sequence[str]) -> tuple[str, ...]:

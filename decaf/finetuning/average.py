@@ -48,8 +48,7 @@ class Average:
         """Take in what is learned after `n_steps` steps."""
         decay = min(self._decay, (1 + n_steps) / (10 + n_steps))
         floats = [key for key, value in self.tensors.items() if value.is_floating_point()]
-        # torch leaves this function without types
-        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call] # torch leaves it without types
         average([self.tensors[k] for k in floats], [self._learned[k] for k in floats], None)
         for key in self.tensors.keys() - set(floats):
             self.tensors[key].copy_(self._learned[key])

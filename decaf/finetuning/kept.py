@@ -62,8 +62,7 @@ class Kept:
             raise RuntimeError("asked to write before anything was missing")
         numbers = np.array(places)
         self._values[numbers[:, 0], numbers[:, 1]] = values
-        # a memory map, which numpy's types do not tell from an array
-        self._values.flush()  # type: ignore[attr-defined]
+        self._values.flush()  # type: ignore[attr-defined] # a memory map
         self._marks[numbers[:, 0], numbers[:, 1]] = True
 
     def take(self, rows: IntArray, columns: IntArray) -> npt.NDArray[Any]:

@@ -136,8 +136,7 @@ class Loop:
                     group["lr"] = group["peak"] * rate_factor(self._recipe, part)
                 self._sgd.zero_grad()
                 value = loss(self._model(x, pixels), self._labels(rows), self._recipe.smoothing)
-                # torch leaves this function without types
-                value.backward()  # type: ignore[no-untyped-call]
+                value.backward()  # type: ignore[no-untyped-call] # torch leaves it without types
                 self._sgd.step()
                 if self._average is not None:
                     self._average.update(epoch * n_steps + step + 1)

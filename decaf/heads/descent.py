@@ -227,8 +227,7 @@ class Descent:
             if step == n_steps:
                 return
             optimizer.zero_grad()
-            # torch leaves this function without types
-            self.loss(rows, self.rows[rows], generator).backward()  # type: ignore[no-untyped-call]
+            self.loss(rows, self.rows[rows], generator).backward()  # type: ignore[no-untyped-call] # torch leaves it without types
             optimizer.step()
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, torch.Generator]]:

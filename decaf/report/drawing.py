@@ -12,6 +12,7 @@ from cycler import cycler
 from matplotlib.figure import Figure
 
 from decaf.errors import ConfigError
+from decaf.whole_files import whole_file
 
 FORMATS = (".png", ".svg", ".pdf")
 WIDTH_IN = 4.6
@@ -99,9 +100,8 @@ def save(figure: Figure, path: Path) -> Path:
         ".svg": {"Date": None},
         ".pdf": {"CreationDate": None},
     }.get(path.suffix.lower(), {})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with house_style("decaf"):
-        figure.savefig(path, bbox_inches="tight", metadata=undated)
+    with whole_file(path) as part, house_style("decaf"):
+        figure.savefig(part, bbox_inches="tight", metadata=undated)
     return path
 
 

@@ -13,6 +13,7 @@ from decaf.analysis.statistics import LayerStatistics
 from decaf.report.drawing import COLOURS, WIDTH_IN, house_style
 from decaf.report.grid import Grid, Row, per_cent
 from decaf.report.page import PageTable, grid_table, page_figure, picture, plain_table, write_page
+from decaf.whole_files import whole_file
 
 MOST_SHOWN = 200
 """Duplicates that the page shows; the file lists all."""
@@ -171,7 +172,5 @@ def _number(value: float, digits: int) -> str:
 
 
 def _write_csv(path: Path, columns: list[str], rows: list[list[object]]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])
-    part.replace(path)

@@ -13,6 +13,7 @@ from decaf._version import __version__
 from decaf.analysis.pictures import data_uri
 from decaf.report.drawing import inline_svg
 from decaf.report.grid import Grid, Row
+from decaf.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,5 @@ def write_page(template: str, out: Path, title: str, **content: Any) -> Path:
         undefined=StrictUndefined,
     )
     text = environment.get_template(template).render(title=title, version=__version__, **content)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(out)
+    write_whole(out, text)
     return out

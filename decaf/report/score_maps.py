@@ -1,6 +1,7 @@
 """A model's probabilities for patches, drawn over the picture."""
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -16,7 +17,7 @@ def plot_scores(
     *,
     out: Path,
     classes: str | None = None,
-    **options: object,
+    **options: Any,
 ) -> str:
     """Write a figure for each picture: the picture, and one map for each class.
 
@@ -44,7 +45,7 @@ def plot_scores(
         If an option is wrong.
     """
     written = []
-    for found in score_patches(model, pictures, **options):  # type: ignore[arg-type]
+    for found in score_patches(model, pictures, **options):
         path = out if out.suffix else out / f"{Path(found.path).stem}.png"
         if str(path) in written:
             raise ConfigError(f"asked to draw several pictures as {out}; give a folder")

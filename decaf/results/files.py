@@ -1,4 +1,4 @@
-"""The CSV files of results: their names, whole writes, and rows read back."""
+"""The CSV files of results: their names, and rows read back."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -11,13 +11,6 @@ from decaf.results.rows import OWN_FILES, Result
 def beside(path: Path, what: str) -> Path:
     """Return the path of a file beside the results `path`."""
     return path.with_name(f"{path.stem}-{what}.csv")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is whole or not there."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="")
-    part.replace(path)
 
 
 def read_row(row: dict[str, str]) -> Result:

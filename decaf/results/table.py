@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from decaf.errors import DataError
-from decaf.results.files import beside, read_row, write_whole
+from decaf.results.files import beside, read_row
 from decaf.results.rows import OWN_FILES, Aggregate, Result, aggregate, row_key
+from decaf.whole_files import write_whole
 
 _NUMBERS = {"split": "int64", "value": "float64", "n": "int64"}
 _ROW = ["dataset", "backbone", "layer", "head", "protocol", "shots"]

@@ -145,20 +145,6 @@ class BackgroundSync:
         self._thread.shutdown()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a folder's list of names durable, a rename in it included."""
-    sync_file(folder)
-
-
-def sync_file(path: Path) -> None:
-    """Make what was written to a closed file durable."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 @contextmanager
 def disk_errors(path: Path, n_bytes: int) -> Iterator[None]:
     """Turn an OSError into a StoreError that says the bytes needed and the bytes free.

@@ -5,6 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from decaf.whole_files import whole_file
+
 _SECONDS_BETWEEN_WRITES = 5.0
 
 
@@ -25,12 +27,10 @@ def write_failures(
     path: Path, reasons: Mapping[int, str], image_ids: Mapping[int, str] | Sequence[str]
 ) -> None:
     """Write rows, ids and reasons as CSV, sorted by row; the file is never seen half-written."""
-    new = path.with_name(path.name + ".new")
-    with new.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["row", "image_id", "reason"])
         out.writerows([row, image_ids[row], reason] for row, reason in sorted(reasons.items()))
-    new.replace(path)
 
 
 class FailureLog:

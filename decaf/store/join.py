@@ -10,11 +10,12 @@ import h5py
 import numpy as np
 
 from decaf.errors import StoreError, StoreMismatchError
-from decaf.store.disk import disk_errors, sync_file, sync_folder
+from decaf.store.disk import disk_errors
 from decaf.store.failures import failures_path, read_failures, write_failures
 from decaf.store.layout import TABLE, Table, table_crc32, write_head
 from decaf.store.opening import damage_errors, open_store, read_provenance
 from decaf.store.provenance import Provenance
+from decaf.whole_files import sync
 
 
 def join(parts: Sequence[Path], out: Path) -> Path:
@@ -56,12 +57,12 @@ def join(parts: Sequence[Path], out: Path) -> Path:
                 write_head(file, shards[0].provenance.whole(), table)
                 for name in shards[0].row_types:
                     file.create_virtual_dataset(name, _virtual(name, shards, out.parent))
-            sync_file(new)
+            sync(new)
             _join_failures(out, shards, table)
             new.rename(out)
         finally:
             new.unlink(missing_ok=True)
-        sync_folder(out.parent)
+        sync(out.parent)
     return out
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError, StoreMismatchError
-from decaf.store.disk import open_locked, require_space, reserve, sync_folder
+from decaf.store.disk import open_locked, require_space, reserve
 from decaf.store.layout import Layout
 from decaf.store.opening import damage_errors, open_store, read_provenance
 from decaf.store.provenance import Provenance
 from decaf.store.rows import mismatches
+from decaf.whole_files import sync
 
 
 def part_of(path: Path) -> Path:
@@ -63,7 +64,7 @@ def _make_part(path: Path, layout: Layout) -> int:
         reserve(fd, os.fstat(fd).st_size)
         os.fsync(fd)
         new.rename(part)
-        sync_folder(part.parent)
+        sync(part.parent)
     except BaseException:
         os.close(fd)
         new.unlink(missing_ok=True)

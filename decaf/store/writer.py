@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError
-from decaf.store.disk import BackgroundSync, disk_errors, sync_folder, write_at
+from decaf.store.disk import BackgroundSync, disk_errors, write_at
 from decaf.store.failures import FailureLog, failures_path
 from decaf.store.layout import plan_layout
 from decaf.store.part import open_part, part_of, sound_rows
 from decaf.store.provenance import Provenance
 from decaf.store.rows import row_crcs, seal_crcs
 from decaf.types import FloatArray, ImageDataset, IntArray
+from decaf.whole_files import sync
 
 
 class FeatureWriter:
@@ -191,7 +192,7 @@ class FeatureWriter:
             self._sync.wait()
             os.fsync(self._fd)
             part_of(self.path).rename(self.path)
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
         self.close()
         return self.path
 

@@ -26,3 +26,13 @@ def test_low_precision_is_rounded_once() -> None:
     torch.testing.assert_close(
         normalize(pixels, PREPROCESSING, torch.bfloat16), exact.to(torch.bfloat16)
     )
+
+
+def test_lists_of_means_are_as_good_as_tuples():
+    """Users write them so for nets of their own."""
+    pixels = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
+    common = {"input_size_px": 4, "resize_px": 4, "interpolation": "bilinear", "crop": "center"}
+    lists = Preprocessing(**common, mean=[0.5, 0.4, 0.3], std=[0.2, 0.3, 0.4])
+    tuples = Preprocessing(**common, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    found = normalize(pixels, lists, torch.float32)
+    assert torch.equal(found, normalize(pixels, tuples, torch.float32))

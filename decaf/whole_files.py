@@ -1,0 +1,175 @@
+"""Files that are whole or not there: the one way in which decaf writes them."""
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from decaf.errors import DataError
+
+_BEGIN, _END = ".decaf-", ".part"
+_ABANDONED_S = 24 * 3600
+"""Where the file system has no locks, what is older than this has no writer any more."""
+
+_ADVICE = {
+    errno.ENOSPC: "make space there, or give another path",
+    errno.EDQUOT: "make space there, or give another path",
+    errno.EACCES: "give a path that you may write",
+    errno.EPERM: "give a path that you may write",
+    errno.EROFS: "give a path that you may write",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write; the file there takes the place of `path` when the block ends.
+
+    If the block raises, or the process is killed, what was at `path` stays. What a killed process
+    left in the folder is removed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; its folder is made. Of a link the file that it leads to is replaced.
+
+    Yields
+    ------
+    pathlib.Path
+        A path of the same name in a hidden folder beside it, which no other process writes.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written: the message says why and what to do.
+    """
+    with _write_errors(path):
+        target = _target(path)
+        with _scratch(target.parent) as folder:
+            part = folder / target.name
+            part.touch()
+            mode = stat.S_IMODE(part.stat().st_mode)
+            yield part
+            part.chmod(mode)  # some libraries write files that only their owner may read
+            sync(part)
+            part.replace(target)
+        sync(target.parent)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file as UTF-8, line ends as they are; see `whole_file`.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
+def require_writable(*paths: Path) -> None:
+    """Refuse, before work is done, paths that cannot be written after it; folders are made.
+
+    Parameters
+    ----------
+    *paths : pathlib.Path
+        Files, there or not.
+
+    Raises
+    ------
+    DataError
+        If one cannot be written.
+    """
+    for path in paths:
+        with _write_errors(path):
+            target = _target(path)
+            with _scratch(target.parent) as folder:
+                (folder / target.name).touch()
+
+
+def sync(path: Path) -> None:
+    """Make what was written to a closed file, or a folder's list of names, durable.
+
+    Raises
+    ------
+    OSError
+        If it cannot be.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "give another path")
+        raise DataError(
+            f"asked to write {path}, found: {error.strerror or error}; {advice}"
+        ) from error
+    except ValueError as error:  # a name with a zero byte
+        if "null" not in str(error):
+            raise
+        raise DataError(
+            f"asked to write {str(path)!r}, found: {error}; correct the name"
+        ) from error
+
+
+def _target(path: Path) -> Path:
+    """Return the regular file that is to be replaced or made, its folder made."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "a folder or device of that name", str(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+@contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    """Yield a new folder, locked as long as this process lives, and remove it afterwards."""
+    _sweep(parent)
+    folder = Path(tempfile.mkdtemp(_END, _BEGIN, parent))
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(fd)
+        yield folder
+    finally:
+        os.close(fd)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed processes left in a folder."""
+    for folder in parent.glob(f"{_BEGIN}*{_END}"):
+        try:
+            fd = os.open(folder, os.O_RDONLY)
+        except OSError:  # another process has just removed it
+            continue
+        try:
+            old = time.time() - os.fstat(fd).st_mtime > _ABANDONED_S
+            if _lock(fd) is True or old:
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(fd)
+
+
+def _lock(fd: int) -> bool | None:
+    """Lock an open folder; return False if another process has it, None if there are no locks."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

@@ -1,0 +1,85 @@
+"""Every file that decaf writes is whole or not there, and what a kill leaves is removed."""
+
+import signal
+import stat
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from decaf.errors import DataError
+from decaf.whole_files import require_writable, whole_file, write_whole
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_failure_keeps_what_was_there(tmp_path):
+    path = tmp_path / "a.txt"
+    write_whole(path, "old")
+    with suppress(ZeroDivisionError), whole_file(path) as part:
+        part.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_the_mode_is_that_of_any_new_file(tmp_path):
+    (tmp_path / "ordinary").touch()
+    with whole_file(tmp_path / "a") as part:
+        part.unlink()
+        part.touch(0o600)  # as libraries do that write and rename by themselves
+    mode = (tmp_path / "a").stat().st_mode
+    assert stat.S_IMODE(mode) == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
+
+
+def test_what_a_kill_leaves_is_removed_by_the_next_write(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from decaf.whole_files import whole_file\n"
+        "with whole_file(Path(sys.argv[1])) as part:\n"
+        "    part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    died = subprocess.run([sys.executable, "-c", code, tmp_path / "a"], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 1
+    write_whole(tmp_path / "b", "whole")
+    assert names(tmp_path) == ["b"]
+
+
+def test_what_another_process_is_writing_is_not_removed(tmp_path):
+    with whole_file(tmp_path / "a") as part:
+        code = (
+            "import sys; from pathlib import Path; from decaf.whole_files import write_whole\n"
+            "write_whole(Path(sys.argv[1]), 'theirs')"
+        )
+        subprocess.run([sys.executable, "-c", code, tmp_path / "a"], check=True)
+        part.write_text("ours")
+    assert (tmp_path / "a").read_text() == "ours"
+
+
+@pytest.mark.parametrize("name", ["/proc/none/r.csv", "/dev/null", "x" * 300, "a\0b"])
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path, name):
+    with pytest.raises(DataError, match=r"asked to write .*; (give|correct)"):
+        require_writable(tmp_path / name)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DataError, match="a folder or device"):
+        require_writable(tmp_path)
+
+
+def test_asking_leaves_nothing(tmp_path):
+    require_writable(tmp_path / "a.csv", tmp_path / "b.csv")
+    assert not names(tmp_path)
+
+
+def test_the_file_that_a_link_leads_to_is_replaced(tmp_path):
+    (tmp_path / "far").mkdir()
+    Path(tmp_path / "link").symlink_to(tmp_path / "far" / "a")
+    write_whole(tmp_path / "link", "new")
+    assert (tmp_path / "far" / "a").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()
