@@ -16,7 +16,7 @@ from decaf.store.failures import FailureLog, failures_path
 from decaf.store.layout import plan_layout
 from decaf.store.part import open_part, part_of, sound_rows
 from decaf.store.provenance import Provenance
-from decaf.store.rows import row_crcs, seal_crcs
+from decaf.store.rows import row_crcs, seal_crcs, seal_stamps
 from decaf.types import FloatArray, ImageDataset, IntArray
 from decaf.whole_files import sync
 
@@ -73,7 +73,7 @@ class FeatureWriter:
             self._fd = open_part(path, self._layout)
             try:
                 self._offsets = self._layout.offsets(part_of(path))
-                self._settled = sound_rows(path, self._layout)
+                self._settled = sound_rows(path)
                 write_at(self._fd, self._settled.astype("u1"), self._offsets["done"])
                 self._failures = FailureLog(failures_path(path), dataset.image_ids)
             except BaseException:
@@ -107,8 +107,29 @@ class FeatureWriter:
         """
         return np.flatnonzero(~self._settled)
 
+    def redo(self, rows: IntArray) -> None:
+        """Take rows for not done: their images are others by now.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            Row numbers.
+
+        Raises
+        ------
+        StoreError
+            If the disk fails.
+        """
+        self._settled[rows] = False
+        with disk_errors(self.path, self._layout.n_bytes):
+            write_at(self._fd, self._settled.astype("u1"), self._offsets["done"])
+
     def write(
-        self, rows: IntArray, features: Mapping[str, FloatArray], sha256: Sequence[bytes]
+        self,
+        rows: IntArray,
+        features: Mapping[str, FloatArray],
+        sha256: Sequence[bytes],
+        stamps: Sequence[bytes] | None = None,
     ) -> None:
         """Write features of some rows in place, then mark the rows as done.
 
@@ -121,6 +142,8 @@ class FeatureWriter:
             the store's dtype.
         sha256 : sequence of bytes
             SHA-256 of each row's encoded picture file, 32 bytes each.
+        stamps : sequence of bytes, optional
+            What a change of each row's file changes, 12 bytes or none each.
 
         Raises
         ------
@@ -139,9 +162,10 @@ class FeatureWriter:
                 "give one of 32 bytes for each row"
             )
         digests = np.frombuffer(b"".join(sha256), "u1").reshape(-1, 32)
+        columns["image_stamp"] = seal_stamps(stamps or [b""] * len(rows))
         self._write_rows(rows, columns, digests, done=1)
 
-    def fail(self, row: int, reason: str) -> None:
+    def fail(self, row: int, reason: str, stamp: bytes = b"") -> None:
         """Note that a picture could not be made into features.
 
         The row stays not done, and its features read as NaN, which no head takes in silence.
@@ -152,6 +176,8 @@ class FeatureWriter:
             Pending row number.
         reason : str
             Why, for the failures file.
+        stamp : bytes
+            What a change of the file changes, 12 bytes, where the file could be read.
 
         Raises
         ------
@@ -164,6 +190,7 @@ class FeatureWriter:
             for name, dtype in self._layout.rows.items()
             if name.startswith("features/")
         }
+        columns["image_stamp"] = seal_stamps([stamp])
         self._write_rows(rows, columns, np.zeros((1, 32), "u1"), done=0)
         with disk_errors(self.path, self._layout.n_bytes):
             self._failures.add(row, reason)
@@ -249,10 +276,9 @@ class FeatureWriter:
     ) -> None:
         """Write rows, each dataset in as few pieces as there are runs of rows."""
         flags = np.full(len(rows), done, "u1")
-        crcs = np.stack([row_crcs(block) for block in columns.values()], axis=1)
-        columns |= {
-            f"crc32/{layer}": crcs[:, i] for i, layer in enumerate(self._layout.provenance.layers)
-        }
+        layers = self._layout.provenance.layers
+        crcs = np.stack([row_crcs(columns[f"features/{layer}"]) for layer in layers], axis=1)
+        columns |= {f"crc32/{layer}": crcs[:, i] for i, layer in enumerate(layers)}
         columns["image_sha256"] = digests
         columns["row_crc32"] = seal_crcs(digests, crcs, flags)
         columns["done"] = flags  # last: a row counts only once all else is written
