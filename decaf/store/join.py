@@ -139,7 +139,7 @@ def _make(path: Path, out: Path, shards: list[_Shard], table: Table) -> None:
         for name in shards[0].row_types:
             file.create_virtual_dataset(name, _virtual(name, shards, places))
 
-    make_file(path, shards[0].provenance.whole(), table, {}, add, places)
+    make_file(path, shards[0].provenance.whole(), table, {}, add, shards=places)
 
 
 def _virtual(

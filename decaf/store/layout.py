@@ -143,6 +143,7 @@ def make_file(
     table: Table,
     columns: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
     add: Callable[[h5py.File], None],
+    *,
     shards: tuple[tuple[int, int, str], ...] = (),
 ) -> None:
     """Write a store without rows: the attributes, the table, what `add` adds, and the head.

@@ -127,9 +127,7 @@ class StoreFile:
                     os.close(fd)
 
 
-def _read_rows(
-    path: Path, fd: int, column: Column, out: npt.NDArray[Any], start: int
-) -> None:
+def _read_rows(path: Path, fd: int, column: Column, out: npt.NDArray[Any], start: int) -> None:
     buffer = out.reshape(-1).view("u1").data if out.size else memoryview(b"")
     at = column.offset + start * column.row_bytes
     with read_errors(path):

@@ -99,10 +99,15 @@ def reopen(path: Path) -> None:
     Raises
     ------
     StoreError
-        If another process reads or writes it.
+        If another process reads or writes it, or it is a joined one.
     OSError
         If it may not be written.
     """
+    if read_head(path).shards:
+        raise StoreError(
+            f"asked to complete {path}, found a joined store; extract its shards again, delete it, "
+            "and join them"
+        )
     fd = open_locked(path)
     try:
         _refuse_begun(path)

@@ -49,7 +49,8 @@ class Provenance:
     versions : mapping of str to str
         Versions of the libraries that had a hand in the values.
     arithmetic : mapping of str to str
-        What decaf's own code does: ``features``, its `FEATURES_VERSION`, and ``convolutions``.
+        What is computed how: ``features``, decaf's `FEATURES_VERSION`; ``convolutions``; ``net``,
+        SHA-256 of the net's structure, and of its code where that is the user's own.
     rows : tuple of (int, int) or None
         First row and end of those that a shard holds; None for the whole data set.
     """

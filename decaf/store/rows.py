@@ -79,9 +79,7 @@ def seal_stamps(stamps: Sequence[bytes]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(b"".join(sealed), "u1").reshape(-1, 16)
 
 
-def mismatches(
-    file: StoreFile, checked: npt.NDArray[np.bool_]
-) -> Iterator[tuple[str, int]]:
+def mismatches(file: StoreFile, checked: npt.NDArray[np.bool_]) -> Iterator[tuple[str, int]]:
     """Yield each row whose bytes and checksums disagree, in bounded memory.
 
     Parameters

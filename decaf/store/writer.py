@@ -69,6 +69,7 @@ class FeatureWriter:
         self.path = path
         self._layout = plan_layout(provenance, dataset, n_features, n_views)
         self._image_ids = dataset.image_ids
+        self._stamps: dict[int, bytes] = {}
         with disk_errors(path, self._layout.n_bytes):
             self._fd = open_part(path, self._layout)
             try:
@@ -91,6 +92,11 @@ class FeatureWriter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that are written."""
+        return self._layout.provenance.layers
 
     @property
     def n_failed(self) -> int:
@@ -124,12 +130,18 @@ class FeatureWriter:
         with disk_errors(self.path, self._layout.n_bytes):
             write_at(self._fd, self._settled.astype("u1"), self._offsets["done"])
 
+    def note_stamps(self, stamps: Mapping[int, bytes]) -> None:
+        """Take the stamps of rows that are written, or fail, next.
+
+        Parameters
+        ----------
+        stamps : mapping of int to bytes
+            By row, 12 bytes that a change of the image's file changes, or none.
+        """
+        self._stamps |= stamps
+
     def write(
-        self,
-        rows: IntArray,
-        features: Mapping[str, FloatArray],
-        sha256: Sequence[bytes],
-        stamps: Sequence[bytes] | None = None,
+        self, rows: IntArray, features: Mapping[str, FloatArray], sha256: Sequence[bytes]
     ) -> None:
         """Write features of some rows in place, then mark the rows as done.
 
@@ -142,8 +154,6 @@ class FeatureWriter:
             the store's dtype.
         sha256 : sequence of bytes
             SHA-256 of each row's encoded picture file, 32 bytes each.
-        stamps : sequence of bytes, optional
-            What a change of each row's file changes, 12 bytes or none each.
 
         Raises
         ------
@@ -162,10 +172,9 @@ class FeatureWriter:
                 "give one of 32 bytes for each row"
             )
         digests = np.frombuffer(b"".join(sha256), "u1").reshape(-1, 32)
-        columns["image_stamp"] = seal_stamps(stamps or [b""] * len(rows))
         self._write_rows(rows, columns, digests, done=1)
 
-    def fail(self, row: int, reason: str, stamp: bytes = b"") -> None:
+    def fail(self, row: int, reason: str) -> None:
         """Note that a picture could not be made into features.
 
         The row stays not done, and its features read as NaN, which no head takes in silence.
@@ -176,8 +185,6 @@ class FeatureWriter:
             Pending row number.
         reason : str
             Why, for the failures file.
-        stamp : bytes
-            What a change of the file changes, 12 bytes, where the file could be read.
 
         Raises
         ------
@@ -190,7 +197,6 @@ class FeatureWriter:
             for name, dtype in self._layout.rows.items()
             if name.startswith("features/")
         }
-        columns["image_stamp"] = seal_stamps([stamp])
         self._write_rows(rows, columns, np.zeros((1, 32), "u1"), done=0)
         with disk_errors(self.path, self._layout.n_bytes):
             self._failures.add(row, reason)
@@ -280,6 +286,7 @@ class FeatureWriter:
         crcs = np.stack([row_crcs(columns[f"features/{layer}"]) for layer in layers], axis=1)
         columns |= {f"crc32/{layer}": crcs[:, i] for i, layer in enumerate(layers)}
         columns["image_sha256"] = digests
+        columns["image_stamp"] = seal_stamps([self._stamps.pop(row, b"") for row in rows.tolist()])
         columns["row_crc32"] = seal_crcs(digests, crcs, flags)
         columns["done"] = flags  # last: a row counts only once all else is written
         if (np.diff(rows) < 0).any():

@@ -113,8 +113,7 @@ def test_too_many_open_files(make, tmp_path):
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, before[1]))
         with pytest.raises(StoreError, match="Too many open files; close other files"):
-            while True:
-                held.append(FeatureStore(path))
+            held.extend(FeatureStore(path) for _ in range(50))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
         for store in held:
