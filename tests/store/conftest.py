@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from decaf.datasets import slice_rows
 from decaf.store import FeatureWriter, Provenance
 from decaf.store.head import is_of_rows
 from decaf.types import ImageDataset, Preprocessing
@@ -83,6 +84,19 @@ def write_store(path: Path, n_images: int = 12, n_views: int = 1, **changes: Any
         return writer.finish()
 
 
+def write_shard(folder: Path, start: int, stop: int, failed: Any = (), **changes: Any) -> Path:
+    """Write a shard of a store of 12 rows; rows of `failed` fail."""
+    path = folder / f"shard-{start}-{stop}.h5"
+    provenance = make_provenance(rows=(start, stop), **changes)
+    table = slice_rows(make_dataset(), slice(start, stop))
+    with FeatureWriter(path, provenance, table, N_FEATURES) as writer:
+        rows = np.array([row for row in range(start, stop) if row not in failed])
+        writer.write(rows - start, make_features(rows), make_sha256(rows))
+        for row in failed:
+            writer.fail(row - start, f"broken, at {row}")
+        return writer.finish()
+
+
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """Makers of a store's parts."""
@@ -93,6 +107,7 @@ def make() -> SimpleNamespace:
         sha256=make_sha256,
         writer=open_writer,
         store=write_store,
+        shard=write_shard,
         n_features=N_FEATURES,
     )
 

@@ -276,6 +276,24 @@ with make.open_writer(folder / "a.h5", 2000) as writer:
 """
 
 
+def test_of_processes_that_begin_one_store_at_once_one_writes_it(make, tmp_path):
+    helpers = Path(__file__).parent / "conftest.py"
+    command = [sys.executable, "-c", KILLED_RUN, str(tmp_path), str(helpers)]
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [run.communicate(timeout=120)[1].strip() for run in runs]
+    refused = [text for text in said if text]
+    assert len(refused) == 3
+    for text in refused:
+        last = text.splitlines()[-1]
+        assert last.startswith("decaf.errors.StoreError: asked to ")
+        assert "another process" in last or "found it complete" in last
+    assert verify(tmp_path / "a.h5") == []
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.h5", "computed"]
+
+
 def test_killed_at_any_moment_and_resumed_to_the_same_bytes(make, tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "a.h5"
