@@ -74,7 +74,7 @@ class _Run:
         self.progress = progress
         self.seconds = StageSeconds()
         self.n_failed = 0
-        self.failed_images: set[str] = set()
+        self.failed_images: set[int | str] = set()
         self.wish = wish
         self.stop = threading.Event()
         pending = writer.pending()
@@ -141,7 +141,7 @@ class _Run:
                 )
             for row, reason in failures:
                 self.writer.fail(row, reason)
-                self.failed_images.add(self.plan.dataset.image_ids[row])
+                self.failed_images.add(self.plan.image_of(row))
             batch.seconds.write = perf_counter() - start
             self.n_failed += len(failures)
             self.seconds.add(batch.seconds)

@@ -94,6 +94,10 @@ class Plan:
         ids = self.dataset.image_ids
         return len(ids) if self.dataset.boxes is None else len(set(ids))
 
+    def image_of(self, row: int) -> int | str:
+        """Return what tells the image of a row from others."""
+        return row if self.dataset.boxes is None else self.dataset.image_ids[row]
+
 
 @dataclass
 class StageSeconds:

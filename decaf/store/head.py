@@ -32,7 +32,7 @@ _FIRST_LINE = re.compile(rb"decaf store ([0-9]{1,6}) ([0-9]{1,9}) ([0-9a-f]{8})\
 _LINE_BYTES = 64
 """At least what the first line takes."""
 _HDF5 = b"\x89HDF"
-_KINDS = "iufS"
+_DTYPE = re.compile(r"[<|][iufS][1-9][0-9]{0,8}")
 _NOT_A_HEAD = (
     ArithmeticError,
     AttributeError,
@@ -219,10 +219,9 @@ def _first_line(path: Path, begin: bytes) -> tuple[bytes, int, int]:
 
 
 def _column(dtype: str, shape: list[int], offset: int) -> Column:
-    column = Column(np.dtype(dtype), tuple(map(int, shape)), int(offset))
-    if column.dtype.kind not in _KINDS or min(column.shape, default=-1) < 0:
+    if not _DTYPE.fullmatch(dtype) or min(shape, default=-1) < 0:
         raise ValueError(f"a column of {dtype}{shape}")
-    return column
+    return Column(np.dtype(dtype), tuple(map(int, shape)), int(offset))
 
 
 def _check_places(head: Head, size: int, first: int) -> None:

@@ -167,6 +167,8 @@ class FeatureStore:
         """Return rows of a layer, checked."""
         column = self._file.columns[f"features/{layer}"]
         out = np.empty((stop - start, *column.shape[1:]), column.dtype)
+        if layer not in self._checked:
+            self._checked[layer] = self._needless()
         step = max(1, _PIECE_BYTES // max(1, column.row_bytes))
         pieces = range(0, len(out), step)
         if len(pieces) < 2 * _N_THREADS:
@@ -186,7 +188,7 @@ class FeatureStore:
     def _read_piece(self, layer: str, out: FloatArray, start: int) -> IntArray:
         """Read rows into an array; return those that do not fit their checksums."""
         self._file.read_into(out, f"features/{layer}", start)
-        checked = self._checked.setdefault(layer, self._needless())[start : start + len(out)]
+        checked = self._checked[layer][start : start + len(out)]
         if checked.all():
             return np.empty(0, np.int64)
         expected = self._file.read(f"crc32/{layer}", start, start + len(out))

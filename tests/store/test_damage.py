@@ -11,7 +11,7 @@ from decaf.store import FeatureStore, join, verify
 from decaf.store.head import is_of_rows
 from decaf.store.opening import read_head
 
-N_FLIPS = 1500
+N_FLIPS = 800
 
 
 def everything(path: Path) -> dict[str, object]:
@@ -81,6 +81,14 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(stores, tmp_path, which):
     for bit in (*everywhere.tolist(), *chosen.tolist()):
         assert outcome(damaged, data, bit, expected) != "wrong", f"bit {bit}"
     for bit in chosen.tolist():
+        assert outcome(damaged, data, bit, expected) == "refused", f"bit {bit}"
+
+
+def test_a_bit_of_any_byte_of_the_first_block_is_refused(stores, tmp_path):
+    path, expected, rng = stores[0], everything(stores[0]), np.random.default_rng(3)
+    data, damaged = path.read_bytes(), tmp_path / "damaged.h5"
+    for byte in range(data.index(b"}", data.index(b"table_crc32")) + 2):
+        bit = 8 * byte + int(rng.integers(8))
         assert outcome(damaged, data, bit, expected) == "refused", f"bit {bit}"
 
 
