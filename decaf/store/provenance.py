@@ -13,9 +13,6 @@ FEATURES_VERSION = 2
 """Of decaf's own arithmetic, from an image's bytes to its features; raised whenever a change of
 code changes a value."""
 
-_NAMES_ALONE = ("weights",)
-"""Fields that say what a store is called by and decide no value: no part of its identity."""
-
 
 @dataclass(frozen=True)
 class Provenance:
@@ -113,7 +110,8 @@ class Provenance:
         return hashlib.sha256(self._nameless().to_json().encode()).hexdigest()
 
     def _nameless(self) -> "Provenance":
-        return replace(self, **dict.fromkeys(_NAMES_ALONE, ""))
+        """Return it without how weights are called, which decides no value."""
+        return replace(self, weights="")
 
     def differences(self, other: "Provenance") -> list[str]:
         """Return one line for each field of `other`, the one found, that is not as asked here.
