@@ -10,9 +10,12 @@ from decaf.choices import check_choice
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
+    Found,
+    Plan,
     as_patches,
     fill,
     fill_with_ray,
+    find_fresh,
     find_start,
     make_plan,
     n_cores,
@@ -21,11 +24,11 @@ from decaf.engines import (
     shard_rows,
     tuned,
 )
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, StoreError
 from decaf.images.decode import Pixels
 from decaf.images.patches import patch_options
 from decaf.progress import log
-from decaf.store import FeatureStore, Provenance, find_store, store_name
+from decaf.store import Provenance, reopen, store_name
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = ["extract", "make_plan", "n_features", "provenance"]
@@ -210,13 +213,14 @@ def extract(
         rows = shard_rows(shard, asked.n_images)
         asked = replace(asked, rows=rows)
         plan = replace(plan, dataset=slice_rows(table, slice(*rows)))
-    path = Path(out)
-    found = _found(path, asked)
-    if found is not None:
-        _say(quiet, f"found {found}, which holds these features")
-        return found
-    if path.suffix != ".h5":
-        path = path / store_name(asked)
+    path, found = Path(out), find_fresh(Path(out), asked, plan.dataset)
+    if found.path is not None and not (found.n_again and _reopened(found, quiet=quiet)):
+        _say(quiet, f"found {found.path}, which holds these features")
+        return found.path
+    path, plan, asked = _to_fill(path, plan, asked, found)
+    if found.donor:
+        n_new = asked.n_rows - len(found.kept)
+        _say(quiet, f"{n_new} rows of {found.donor} are of other images; the rest is taken over")
     if on_ray:
         actors = num_workers or (n_cores() if net.device.type == "cpu" else 1 + len(replicas))
         loading |= {"device": net.device.type, "precision": net.precision}
@@ -227,8 +231,9 @@ def extract(
     if start is not None:
         _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
         with start.store:
-            return fill(path, replace(plan, start=start), asked, quiet=quiet)
-    return fill(path, tuned(plan) if batch_size == "auto" else plan, asked, quiet=quiet)
+            return fill(path, replace(plan, start=start), asked, found=found, quiet=quiet)
+    plan = tuned(plan, quiet=quiet) if batch_size == "auto" else plan
+    return fill(path, plan, asked, found=found, quiet=quiet)
 
 
 def patch_rule(
@@ -264,14 +269,42 @@ def _checked_engine(
     return engine
 
 
-def _found(path: Path, asked: Provenance) -> Path | None:
-    """Return the store that holds what is asked: the one at a path, or one in a folder."""
+def _reopened(found: Found, *, quiet: bool) -> bool:
+    """Make a store an unfinished one, so that rows that failed are tried again, if that may be."""
+    if found.path is None:
+        return False
+    try:
+        reopen(found.path)
+    except (OSError, StoreError) as error:
+        _say(
+            quiet,
+            f"{found.n_again} rows of {found.path} failed and could be tried again now, but: "
+            f"{error}",
+        )
+        return False
+    _say(quiet, f"trying {found.n_again} rows again that failed in {found.path}")
+    return True
+
+
+def _to_fill(
+    path: Path, plan: Plan, asked: Provenance, found: Found
+) -> tuple[Path, Plan, Provenance]:
+    """Return the store that is to be filled, and with which layers."""
+    if found.path is not None:  # one that was complete has layers of its own
+        layers = found.layers
+        return found.path, replace(plan, layers=layers), replace(asked, layers=layers)
     if path.suffix != ".h5":
-        return find_store(path, asked)
-    if not path.exists():
-        return None
-    with FeatureStore(path) as store:
-        return path if store.provenance.covers(asked) else None
+        path = _free(path / store_name(asked), found.others)
+    return path, plan, asked
+
+
+def _free(path: Path, taken: tuple[Path, ...]) -> Path:
+    """Return a path, numbered where stores of other images have its name."""
+    numbered, number = path, 1
+    while numbered in taken:
+        number += 1
+        numbered = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return numbered
 
 
 def _say(quiet: bool, message: str) -> None:

@@ -16,9 +16,11 @@ from PIL import Image
 import decaf
 from decaf.backbones import load_backbone
 from decaf.engines import local
-from decaf.errors import BackboneError, ConfigError, DataError, StoreMismatchError
+from decaf.errors import BackboneError, ConfigError, DataError, StoreError, StoreMismatchError
+from decaf.evaluation import evaluate
 from decaf.extraction import extract
 from decaf.store import FeatureStore, join, verify
+from decaf.training import train
 
 NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
 
@@ -168,6 +170,30 @@ def test_a_loaded_net_can_be_given(picture_folder: Path, tmp_path: Path) -> None
     assert path == extract(picture_folder, **NET, limit=3, pool="avg", out=tmp_path)
 
 
+def test_damaged_features_are_refused_by_all_that_read_them(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    options = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
+    path = extract(picture_folder, **options, layers="fc6", out=tmp_path / "f")
+    with h5py.File(path, locking=False) as file:
+        layer = file["features/fc6"]
+        start, row_bytes = layer.id.get_offset(), layer.shape[1] * 4
+    with path.open("r+b") as file:
+        for row in range(0, 24, 3):  # the sign of every value
+            file.seek(start + row * row_bytes)
+            values = np.frombuffer(file.read(row_bytes), "<f4")
+            file.seek(start + row * row_bytes)
+            file.write((-values).tobytes())
+    assert len(verify(path)) == 1
+    more = {**options, "layer": "fc6", "features": tmp_path / "f"}
+    with pytest.raises(StoreError, match=r"8 rows: 0 \(blue/0.png\), 3 .*delete it and extract"):
+        train(picture_folder, **more, out=tmp_path / "model.safetensors")
+    del more["layer"]
+    with pytest.raises(StoreError, match="checksums in 8 rows"):
+        evaluate(picture_folder, **more, layers="fc6", out=tmp_path / "r.csv")
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 # --- killed runs -------------------------------------------------------------------------
 
 N_IMAGES, BATCH_SIZE, WORKERS, KILLS = 240, 4, 2, 20
@@ -230,7 +256,8 @@ def test_killed_twenty_times_and_rerun_equals_an_uninterrupted_run(
         process.join()
         computed = [int(row) for row in note.read_text().split()]
         assert len(computed) == len(set(computed))
-        assert before.isdisjoint(computed), "a finished row was computed again"
+        blocks = {row // BATCH_SIZE for row in set(range(N_IMAGES)) - before}
+        assert {row // BATCH_SIZE for row in computed} <= blocks, "a whole batch was computed again"
         n_computed += len(computed)
         if killed.exists():
             break

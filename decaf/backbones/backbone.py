@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
 from decaf.backbones.families import define
 from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
-from decaf.backbones.winograd import use_winograd
+from decaf.backbones.winograd import WinogradConv2d, use_winograd
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -60,6 +62,17 @@ class TorchBackbone:
     def layers(self) -> Sequence[str]:
         """Names of the canonical layers and of every module, each in order of depth."""
         return tuple(row.name for row in self._shapes)
+
+    @cached_property
+    def code_sha256(self) -> str:
+        """SHA-256 of what the net computes with but its weights."""
+        return code_sha256(self._net.net)
+
+    @property
+    def convolutions(self) -> str:
+        """How convolutions are computed: ``direct``, or ``winograd`` where some gain by that."""
+        kinds = {type(module) for module in self._net.net.modules()}
+        return "winograd" if WinogradConv2d in kinds else "direct"
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """Return the shape of one picture's output at `layer`.

@@ -1,11 +1,13 @@
 """The user's own nets, as ``package.module:function``."""
 
+import hashlib
 import importlib
 from functools import partial
 
 import torch
 from torch import nn
 
+from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout
 from decaf.backbones.weights import Weights, state_sha256
@@ -77,4 +79,5 @@ def _as_built(net: nn.Module, device: str) -> nn.Module:
 
 def _own(net: nn.Module) -> Weights:
     state = {key: value.detach().clone() for key, value in net.state_dict().items()}
-    return Weights("own", state, state_sha256(state))
+    identity = f"{state_sha256(state)} {code_sha256(net)}"  # weights of other code are others
+    return Weights("own", state, hashlib.sha256(identity.encode()).hexdigest())

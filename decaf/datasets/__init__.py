@@ -4,6 +4,7 @@ from decaf.datasets.fetch import fetch
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.load import ADAPTERS, dataset_infos, load_dataset
 from decaf.datasets.read import read_bytes
+from decaf.datasets.stamps import stamp_of
 from decaf.datasets.table import dataset_digest, image_table, slice_rows, take
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "load_dataset",
     "read_bytes",
     "slice_rows",
+    "stamp_of",
     "take",
 ]

@@ -183,7 +183,9 @@ def official_sides(name: str, sides: Sequence[str]) -> IntArray:
 
 
 def dataset_digest(dataset: ImageDataset) -> str:
-    """Return the SHA-256 of everything in a table but the folder it lies in.
+    """Return the SHA-256 of everything in a table but its folder and the files' sizes.
+
+    Of what images show a size says little: stores compare the contents themselves.
 
     Parameters
     ----------
@@ -202,7 +204,7 @@ def dataset_digest(dataset: ImageDataset) -> str:
         some = json.dumps(dataset.image_ids[first : first + _IDS_AT_ONCE], ensure_ascii=False)
         digest.update(f"{', ' * (first > 0)}{some[1:-1]}".encode())
     digest.update(b"]]")
-    for column in (dataset.labels, dataset.sizes_bytes, dataset.official, dataset.boxes):
+    for column in (dataset.labels, dataset.official, dataset.boxes):
         if column is None:
             digest.update(b"none;")
         else:

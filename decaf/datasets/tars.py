@@ -17,6 +17,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -58,11 +59,28 @@ class TarEntries:
 
     def read(self, image_id: str) -> bytes:
         """Return the bytes of a picture; an OSError if there is none of that id."""
+        archive, start, size = self._place(image_id)
+        return read_part(self.fs, self.archives[archive], start, start + size)
+
+    def stamp(self, image_id: str) -> str:
+        """Return what the file system says of a picture's archive, and its place there."""
+        archive, start, size = self._place(image_id)
+        if archive not in self._keys:
+            self._keys[archive] = str(self.fs.ukey(self.archives[archive]))
+        return f"{self._keys[archive]} {start} {size}"
+
+    @cached_property
+    def _keys(self) -> dict[int, str]:
+        """What was found of each archive."""
+        return {}
+
+    def _place(self, image_id: str) -> list[int]:
+        """Return archive, first byte and size."""
         row = int(np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode())))
         if self.image_ids[row : row + 1] != (image_id,):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), image_id)
-        archive, start, size = self.places[row].tolist()
-        return read_part(self.fs, self.archives[archive], start, start + size)
+        place: list[int] = self.places[row].tolist()
+        return place
 
 
 def load_tars(spec: str) -> ImageDataset:

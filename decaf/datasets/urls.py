@@ -32,6 +32,10 @@ class UrlFolder:
         """Return the bytes of a picture."""
         return read_part(self.fs, f"{self.root}/{image_id}")
 
+    def stamp(self, image_id: str) -> str:
+        """Return what the file system says of a picture's file, its size and time among it."""
+        return str(self.fs.ukey(f"{self.root}/{image_id}"))
+
 
 def load_url(url: str) -> ImageDataset:
     """Read a folder of class folders at a URL, as `load_folder` reads a local one.

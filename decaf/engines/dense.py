@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from decaf.backbones import DensePass, TorchBackbone, pool_features
-from decaf.datasets import read_bytes
+from decaf.datasets import read_bytes, stamp_of
 from decaf.engines.load import failure_reason
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import ConfigError, DataError
@@ -42,6 +42,7 @@ class DenseBatch:
     wanted: list[int] = field(default_factory=list)
     sha256: list[bytes] = field(default_factory=list)
     failures: list[tuple[int, str]] = field(default_factory=list)
+    stamps: dict[int, bytes] = field(default_factory=dict)
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
 
@@ -67,8 +68,11 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
         The picture at each scale that a row needs.
     """
     start = perf_counter()
+    stamps: dict[int, bytes] = {}
     try:
+        stamp = stamp_of(plan.dataset, rows[0])
         data = read_bytes(plan.dataset, rows[0])
+        stamps = dict.fromkeys(rows, stamp)
         digest = hashlib.sha256(data).digest()
         was_read = perf_counter()
         image = decode(data, plan.pixels)
@@ -76,7 +80,8 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
         batch = _resized(plan, rows, image)
     except (OSError, DataError) as error:
         reason = failure_reason(error)
-        return DenseBatch([], failures=[(row, reason) for row in rows])
+        return DenseBatch([], failures=[(row, reason) for row in rows], stamps=stamps)
+    batch.stamps = stamps
     batch.sha256 = [digest] * len(rows)
     batch.seconds.read = was_read - start
     batch.seconds.decode = decoded - was_read

@@ -36,9 +36,12 @@ class Forward:
         The extraction.
     net : TorchBackbone
         The plan's net, or its replica on another device.
+    halving : bool
+        Whether a batch is halved where memory does not suffice; an error if not.
     """
 
-    def __init__(self, plan: Plan, net: TorchBackbone) -> None:
+    def __init__(self, plan: Plan, net: TorchBackbone, *, halving: bool = True) -> None:
+        self._halving = halving
         self._plan = plan
         self._net = net
         self._views = n_views(plan.view)
@@ -105,7 +108,7 @@ class Forward:
                     self._own.stream.synchronize()
                 return passes[0] if len(passes) == 1 else _joined(passes)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not (self._halving and is_out_of_memory(error)):
                     raise
                 reason = " ".join(str(error).split())
             self._halve(limit, reason)

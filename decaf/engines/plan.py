@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
 
 from decaf.backbones import DensePass, TorchBackbone
 from decaf.engines.machine import n_cores
@@ -85,6 +88,16 @@ class Plan:
     patches: PatchRule = field(default_factory=PatchRule)
     start: StoredStart | None = None
 
+    @cached_property
+    def n_images(self) -> int:
+        """Number of images, whose rows may be several."""
+        ids = self.dataset.image_ids
+        return len(ids) if self.dataset.boxes is None else len(set(ids))
+
+    def image_of(self, row: int) -> int | str:
+        """Return what tells the image of a row from others."""
+        return row if self.dataset.boxes is None else self.dataset.image_ids[row]
+
 
 @dataclass
 class StageSeconds:
@@ -134,6 +147,12 @@ class StageSeconds:
             return n_cores() * n_images / (on_cores + on_gpu)
         at_once = N_ON_GPU * (1 + len(plan.replicas))
         return min(n_cores() * n_images / on_cores, at_once * n_images / max(on_gpu, 1e-9))
+
+
+def threads_of_one(plan: Plan) -> int:
+    """Return how many of torch's threads one worker of a plan has."""
+    n_threads = torch.get_num_threads()
+    return max(1, min(n_threads, n_cores() // plan.workers)) if plan.workers else n_threads
 
 
 Progress = Callable[[int, int], None]

@@ -15,7 +15,7 @@ from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
 from decaf.images.decode import GPU_DECODER, PIXEL_POLICY, Pixels
 from decaf.images.views import n_views
-from decaf.store import Provenance
+from decaf.store import FEATURES_VERSION, Provenance
 from decaf.types import ImageDataset, PatchRule
 
 _LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
@@ -130,22 +130,28 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
     if plan.dense is not None:
         view = f"windows of {plan.dense.source}, edges {plan.patches.edges}"
     policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.pixels == "gpu" else {})
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    net = plan.backbone
+    libraries = _LIBRARIES + (("timm",) if net.name.startswith("timm/") else ())
     return Provenance(
         dataset=plan.dataset.name,
         dataset_digest=dataset_digest(plan.dataset),
         n_images=len(plan.dataset.image_ids),
-        backbone=plan.backbone.name,
-        weights=plan.backbone.weights,
-        weights_sha256=plan.backbone.weights_sha256,
-        preprocessing=plan.backbone.preprocessing,
+        backbone=net.name,
+        weights=net.weights,
+        weights_sha256=net.weights_sha256,
+        preprocessing=net.preprocessing,
         views=(view,),
         layers=plan.layers,
         pooling=plan.pool,
         dtype=dtype,
-        precision=plan.backbone.precision,
+        precision=net.precision,
         pixels=f"{plan.pixels}; {'; '.join(f'{k}: {v}' for k, v in policy.items())}",
-        versions=versions,
+        versions={name: importlib.metadata.version(name) for name in libraries},
+        arithmetic={
+            "features": str(FEATURES_VERSION),
+            "convolutions": net.convolutions,
+            "net": net.code_sha256,
+        },
     )
 
 

@@ -23,6 +23,15 @@ def read_failures(path: Path) -> dict[int, str]:
         return {int(line["row"]): line["reason"] for line in csv.DictReader(file)}
 
 
+def failed_images(store: Path) -> set[str]:
+    """Return the ids of the images of a store that could not be used."""
+    path = failures_path(store)
+    if not path.exists():
+        return set()
+    with path.open(newline="", encoding="utf-8") as file:
+        return {line["image_id"] for line in csv.DictReader(file)}
+
+
 def write_failures(
     path: Path, reasons: Mapping[int, str], image_ids: Mapping[int, str] | Sequence[str]
 ) -> None:

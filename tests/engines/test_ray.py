@@ -158,8 +158,8 @@ def test_a_worker_fills_shards_and_counts_failures(pictures: Path, tmp_path: Pat
     worker = Worker(recipe, whole, NET)
     parts = [{"path": tmp_path / f"{a}.h5", "first": a, "end": a + 4} for a in (0, 4)]
     said = [worker(part) for part in parts]
-    assert said[0] == {"n_rows": 4, "n_failed": 1, "kind": "", "error": ""}
-    assert said[1] == {"n_rows": 4, "n_failed": 0, "kind": "", "error": ""}
+    assert said[0] == {"n_rows": 4, "failed": ["a/00000.png"], "kind": "", "error": ""}
+    assert said[1] == {"n_rows": 4, "failed": [], "kind": "", "error": ""}
     with FeatureStore(join([part["path"] for part in parts], tmp_path / "all.h5")) as store:
         assert store.done.sum() == 7
 
