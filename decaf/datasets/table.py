@@ -16,6 +16,7 @@ from decaf.names import Names
 from decaf.types import SIDES, FloatArray, ImageDataset, IntArray, PictureSource
 
 _IDS_AT_ONCE = 4096
+_LONG_NAME, _NAMES_BYTES = 4096, 2**28  # a store gives all names one width
 
 
 def image_table(
@@ -136,6 +137,12 @@ def _check(table: ImageDataset) -> None:
                 f"data set {table.name}: {len(column)} rows of {what} for {n_images} pictures; "
                 "give one a picture"
             )
+    if table.image_ids.longest > _LONG_NAME and table.image_ids.longest * n_images > _NAMES_BYTES:
+        longest = max(table.image_ids, key=len)
+        raise DataError(
+            f"data set {table.name}: the path {longest[:40]!r}... has {len(longest)} characters, "
+            "which no file can have; correct it"
+        )
     hashes = np.fromiter(map(hash, table.image_ids), np.int64, n_images)
     if table.boxes is None and np.unique(hashes).size < n_images:
         double, n_times = Counter(table.image_ids).most_common(1)[0]

@@ -14,6 +14,7 @@ import posixpath
 import re
 import sys
 import tarfile
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class TarEntries:
 
     def read(self, image_id: str) -> bytes:
         """Return the bytes of a picture; an OSError if there is none of that id."""
-        row = int(np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode())))
+        row = bisect_left(self.image_ids, image_id)  # characters sort as their UTF-8 bytes
         if self.image_ids[row : row + 1] != (image_id,):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), image_id)
         archive, start, size = self.places[row].tolist()
@@ -110,7 +111,7 @@ def load_tars(spec: str) -> ImageDataset:
     if not places:
         raise DataError(f"{spec}: found no pictures ({', '.join(SUFFIXES)}) in its archives")
     image_ids, table = Names.joined(found), np.array(places, np.int64)
-    order = np.argsort(image_ids.encoded, kind="stable")
+    order = image_ids.order()
     source = TarEntries(fs, tuple(archives), image_ids.take(order), table[order])
     return table_of_places(
         spec,

@@ -190,8 +190,8 @@ def test_animation_gives_its_first_frame():
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"not a picture at all, just text", "not a picture: found b'not a picture at' at its"),
-        (b"<!DOCTYPE html><html></html>", "not a picture: found b'<!DOCTYPE html><'"),
+        (b"not a picture at all, just text", "not a picture: found other data; read are JPEG, PNG"),
+        (b"<!DOCTYPE html><html></html>", "not a picture: found a text of markup; read are"),
         (bytes(1000), "not a picture"),
         (encode(picture())[:2], "not a picture|broken picture"),
         (encode(picture(), "PNG")[:-200], "broken picture: .*truncated"),
