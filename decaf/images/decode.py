@@ -137,7 +137,7 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
     check_header(data)
     with _reasons(data), _opened(io.BytesIO(without_texts(data))) as opened:
         is_jpeg = opened.format in ("JPEG", "MPO")
-        buffered = opened.format == "WEBP" or (is_jpeg and check_scans(data) > 1)
+        buffered = opened.format == "WEBP" or (is_jpeg and check_scans(data, *opened.size) > 1)
         with room_to_decode(*opened.size, buffered=buffered):
             image = _jpeg(data) if pixels != "pillow" and is_jpeg else None
             if image is None:
@@ -179,9 +179,9 @@ def regular_jpeg(data: bytes) -> Jpeg | None:
     if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         return None
     try:
-        check_scans(data)
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
             check_size(*opened.size)
+            check_scans(data, *opened.size)
             orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
             mode = opened.mode
     except (DataError, *_BROKEN_FILE):

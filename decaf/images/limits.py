@@ -14,8 +14,11 @@ MAX_PIXELS = 89_478_485
 """Larger images are refused: a quarter GiB at 3 bytes a pixel, Pillow's own bomb limit."""
 
 MAX_SCANS = 64
-"""JPEG files with more scans are refused. Progressive files have about 10; each scan goes through
-all pixels again."""
+"""JPEG files with more scans are refused. Progressive files have 10, in CMYK 18; each scan goes
+through all pixels again."""
+
+MOST_SCANNED = 20 * MAX_PIXELS
+"""Pixels of a JPEG file times its scans, at most: it decides the time."""
 
 DECODING_BYTES = 2 * 2**30
 """What all threads of a process may use at once to decode; a thread that wants more waits."""
@@ -58,7 +61,7 @@ def check_header(data: bytes) -> None:
     DataError
         If it is a WebP file of too many pixels: its decoder makes the whole canvas at once.
     """
-    if not (data.startswith(b"RIFF") and data[8:12] == b"WEBP") or len(data) < 30:
+    if not (data.startswith(b"RIFF") and data[8:12] == b"WEBP") or len(data) < 25:
         return
     kind = data[12:16]
     if kind == b"VP8X":
@@ -72,39 +75,42 @@ def check_header(data: bytes) -> None:
         check_size(side[0] & 0x3FFF, side[1] & 0x3FFF)
 
 
-def check_scans(data: bytes) -> int:
+def check_scans(data: bytes, width: int, height: int) -> int:
     """Return how often a JPEG file's pixels are gone through, at most; refuse it if too often.
 
     Parameters
     ----------
     data : bytes
         The whole file.
+    width, height : int
+        Of its image, in pixels.
 
     Returns
     -------
     int
-        Number of its scans; where that is at most `MAX_SCANS`, it may count some bytes that only
-        look like one.
+        Number of its scans, or more: some bytes of its metadata may look like one.
 
     Raises
     ------
     DataError
-        If it has more than `MAX_SCANS` scans.
+        If it has more than `MAX_SCANS` scans, or too many for its size.
     """
+    most = min(MAX_SCANS, MOST_SCANNED // max(1, width * height))
     n_scans = data.count(b"\xff\xda")  # most metadata has none, and a true count takes longer
-    if n_scans > MAX_SCANS:
-        n_scans = _n_scans(data)
-    if n_scans > MAX_SCANS:
+    if n_scans > most:
+        n_scans = _n_scans(data, most)
+    if n_scans > most:
         raise DataError(
-            f"found {n_scans} scans in a JPEG file, at most {MAX_SCANS} are decoded; save it anew"
+            f"found more than {most} scans in a JPEG file of {width} x {height} pixels, as many "
+            "are decoded; save it anew"
         )
     return n_scans
 
 
-def _n_scans(data: bytes) -> int:
-    """Count the scans of a JPEG file as a decoder meets them."""
+def _n_scans(data: bytes, enough: int) -> int:
+    """Count the scans of a JPEG file as a decoder meets them, until there are too many."""
     n_scans, at = 0, 2
-    while (found := _MARKER.search(data, at)) is not None:
+    while n_scans <= enough and (found := _MARKER.search(data, at)) is not None:
         marker, at = found[1][0], found.end()
         if marker == _END:
             break
