@@ -144,13 +144,20 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
         raise FileNotFoundError(error.errno, _not_there(path), str(path)) from error
     except ValueError as error:  # a zero byte, or a character that no name can have
         raise OSError(errno.EINVAL, f"no file can have this name: {error}", repr(path)) from error
+    try:
+        _check_kind(os.fstat(fd), str(path))
+    except OSError:
+        os.close(fd)
+        raise
     with open(fd, "rb") as file:  # noqa: PTH123 - of a descriptor
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            kind = _KINDS.get(stat.S_IFMT(found.st_mode), "of another kind")
-            raise OSError(errno.EINVAL, f"not a regular file but {kind}", str(path))
-        _check_bytes(found.st_size, str(path))
         yield file
+
+
+def _check_kind(found: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "of another kind")
+        raise OSError(errno.EINVAL, f"not a regular file but {kind}", path)
+    _check_bytes(found.st_size, path)
 
 
 def _check_bytes(size: int, path: str) -> None:
