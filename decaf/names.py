@@ -34,16 +34,19 @@ class Names(Sequence[str]):
         If a name cannot be written as UTF-8.
     """
 
+    ends: IntArray
+    _bytes: bytes
+
     def __init__(self, names: Collection[str]) -> None:
         if isinstance(names, Names):
             self._bytes, self.ends = names._bytes, names.ends
             return
         joined = bytearray()
-        self.ends: IntArray = np.zeros(len(names) + 1, np.int64)
+        self.ends = np.zeros(len(names) + 1, np.int64)
         for place, name in enumerate(names, 1):
             joined += name.encode()
             self.ends[place] = len(joined)
-        self._bytes: bytes = bytes(joined)
+        self._bytes = bytes(joined)
 
     @classmethod
     def joined(cls, parts: Iterable["Names"]) -> Self:
@@ -89,17 +92,18 @@ class Names(Sequence[str]):
         """Return the first place of each run of equal names, and the end."""
         if self._is_even():
             names = self.encoded
-            changes = np.flatnonzero(names[1:] != names[:-1]) + 1
+            changes = (np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()
         else:
             changes = [i for i, (a, b) in enumerate(pairwise(self._each()), 1) if a != b]
-        return np.concatenate([[0], changes, [len(self)]]).astype(np.int64)
+        return np.array([0, *changes, len(self)], np.int64)
 
     def _is_even(self) -> bool:
         """Whether no name is so long that one width for all would waste much memory."""
         return self.longest * len(self) <= 8 * len(self._bytes)
 
     def _at(self, place: int) -> bytes:
-        return self._bytes[self.ends[place] : self.ends[place + 1]]
+        start, end = self.ends[place : place + 2].tolist()
+        return self._bytes[start:end]
 
     def _each(self) -> Iterator[bytes]:
         """Yield each name in UTF-8."""

@@ -137,8 +137,8 @@ def _check(table: ImageDataset) -> None:
                 f"data set {table.name}: {len(column)} rows of {what} for {n_images} pictures; "
                 "give one a picture"
             )
-    if table.image_ids.longest > _LONG_NAME and table.image_ids.longest * n_images > _NAMES_BYTES:
-        longest = max(table.image_ids, key=len)
+    longest = max(table.image_ids, key=len, default="")
+    if len(longest) > _LONG_NAME and len(longest) * n_images > _NAMES_BYTES:
         raise DataError(
             f"data set {table.name}: the path {longest[:40]!r}... has {len(longest)} characters, "
             "which no file can have; correct it"

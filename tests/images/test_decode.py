@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import MAX_PIXELS, decode
+from decaf.images.decode import decode
+from decaf.images.limits import MAX_PIXELS
 
 
 def picture(width=90, height=70):
