@@ -120,10 +120,10 @@ class Names(Sequence[str]):
     @overload
     def __getitem__(self, place: slice) -> tuple[str, ...]: ...
     def __getitem__(self, place: Any) -> str | tuple[str, ...]:
-        places = range(len(self))[place]
-        if isinstance(places, range):
-            return tuple(self._at(one).decode() for one in places)
-        return self._at(places).decode()
+        if isinstance(place, slice):
+            spans = zip(self.ends[:-1][place].tolist(), self.ends[1:][place].tolist(), strict=True)
+            return tuple(self._bytes[start:end].decode() for start, end in spans)
+        return self._at(range(len(self))[place]).decode()
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode() for name in self._each())
