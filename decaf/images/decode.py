@@ -17,6 +17,7 @@ from typing import BinaryIO, Literal, cast, get_args
 import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
 
 from decaf.errors import ConfigError, DataError
@@ -25,6 +26,7 @@ from decaf.images.limits import (
     check_header,
     check_scans,
     check_size,
+    check_tiles,
     room_to_decode,
     without_texts,
 )
@@ -63,6 +65,7 @@ _ORIENTATIONS: dict[int, tuple[bool, tuple[int, ...]]] = {
     8: (True, (0,)),
 }
 
+_TILE = (322, 323)  # tags of a TIFF file: a tile's width and length
 _PIXELS_AT_ONCE = 2**22
 _N_HEAD = 40
 _PNG = b"\x89PNG"
@@ -138,7 +141,7 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
     with _reasons(data), _opened(io.BytesIO(without_texts(data))) as opened:
         is_jpeg = opened.format in ("JPEG", "MPO")
         buffered = opened.format == "WEBP" or (is_jpeg and check_scans(data, *opened.size) > 1)
-        with room_to_decode(*opened.size, buffered=buffered):
+        with room_to_decode(*_decoded_size(opened), buffered=buffered):
             image = _jpeg(data) if pixels != "pillow" and is_jpeg else None
             if image is None:
                 image = _pillow(opened)
@@ -227,6 +230,15 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
     with Image.open(stream, formats=FORMATS) as opened:
         check_size(*opened.size)
         yield opened
+
+
+def _decoded_size(opened: Image.Image) -> tuple[int, int]:
+    """Return the size of what is decoded, which in a TIFF file are whole tiles."""
+    if not isinstance(opened, TiffImageFile):
+        return opened.size
+    sides = (opened.tag_v2.get(tag) for tag in _TILE)
+    width, height = (side if isinstance(side, int) else 1 for side in sides)
+    return check_tiles(opened.size, (width, height))
 
 
 @contextmanager

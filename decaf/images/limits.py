@@ -48,6 +48,23 @@ def check_size(width: int, height: int) -> None:
         )
 
 
+def check_tiles(size: tuple[int, int], tile: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height of all the tiles that make an image; refuse far too many pixels.
+
+    Raises
+    ------
+    DataError
+        If the tiles have more than twice `MAX_PIXELS`, whatever the image's size.
+    """
+    width, height = (-(-of // max(1, side)) * side for of, side in zip(size, tile, strict=True))
+    if width * height > 2 * MAX_PIXELS:
+        raise DataError(
+            f"too large: tiles of {tile[0]} x {tile[1]} pixels for an image of {size[0]} x "
+            f"{size[1]}; save it with smaller tiles"
+        )
+    return width, height
+
+
 def check_header(data: bytes) -> None:
     """Refuse a file that Pillow would use much memory on when it merely opens it.
 

@@ -120,6 +120,21 @@ def test_a_thread_that_would_use_too_much_waits():
     assert order == ["first", "second"]
 
 
+def tiled_tiff(size, tile):
+    """Return a grey TIFF file of one deflated tile."""
+    pixels = zlib.compress(bytes(tile * tile), 1)
+    tags = {256: size, 257: size, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile}
+    tags |= {324: 14 + 12 * 10, 325: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, 10) + entries + bytes(4) + pixels
+
+
+def test_a_tile_is_not_much_larger_than_the_largest_image():
+    assert decode(tiled_tiff(16, 512)).shape == (3, 16, 16)
+    with pytest.raises(DataError, match="too large: tiles of 14000 x 14000 pixels for an image of"):
+        decode(tiled_tiff(16, 14_000))
+
+
 @pytest.mark.slow
 def test_three_of_the_largest_images_take_no_more_than_is_said():
     data = plain_png(SIDE_PX)
