@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.classifier import Classifier
+from decaf.datasets import ImageFiles, read_image
 from decaf.engines import run
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import decode
 from decaf.images.patches import patch_options
 from decaf.prediction import Scored, find_pictures, load_net, plan_pictures
 from decaf.protocols import picture_starts
@@ -110,10 +110,10 @@ def score_patches(
         table, plan = plan_pictures(classifier, net, [path], patches=rule, max_failures=0.0)
         starts = picture_starts(table.image_ids)
         scored = Scored(classifier, starts, None)
+        run(plan, scored, lambda *_: None)
         try:
-            run(plan, scored, lambda *_: None)
-            pixels = decode(Path(path).read_bytes(), classifier.pixels)
-        except OSError as error:
+            pixels = read_image(ImageFiles(), path, classifier.pixels)
+        except DataError as error:
             raise DataError(f"asked for {path}: {error}") from error
         y = scored.probabilities
         (scores,) = classifier.of_pictures(y, np.diff(starts))

@@ -1,6 +1,8 @@
 """A classifier and pictures to a CSV file: `predict`."""
 
 import csv
+import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +12,8 @@ import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.classifier import Classifier
-from decaf.datasets.files import folders, pictures
+from decaf.datasets.files import escaped, images_under
+from decaf.datasets.read import read_file
 from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.progress import log, show_progress
@@ -214,9 +217,9 @@ def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
     if not items:
         raise ConfigError("asked to predict without pictures; give files, folders, .csv or .txt")
     for item in map(Path, items):
-        if item.is_dir():
-            found = list(_under(item))
-        elif not item.is_file():
+        if os.path.isdir(item):  # noqa: PTH112 - a path may raise
+            found = list(images_under(item))
+        elif not os.path.lexists(item):
             raise DataError(f"asked to predict {item}; no such file or folder; correct the path")
         elif item.suffix.lower() in LIST_SUFFIXES:
             found = [str(item.parent / name) for name in _listed(item)]
@@ -224,27 +227,24 @@ def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
             found = [str(item)]
         if not found:
             raise DataError(f"{item} holds no pictures; give another folder or list")
-        yield from found
-
-
-def _under(folder: Path) -> Iterator[str]:
-    yield from (str(folder / name) for name in pictures(folder))
-    for name in folders(folder):
-        yield from _under(folder / name)
+        yield from map(escaped, found)
 
 
 def _listed(file: Path) -> list[str]:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            if file.suffix.lower() == ".txt":
-                return [line.strip() for line in lines if line.strip()]
-            reader = csv.DictReader(lines)
-            if "path" not in (reader.fieldnames or ()):
-                found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise DataError(f"{file}: found the columns {found}; one of them must be path")
-            return [row["path"].strip() for row in reader if row["path"]]
+        lines = io.StringIO(read_file(file).decode("utf-8-sig"), newline="")
+        if file.suffix.lower() == ".txt":
+            return [line.strip() for line in lines if line.strip()]
+        reader = csv.DictReader(lines)
+        if "path" not in (reader.fieldnames or ()):
+            found = ", ".join(reader.fieldnames or ()) or "nothing"
+            raise DataError(f"{file}: found the columns {found}; one of them must be path")
+        return [row["path"].strip() for row in reader if row["path"]]
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except (OSError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"asked to read the list {file}, found: {why}; correct it") from error
 
 
 def _shown(row: FloatArray, multilabel: bool, *, all_classes: bool) -> IntArray:

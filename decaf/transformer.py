@@ -9,8 +9,8 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from decaf.backbones import load_backbone, pool_features
+from decaf.datasets import ImageFiles, read_image
 from decaf.errors import DataError
-from decaf.images.decode import decode
 from decaf.images.views import make_view, n_views
 from decaf.types import FloatArray
 
@@ -144,8 +144,8 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _pixels(self, path: Path) -> torch.Tensor:
         try:
-            image = decode(path.read_bytes())
-        except (OSError, DataError) as error:
+            image = read_image(ImageFiles(), str(path))
+        except DataError as error:
             msg = f"asked for features of {path}: {error}"
             raise DataError(msg) from error
         size = self.backbone_.preprocessing.input_size_px

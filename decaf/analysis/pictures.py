@@ -1,4 +1,4 @@
-"""The pictures behind the rows of a store or of results, in small."""
+"""The images behind the rows of a store or of results, in small."""
 
 import base64
 import io
@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from decaf.datasets import ADAPTERS, load_dataset
+from decaf.datasets import ADAPTERS, ImageFiles, load_dataset, read_image
+from decaf.datasets.tars import holds_tars
 from decaf.errors import DataError
-from decaf.images.decode import decode
 from decaf.types import FloatArray
 
 
-def picture_root(dataset: str, data_root: Path) -> Path | None:
-    """Return the folder that a named data set's picture ids are relative to.
+def image_files(
+    dataset: str, data_root: Path, pictures: str | Path | None = None
+) -> ImageFiles | None:
+    """Return where the images of a store or of results lie.
 
     Parameters
     ----------
@@ -22,36 +24,60 @@ def picture_root(dataset: str, data_root: Path) -> Path | None:
         Name of the data set.
     data_root : pathlib.Path
         Folder that holds the named data sets.
+    pictures : str or pathlib.Path, optional
+        Where the images are, if not in the named data set's own place: the folder that their ids
+        are relative to, or the archives, URL or CSV file that was extracted.
 
     Returns
     -------
-    pathlib.Path or None
+    ImageFiles or None
         None where the data set has no name that decaf knows, or is not there.
+
+    Raises
+    ------
+    ConfigError
+        If `pictures` is a URL of an unknown kind.
+    DataError
+        If `pictures` is not there, or cannot be listed.
     """
+    if pictures is not None:
+        return _given(str(pictures))
     if dataset not in ADAPTERS or not ADAPTERS[dataset].INFO.is_present(data_root):
         return None
     try:
-        return load_dataset(dataset, data_root, allow_partial=True).root
+        return ImageFiles(load_dataset(dataset, data_root, allow_partial=True).root)
     except DataError:
         return None
 
 
-def read_picture(path: Path) -> Image.Image | None:
-    """Return a picture by decaf's pixel policy; None where it cannot be read."""
+def _given(pictures: str) -> ImageFiles:
+    if Path(pictures).is_dir() and not holds_tars(pictures):
+        return ImageFiles(Path(pictures))
+    known = "://" in pictures or pictures.lower().endswith((".tar", ".csv"))
+    if not (known or Path(pictures).is_dir()):
+        raise DataError(f"asked for the pictures in {pictures}, found no such folder; correct it")
+    table = load_dataset(pictures)
+    return ImageFiles(table.root, table.source)
+
+
+def read_picture(files: ImageFiles, image_id: str) -> Image.Image | None:
+    """Return an image by decaf's pixel policy; None where it cannot be read."""
     try:
-        pixels = decode(path.read_bytes())
-    except (OSError, DataError):
+        pixels = read_image(files, image_id)
+    except DataError:
         return None
     return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
 
 
-def thumbnail(path: Path, side_px: int = 32) -> FloatArray | None:
-    """Return a picture squashed to a square.
+def thumbnail(files: ImageFiles, image_id: str, side_px: int = 32) -> FloatArray | None:
+    """Return an image squashed to a square.
 
     Parameters
     ----------
-    path : pathlib.Path
-        The picture file.
+    files : ImageFiles
+        Where it lies.
+    image_id : str
+        Which one.
     side_px : int
         Side of the square.
 
@@ -60,20 +86,22 @@ def thumbnail(path: Path, side_px: int = 32) -> FloatArray | None:
     numpy.ndarray or None
         ``(side_px, side_px, 3)`` float32 RGB from 0 to 255; None where it cannot be read.
     """
-    picture = read_picture(path)
+    picture = read_picture(files, image_id)
     if picture is None:
         return None
     small = picture.resize((side_px, side_px), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32)
 
 
-def data_uri(path: Path, side_px: int = 112, quality: int = 75) -> str | None:
-    """Return a picture in small as a JPEG in a ``data:`` address.
+def data_uri(files: ImageFiles, image_id: str, side_px: int = 112, quality: int = 75) -> str | None:
+    """Return an image in small as a JPEG in a ``data:`` address.
 
     Parameters
     ----------
-    path : pathlib.Path
-        The picture file.
+    files : ImageFiles
+        Where it lies.
+    image_id : str
+        Which one.
     side_px : int
         Length of the longer side.
     quality : int
@@ -82,9 +110,9 @@ def data_uri(path: Path, side_px: int = 112, quality: int = 75) -> str | None:
     Returns
     -------
     str or None
-        The address; None where the picture cannot be read.
+        The address; None where the image cannot be read.
     """
-    picture = read_picture(path)
+    picture = read_picture(files, image_id)
     if picture is None:
         return None
     picture.thumbnail((side_px, side_px))

@@ -10,8 +10,8 @@ import torch
 
 from decaf.analysis.receptive import receptive_extents
 from decaf.backbones import TorchBackbone
+from decaf.datasets import ImageFiles, read_image
 from decaf.errors import ConfigError, DataError, StoreMismatchError
-from decaf.images.decode import decode
 from decaf.images.views import crop_box, make_view
 from decaf.store import FeatureStore
 from decaf.types import FloatArray, IntArray
@@ -48,7 +48,11 @@ class TopImage:
 
 
 def top_images(
-    store: FeatureStore, net: TorchBackbone, layer: str, units: Sequence[int], root: Path
+    store: FeatureStore,
+    net: TorchBackbone,
+    layer: str,
+    units: Sequence[int],
+    root: Path | ImageFiles,
 ) -> Mapping[int, tuple[TopImage, ...]]:
     """Return the pictures that activate units most, from a store and one more pass over them.
 
@@ -63,8 +67,8 @@ def top_images(
         Name of the layer.
     units : sequence of int
         Channels of the layer's map, or numbers of features of a vector.
-    root : pathlib.Path
-        Folder that the pictures' ids are relative to.
+    root : pathlib.Path or ImageFiles
+        Folder that the pictures' ids are relative to, or where they lie.
 
     Returns
     -------
@@ -102,8 +106,9 @@ def top_images(
         raise ConfigError(f"asked for units {wrong} of {layer}, found 0 to {n_units - 1}")
     winners = _winners(store, layer, n_units, units)
     extents = receptive_extents(net, layer) if len(net.shape(layer)) == 3 else None
+    files = root if isinstance(root, ImageFiles) else ImageFiles(root)
     inputs = {
-        row: _input(store, row, net, root) for row in np.unique(list(winners.values())).tolist()
+        row: _input(store, row, net, files) for row in np.unique(list(winners.values())).tolist()
     }
     maps = {row: _map(net, layer, pixels) for row, pixels in inputs.items()}
     return {
@@ -129,14 +134,14 @@ def _winners(
     return {unit: rows[order[:, index]] for index, unit in enumerate(units)}
 
 
-def _input(store: FeatureStore, row: int, net: TorchBackbone, root: Path) -> torch.Tensor:
-    path = root / store.image_ids[row]
+def _input(store: FeatureStore, row: int, net: TorchBackbone, files: ImageFiles) -> torch.Tensor:
+    image_id = store.image_ids[row]
     view, _, scale = store.provenance.views[0].partition(" of box x ")
     try:
-        image = decode(path.read_bytes())
-    except (OSError, DataError) as error:
+        image = read_image(files, image_id)
+    except DataError as error:
         raise DataError(
-            f"asked for the picture {path}, found: {error}; give the folder of the pictures"
+            f"asked for the image {image_id}, found: {error}; give the folder of the images"
         ) from error
     if scale and store.boxes is not None:
         image = crop_box(image, store.boxes[row].tolist(), float(scale))

@@ -9,9 +9,10 @@ from decaf.cli import options
 
 Results = Annotated[list[Path], typer.Argument(help="Results of `decaf evaluate`: results/*.csv")]
 Pictures = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="Folder that the pictures' ids are relative to; the named data set's own if not given."
+        help="Folder, archives, URL or CSV file of the pictures; the named data set's own if not "
+        "given."
     ),
 ]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.datasets.objects import Objects
-from decaf.datasets.read import read_bytes
+from decaf.datasets.read import open_file, read_bytes
 from decaf.errors import ConfigError, DataError
 from decaf.images.decode import picture_size
 from decaf.images.patches import DenseGrid, dense_boxes, label_patches, patch_boxes
@@ -98,8 +98,11 @@ def _trained_on(boxes: FloatArray, objects: Objects, thinned: npt.NDArray[np.boo
 
 def _boxes(table: ImageDataset, row: int, rule: PatchRule, grid: DenseGrid | None) -> FloatArray:
     try:
-        here = table.source is None  # where only the header need be read
-        size = picture_size(table.root / table.image_ids[row] if here else read_bytes(table, row))
+        if table.source is None:  # only the header need be read
+            with open_file(table.root / table.image_ids[row]) as file:
+                size = picture_size(file)
+        else:
+            size = picture_size(read_bytes(table, row))
     except (DataError, OSError):
         return np.array([[0, 0, 1, 1]], np.float32)
     return dense_boxes(*size, rule, grid) if grid else patch_boxes(*size, rule)

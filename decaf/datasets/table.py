@@ -16,6 +16,7 @@ from decaf.names import Names
 from decaf.types import SIDES, FloatArray, ImageDataset, IntArray, PictureSource
 
 _IDS_AT_ONCE = 4096
+_LONG_NAME, _NAMES_BYTES = 4096, 2**28  # a store gives all names one width
 
 
 def image_table(
@@ -117,7 +118,7 @@ def _sizes(root: Path, image_ids: Sequence[str]) -> IntArray:
     for row, image_id in enumerate(image_ids):
         try:
             sizes[row] = os.stat(f"{root}/{image_id}").st_size  # noqa: PTH116 - paths are slow
-        except OSError:
+        except (OSError, ValueError):  # a zero byte in the name
             continue  # the row stays, and extraction reports it as a failure
     return sizes
 
@@ -136,6 +137,12 @@ def _check(table: ImageDataset) -> None:
                 f"data set {table.name}: {len(column)} rows of {what} for {n_images} pictures; "
                 "give one a picture"
             )
+    longest = max(table.image_ids, key=len, default="")
+    if len(longest) > _LONG_NAME and len(longest) * n_images > _NAMES_BYTES:
+        raise DataError(
+            f"data set {table.name}: the path {longest[:40]!r}... has {len(longest)} characters, "
+            "which no file can have; correct it"
+        )
     hashes = np.fromiter(map(hash, table.image_ids), np.int64, n_images)
     if table.boxes is None and np.unique(hashes).size < n_images:
         double, n_times = Counter(table.image_ids).most_common(1)[0]

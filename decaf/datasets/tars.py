@@ -14,6 +14,7 @@ import posixpath
 import re
 import sys
 import tarfile
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class TarEntries:
 
     def _place(self, image_id: str) -> list[int]:
         """Return archive, first byte and size."""
-        row = int(np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode())))
+        row = bisect_left(self.image_ids, image_id)  # characters sort as their UTF-8 bytes
         if self.image_ids[row : row + 1] != (image_id,):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), image_id)
         place: list[int] = self.places[row].tolist()
@@ -128,7 +129,7 @@ def load_tars(spec: str) -> ImageDataset:
     if not places:
         raise DataError(f"{spec}: found no pictures ({', '.join(SUFFIXES)}) in its archives")
     image_ids, table = Names.joined(found), np.array(places, np.int64)
-    order = np.argsort(image_ids.encoded, kind="stable")
+    order = image_ids.order()
     source = TarEntries(fs, tuple(archives), image_ids.take(order), table[order])
     return table_of_places(
         spec,

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from decaf.backbones import TorchBackbone
+from decaf.datasets import ImageFiles, read_image
 from decaf.engines import n_cores
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning.crops import KEEPS_ASPECT, random_crop
 from decaf.finetuning.recipe import Recipe
-from decaf.images.decode import Pixels, decode
+from decaf.images.decode import Pixels
 from decaf.images.views import crop_box, make_view
 from decaf.protocols import PublishedProtocol
 from decaf.types import ImageDataset, Preprocessing
@@ -76,11 +77,13 @@ class Pictures:
             If the picture cannot be read.
         """
         row, number = picture
-        path = self.table.root / self.table.image_ids[row]
+        image_id = self.table.image_ids[row]
         try:
-            image = decode(path.read_bytes(), self.decoder)
-        except OSError as error:
-            raise DataError(f"asked for {path}: {error.strerror or error}; put it back") from error
+            image = read_image(
+                ImageFiles(self.table.root, self.table.source), image_id, self.decoder
+            )
+        except DataError as error:
+            raise DataError(f"asked for the image {image_id}: {error}; put it back") from error
         if self.box_scale is not None and self.table.boxes is not None:
             image = crop_box(image, self.table.boxes[row].tolist(), self.box_scale)
         if number is None:

@@ -20,7 +20,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import MAX_PIXELS
+from decaf.images.limits import MAX_PIXELS
 from decaf.types import Preprocessing
 
 

@@ -148,9 +148,7 @@ def patch_features(
 
 def picture_starts(image_ids: Sequence[str]) -> IntArray:
     """Return the first row of each picture in a table of patches, and the end."""
-    names = Names(image_ids).encoded
-    changes = np.flatnonzero(names[1:] != names[:-1]) + 1
-    return np.concatenate([[0], changes, [len(names)]])
+    return Names(image_ids).starts()
 
 
 def patch_probabilities(logits: FloatArray, *, exclusive: bool) -> FloatArray:

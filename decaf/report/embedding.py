@@ -1,17 +1,16 @@
 """Features on a plane: t-SNE and UMAP, coloured by class, with pictures if wanted."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from decaf.analysis.pictures import read_picture
 from decaf.errors import ConfigError, DataError
 from decaf.report.drawing import INK, house_style
 from decaf.types import FloatArray, IntArray
@@ -82,7 +81,7 @@ def embedding_figure(
     places: FloatArray,
     labels: IntArray,
     class_names: Sequence[str],
-    pictures: Sequence[Path] | None = None,
+    pictures: Callable[[int], Image.Image | None] | None = None,
 ) -> Figure:
     """Draw features on a plane, coloured by class.
 
@@ -94,8 +93,8 @@ def embedding_figure(
         ``(n_images,)`` class numbers.
     class_names : sequence of str
         Name of each class number.
-    pictures : sequence of pathlib.Path, optional
-        A picture per row; drawn where there is room for it.
+    pictures : callable, optional
+        Gives a row's image, or None; drawn where there is room for it.
 
     Returns
     -------
@@ -117,7 +116,7 @@ def embedding_figure(
         axes.set_axis_off()
         if pictures is not None:
             for row in _roomy(places):
-                picture = read_picture(pictures[row])
+                picture = pictures(row)
                 if picture is None:
                     continue
                 picture.thumbnail((_THUMBNAIL_PX * 2, _THUMBNAIL_PX * 2))

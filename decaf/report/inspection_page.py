@@ -67,7 +67,7 @@ def duplicates_grid(found: Inspection) -> Grid:
         )
         rows.append(Row(kind, (str(len(pairs)), str(labels), str(sides))))
     notes = [f"{len(found.duplicates)} pairs"]
-    if found.root is None:
+    if found.files is None:
         notes.append("the pictures are not at hand, so only features are compared: look at them")
     columns = ("pairs", "with other labels", "train and test")
     return Grid("pictures that stand more than once", "kind", columns, tuple(rows), tuple(notes))
@@ -146,7 +146,7 @@ def _duplicates(found: Inspection) -> PageTable | None:
         (
             pair.kind,
             *(
-                picture(found.root and found.root / found.image_ids[row], _told(found, row))
+                picture(found.files, found.image_ids[row], _told(found, row))
                 for row in (pair.first, pair.second)
             ),
             f"{_told(found, pair.first)}; {_told(found, pair.second)}",

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from decaf.analysis.pictures import picture_root
-from decaf.errors import DataError, StoreError
+from decaf.analysis.pictures import image_files
+from decaf.errors import StoreError
 from decaf.report.compare import comparison
 from decaf.report.details import Details
 from decaf.report.page import grid_table, write_page
@@ -46,23 +46,21 @@ def write_report(
     DataError
         If there are no results, or they cannot be read, or the folder of pictures is missing.
     """
-    if pictures is not None and not Path(pictures).is_dir():
-        raise DataError(f"asked for the pictures in {pictures}, found no such folder; correct it")
     details = Details.read(paths)
     parts = sections(details)
     stores = _provenances(Path(features))
-    roots = {
-        name: Path(pictures) if pictures else picture_root(name, Path(data_root))
+    files = {
+        name: image_files(name, Path(data_root), pictures)
         for name in dict.fromkeys(part.table.results[0].dataset for part in parts)
     }
     made = [
-        section(part, number, stores.get(first.digest), roots[first.dataset])
+        section(part, number, stores.get(first.digest), files[first.dataset])
         for number, part in enumerate(parts, 1)
         for first in [part.table.results[0]]
     ]
     compared = comparison(details.table)
     words = frozenset({"protocol", "layer and head", "inside"})
-    names = ", ".join(roots)
+    names = ", ".join(files)
     return write_page(
         "report.html.j2",
         Path(out),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from decaf._version import __version__
 from decaf.analysis.pictures import data_uri
+from decaf.datasets import ImageFiles
 from decaf.report.drawing import inline_svg
 from decaf.report.grid import Grid, Row
 from decaf.whole_files import write_whole
@@ -85,9 +86,9 @@ def page_figure(figure: Figure, name: str, caption: str) -> PageFigure:
     return PageFigure(Markup(inline_svg(figure, name, caption)), caption)  # noqa: S704 (own SVG)
 
 
-def picture(path: Path | None, description: str) -> str:
-    """Return a small picture for a table's cell; the description where there is no picture."""
-    address = None if path is None else data_uri(path)
+def picture(files: ImageFiles | None, image_id: str, description: str) -> str:
+    """Return a small image for a table's cell; the description where there is no image."""
+    address = None if files is None else data_uri(files, image_id)
     if address is None:
         return description
     image = Markup('<img src="{}" alt="{}">')

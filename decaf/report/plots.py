@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from decaf.analysis.pictures import picture_root
+from decaf.analysis.pictures import image_files, read_picture
 from decaf.analysis.sample import layer_rows, sample_rows
 from decaf.analysis.top_images import top_images
 from decaf.backbones import load_backbone
+from decaf.datasets import ImageFiles
 from decaf.errors import ConfigError, DataError
 from decaf.metrics import METRICS
 from decaf.report.details import Details, best_row, need
@@ -74,7 +75,7 @@ def plot_embedding(
     layer: str | None = None,
     limit: int = 2000,
     thumbnails: bool = False,
-    pictures: Path | None = None,
+    pictures: str | Path | None = None,
     data_root: Path = Path("data"),
     seed: int = 0,
 ) -> Path:
@@ -116,12 +117,13 @@ def plot_embedding(
                 f"asked to colour {path} by class, found several labels a picture; use a store of "
                 "a data set with one"
             )
-        root = _root(store, pictures, data_root) if thumbnails else None
+        where = _files(store, pictures, data_root) if thumbnails else None
         rows = sample_rows(store, limit)
         X = layer_rows(store, layer or store.layers[-1], rows)
-        files = None if root is None else [root / store.image_ids[row] for row in rows.tolist()]
+        ids = [store.image_ids[row] for row in rows.tolist()]
         labels, names = store.labels[rows], store.class_names
-    return save(embedding_figure(embed(X, method, seed), labels, names, files), out)
+    images = None if where is None else lambda row: read_picture(where, ids[row])
+    return save(embedding_figure(embed(X, method, seed), labels, names, images), out)
 
 
 def plot_top_images(
@@ -131,7 +133,7 @@ def plot_top_images(
     units: str = "0-15",
     out: Path,
     weights: str = "imagenet",
-    pictures: Path | None = None,
+    pictures: str | Path | None = None,
     data_root: Path = Path("data"),
     device: str = "auto",
     seed: int = 0,
@@ -175,20 +177,20 @@ def plot_top_images(
     numbers = _units(units)
     with FeatureStore(path) as store:
         store[layer]  # says at once which layers there are
-        root = _root(store, pictures, data_root)
+        files = _files(store, pictures, data_root)
         net = load_backbone(store.provenance.backbone, weights=weights, device=device, seed=seed)
-        found = top_images(store, net, layer, numbers, root)
+        found = top_images(store, net, layer, numbers, files)
     return save(top_images_figure(found, layer), out)
 
 
-def _root(store: FeatureStore, pictures: Path | None, data_root: Path) -> Path:
-    root = pictures or picture_root(store.provenance.dataset, data_root)
-    if root is None or not root.is_dir():
+def _files(store: FeatureStore, pictures: str | Path | None, data_root: Path) -> ImageFiles:
+    files = image_files(store.provenance.dataset, data_root, pictures)
+    if files is None:
         raise DataError(
-            f"asked for the pictures of {store.provenance.dataset}, found none"
-            f"{'' if root is None else f' in {root}'}; give their folder with --pictures"
+            f"asked for the images of {store.provenance.dataset}, found none; give their folder "
+            "with --pictures"
         )
-    return root
+    return files
 
 
 def _units(text: str) -> list[int]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from decaf.analysis.paired import pairs_with_best
+from decaf.datasets import ImageFiles
 from decaf.errors import DataError
 from decaf.metrics import METRICS
 from decaf.published import VERIFIED, published_figures
@@ -57,7 +57,7 @@ def sections(details: Details) -> list[Details]:
 
 
 def section(
-    details: Details, number: int, provenance: Provenance | None, root: Path | None
+    details: Details, number: int, provenance: Provenance | None, files: ImageFiles | None
 ) -> Section:
     """Return a section of the page.
 
@@ -69,7 +69,7 @@ def section(
         Number of the section, from 1.
     provenance : decaf.store.Provenance or None
         Of the store that the features came from, where it is at hand.
-    root : pathlib.Path or None
+    files : ImageFiles or None
         Folder of the pictures, where it is at hand.
 
     Returns
@@ -107,7 +107,7 @@ def section(
         )
         if values
         else None,
-        confusions=_confusions(details, best, of_best, root),
+        confusions=_confusions(details, best, of_best, files),
         timings=_timings(table),
         splits=_splits(table),
     )
@@ -225,14 +225,14 @@ def _differences(table: ResultTable) -> PageTable | None:
 
 
 def _confusions(
-    details: Details, best: Aggregate, of_best: str, root: Path | None
+    details: Details, best: Aggregate, of_best: str, files: ImageFiles | None
 ) -> PageTable | None:
     pairs = details.confused_pairs(best)
     rows = [
         (
             pair.name,
             pair.predicted,
-            picture(root and root / pair.example, f"{pair.example}, taken for {pair.predicted}"),
+            picture(files, pair.example, f"{pair.example}, taken for {pair.predicted}"),
             pair.n,
             per_cent(pair.share),
         )

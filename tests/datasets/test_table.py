@@ -1,10 +1,12 @@
 import dataclasses
 import hashlib
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
+from decaf.datasets import read_bytes
 from decaf.datasets.table import (
     dataset_digest,
     image_table,
@@ -137,3 +139,21 @@ def test_the_digest_of_many_ids_is_that_of_their_json(build):
     expected.update(f"{column.dtype.str}{column.shape};".encode() + column.tobytes())
     expected.update(b"none;none;")
     assert dataset_digest(table) == expected.hexdigest()
+
+
+def test_one_path_that_no_file_can_have_does_not_fill_the_memory(build):
+    ids = [*(f"{number}.jpg" for number in range(30_000)), "x" * 100_000]
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"the path 'x+'... has 100000 characters, which no file"):
+        build(ids, np.arange(30_001) % 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.jpg"])
+def test_a_path_that_no_file_can_have_is_a_row_that_fails(build, name):
+    table = build(("1.jpg", "2.jpg", name))
+    assert table.sizes_bytes.tolist() == [1, 2, -1]
+    with pytest.raises(OSError, match=r"File name too long|no file can have this name"):
+        read_bytes(table, 2)
