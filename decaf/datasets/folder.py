@@ -6,7 +6,8 @@
 from pathlib import Path
 
 from decaf.datasets.files import SUFFIXES, folders, pictures
-from decaf.datasets.places import LAYOUT, table_of_places
+from decaf.datasets.passed_over import PassedOver
+from decaf.datasets.places import LAYOUT, layout_advice, table_of_places
 from decaf.datasets.table import names_of
 from decaf.errors import DataError
 from decaf.names import Names
@@ -34,17 +35,28 @@ def load_folder(folder: Path) -> ImageDataset:
     names = folders(folder)
     split = bool(names) and set(names) <= set(SIDES)
     _check_outer(folder, names)
+    advice = layout_advice(names)
+    if not split and advice != LAYOUT and not any(pictures(folder / name) for name in names):
+        raise DataError(f"folder {folder} holds the folders {', '.join(names[:8])}; {advice}")
     places = [
         f"{side}/{name}" if side else name
         for side in (names if split else [""])
         for name in _class_folders(folder / side)
     ]
     name = folder.resolve().name
-    found, of = [], []
+    found, of, over = [], [], PassedOver()
     for place in places:
         files = _class_pictures(folder / place)
+        if not files:
+            over.add("class folders without images", place)
         found.append(names_of(name, [f"{place}/{file}" for file in files]))
         of += [place] * len(files)
+    over.say(f"folder {folder}")
+    if not of:
+        raise DataError(
+            f"folder {folder} holds no pictures ({', '.join(SUFFIXES)}) in its class folders; "
+            "fill them"
+        )
     return table_of_places(f"folder {folder}", name, folder, Names.joined(found), of)
 
 
@@ -70,9 +82,5 @@ def _class_pictures(folder: Path) -> list[str]:
     if deeper:
         raise DataError(
             f"class folder {folder} holds a folder of pictures, {deeper[0]!r}; {LAYOUT}"
-        )
-    if not files:
-        raise DataError(
-            f"class folder {folder} holds no pictures ({', '.join(SUFFIXES)}); fill it or remove it"
         )
     return files

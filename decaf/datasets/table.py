@@ -126,8 +126,9 @@ def _check(table: ImageDataset) -> None:
     n_images, n_classes = len(table.image_ids), len(table.class_names)
     if (table.sizes_bytes < 0).all():
         raise DataError(
-            f"data set {table.name}: none of its {n_images} pictures is under {table.root}; "
-            "put them there or correct the paths"
+            f"data set {table.name}: none of its {n_images} pictures is under {table.root}, the "
+            f"first looked for is {next(iter(table.image_ids), '')[:200]!r}; put them there or "
+            "correct the paths"
         )
     for what in ("labels", "official", "boxes"):
         column = getattr(table, what)

@@ -96,11 +96,13 @@ def link_target(entry: tarfile.TarInfo) -> str:
     Returns
     -------
     str
-        Normal, as `entry_name` gives it.
+        In normal form; where it starts with a slash or ``..``, it leads out.
     """
+    name = entry.linkname.lstrip("/")
     if entry.issym():
-        return posixpath.normpath(posixpath.join(posixpath.dirname(entry.name), entry.linkname))
-    return posixpath.normpath(entry.linkname)
+        folder = posixpath.dirname(entry.name.lstrip("/"))
+        name = posixpath.join(folder, entry.linkname)
+    return posixpath.normpath(name)
 
 
 class _Blocks:
