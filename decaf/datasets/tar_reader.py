@@ -56,7 +56,8 @@ class TarReader:
         blocks = self._blocks
         while True:
             with tarfile.open(fileobj=cast("IO[bytes]", blocks), mode="r:") as tar:
-                while (entry := tar.next()) is not None:
+                entry = tar.firstmember and tar.next()  # type: ignore[attr-defined] # reads on
+                while entry is not None:
                     tar.members = []  # type: ignore[attr-defined] # they take a kilobyte each
                     blocks.n_header_bytes = 0
                     if entry.size < 0:
@@ -66,6 +67,7 @@ class TarReader:
                             f"the name {entry.name[:40]!r}... is longer than {MAX_PATH_BYTES} bytes"
                         )
                     yield entry
+                    entry = tar.next()
                 end = tar.offset
             if blocks.last != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError(
