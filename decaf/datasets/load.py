@@ -106,14 +106,16 @@ def load_dataset(
         table = load_tars(spec)
     elif "://" in spec:
         table = load_url(spec)
-    elif os.path.isdir(path):  # noqa: PTH112 - a Path raises for some names
+    elif os.path.isdir(path):  # noqa: PTH112 - for some names a Path raises
         table = load_folder(path)
-    elif os.path.isfile(path) and path.suffix.lower() == ".csv":
+    elif (is_file := os.path.isfile(path)) and path.suffix.lower() == ".csv":  # noqa: PTH113
         table = load_manifest(path)
     else:
-        if os.path.isfile(path) and (how := _packed(path)):
+        if is_file and (how := _packed(path)):
             raise DataError(f"asked for the data set {spec!r}, found {how}")
-        found = "a file that is no .csv" if os.path.lexists(path) else "no folder or file of that name"
+        found = (
+            "a file that is no .csv" if os.path.lexists(path) else "no folder or file of that name"
+        )
         raise ConfigError(
             f"unknown data set {spec!r}: found {found}; choose one of: {', '.join(ADAPTERS)}, "
             "or give a folder of class folders, .tar archives or a CSV file (path,label)"

@@ -101,9 +101,7 @@ def _read(file: Path) -> _Rows:
     except UnicodeDecodeError as error:
         raise _badly_encoded(file, encoding) from error
     except csv.Error as error:
-        raise DataError(
-            f"{file}, after line {line or 1}: {error}; correct the quotes"
-        ) from error
+        raise DataError(f"{file}, after line {line or 1}: {error}; correct the quotes") from error
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     if not rows.paths:

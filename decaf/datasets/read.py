@@ -63,7 +63,7 @@ def open_url(url: str) -> tuple[Any, str]:
 
     with url_errors(url):
         if "://" not in url:  # a path, in which `::` means nothing
-            return LocalFileSystem(), os.path.abspath(url).rstrip("/")
+            return LocalFileSystem(), os.path.abspath(url).rstrip("/")  # noqa: PTH100
         try:
             fs, path = url_to_fs(url)
         except (ValueError, ImportError) as error:

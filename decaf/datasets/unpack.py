@@ -13,7 +13,7 @@ import re
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
@@ -37,7 +37,7 @@ MAX_DEPTH = 64
 """Most folders within each other in an archive."""
 
 _CHUNK_BYTES = 2**20
-_OPENERS = {
+_OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,

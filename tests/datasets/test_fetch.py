@@ -205,7 +205,9 @@ def test_a_wrong_archive_and_a_wrong_path_are_told_apart(tmp_path):
     with pytest.raises(DataError, match=r"holds no pictures; no folder .*pictures; get pets\.zip"):
         fetch(unchecked(), tmp_path / "data", tmp_path / "cars.zip")
     assert list((tmp_path / "data").iterdir()) == []
-    with pytest.raises(DataError, match=r"cars\.zip has the sha256 .*, published is .*; get it from"):
+    with pytest.raises(
+        DataError, match=r"cars\.zip has the sha256 .*, published is .*; get it from"
+    ):
         fetch(pets(), tmp_path / "data", tmp_path / "cars.zip")
     assert list((tmp_path / "data").iterdir()) == []
 

@@ -69,7 +69,7 @@ def test_packed_data_sets_are_told_to_be_unpacked(pets):
     shutil.make_archive(str(pets / "mine"), "gztar", pets, "pets")
     with pytest.raises(DataError, match="found a zip archive; unzip it, and give the folder"):
         load_dataset(pets / "mine.zip")
-    with pytest.raises(DataError, match="found a compressed archive.*unpack it"):
+    with pytest.raises(DataError, match=r"found a compressed archive.*unpack it"):
         load_dataset(pets / "mine.tar.gz")
 
 

@@ -51,11 +51,13 @@ def test_several_labels_are_joined_by_a_bar(write):
     [
         ("", "found the columns nothing; the first line is the header path,label"),
         ("a.jpg,cat\nb.jpg,dog\n", "found the columns a.jpg, cat; the first line is the header"),
-        ("path|label\na.jpg|cat\n", "found the columns path|label; the first line".replace("|", "[|]")),
+        (
+            "path|label\na.jpg|cat\n",
+            "found the columns path|label; the first line".replace("|", "[|]"),
+        ),
         ("path,label\n", "lists no pictures"),
         ("path,label\na.jpg,cat\nb.jpg\n", "line 3: its number of values is not that of the head"),
         ("path,label\na.jpg,cat,x\n", "line 2: its number of values is not that of the header"),
-        
         ("path,label\n,cat\nb.jpg,dog\n", "line 2: found the path ''"),
         ("path,label\na.jpg,cat\n./a.jpg,dog\n", "'a.jpg' is listed twice"),
         ("path,label\nb.jpg,dog\na.jpg,\n", "line 3: the label of 'a.jpg' is empty"),
@@ -149,8 +151,9 @@ def test_columns_that_are_not_used_are_said(write, capsys):
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_files_are_a_table_or_a_message(write, seed):
     rng = np.random.default_rng(seed)
-    whole = "path;label,split\ta.jpg\t\"c, d.jpg\",cat|dog;train\n\r\0é file://%2e\\../".encode()
-    rows = b"path,label,split\na.jpg,cat,train\n\"c, d.jpg\",dog,test\nb.jpg,dog,train\n"
+    whole = 'path;label,split\ta.jpg\t"c, d.jpg",cat|dog;train\n\r\0é file://%2e\\../'.encode()
+    rows = b'path,label,split\na.jpg,cat,train\n"c, d.jpg",dog,test\nb.jpg,dog,train\n'
+    longest = 0
     for number in range(150):
         data = bytearray(rows)
         for _ in range(rng.integers(1, 6)):
@@ -162,4 +165,5 @@ def test_damaged_files_are_a_table_or_a_message(write, seed):
         try:
             load_manifest(file)
         except DataError as error:
-            assert len(str(error)) < 1000
+            longest = max(longest, len(str(error)))
+    assert 0 < longest < 1000

@@ -146,7 +146,9 @@ def test_wrong_names_are_refused(tmp_path: Path) -> None:
         load_dataset(f"{tmp_path}/{{9..1}}.tar")
 
 
-def write_links(path: Path, *entries: tuple[str, bytes | str], kind: bytes = tarfile.LNKTYPE) -> Path:
+def write_links(
+    path: Path, *entries: tuple[str, bytes | str], kind: bytes = tarfile.LNKTYPE
+) -> Path:
     """Write entries, of bytes or of the name that a link leads to."""
     with tarfile.open(path, "w") as tar:
         for name, data in entries:
@@ -292,6 +294,7 @@ def test_damaged_archives_are_a_table_or_a_message(tmp_path: Path, seed: int) ->
     path = write_links(tmp_path / "x.tar", *entries, ("4.jpg", "0.jpg"), ("4.cls", "0.cls"))
     whole = path.read_bytes()
     starts = [at for at in range(0, len(whole), 512) if whole[at + 257 : at + 262] == b"ustar"]
+    longest = 0
     for number in range(150):
         data = bytearray(whole)
         start = int(rng.choice(starts))
@@ -306,8 +309,9 @@ def test_damaged_archives_are_a_table_or_a_message(tmp_path: Path, seed: int) ->
         try:
             table = load_dataset(path)
         except DataError as error:
-            assert len(str(error)) < 1000
+            longest = max(longest, len(str(error)))
             continue
         for row in range(len(table.image_ids)):
             with suppress(OSError):
                 read_bytes(table, row)
+    assert 0 < longest < 1000

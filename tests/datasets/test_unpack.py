@@ -138,7 +138,7 @@ def test_names_that_are_too_long_or_deep_are_refused(tmp_path, name, kind):
         archive = zipped(tmp_path / "x.zip", (name, b"x", 0))
     else:
         archive = tar(tmp_path / "x.tar", (name, b"x"))
-    with pytest.raises(DataError, match="refused to .*(too long or too deep|longer than)"):
+    with pytest.raises(DataError, match=r"refused to .*(too long or too deep|longer than)"):
         unpack(archive, tmp_path / "into")
     assert files(tmp_path / "into") == {}
 
@@ -229,7 +229,7 @@ def test_damage_is_a_message_wherever_it_falls(tmp_path, name, compression, seed
         archive = zipped(tmp_path / name, *members, compression=compression)
     else:
         archive = tar(tmp_path / name, *((f"a/{n}.jpg", body) for n in range(3)), mode=compression)
-    whole = archive.read_bytes()
+    whole, said = archive.read_bytes(), []
     for number in range(60):
         data = bytearray(whole)
         for at in rng.integers(0, len(data), rng.integers(1, 5)):
@@ -238,8 +238,9 @@ def test_damage_is_a_message_wherever_it_falls(tmp_path, name, compression, seed
         try:
             unpack(archive, tmp_path / str(number))
         except DataError as error:
-            assert "\n" not in str(error)
-            assert len(str(error)) < 600
+            said.append(str(error))
+    assert "\n" not in "".join(said)
+    assert 0 < max(map(len, said)) < 600
 
 
 @pytest.mark.parametrize("seed", range(3))
