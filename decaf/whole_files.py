@@ -201,7 +201,7 @@ def sweep(parent: Path) -> bool:
 
 
 def lock(fd: int) -> bool | None:
-    """Lock an open folder; return False if another process has it, None if there are no locks."""
+    """Lock an open folder; return False if it is locked already, None where there are no locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -5,10 +5,9 @@ from collections import Counter
 from decaf.progress import log
 
 UNREAD_SUFFIXES = (
-    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".dng", ".cr2", ".nef",
-    ".arw", ".exr", ".hdr", ".tga", ".ico",
+    ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr", ".tga", ".ico",
 )  # fmt: skip
-"""File names of images of kinds that are not read, as far as `files.SUFFIXES` names them not."""
+"""File names of images of kinds that are not read; those in `files.SUFFIXES` are rows."""
 
 
 class PassedOver:

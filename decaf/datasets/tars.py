@@ -13,8 +13,10 @@ import errno
 import os
 import posixpath
 import re
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -59,14 +61,31 @@ class TarEntries:
 
     def read(self, image_id: str) -> bytes:
         """Return the bytes of a picture; an OSError if there is none of that id."""
-        row = int(np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode())))
+        archive, start, size = self._place(image_id)
+        return read_part(self.fs, self.archives[archive], start, start + size)
+
+    def stamp(self, image_id: str) -> str:
+        """Return what the file system says of a picture's archive, and its place there."""
+        archive, start, size = self._place(image_id)
+        if archive not in self._keys:
+            self._keys[archive] = str(self.fs.ukey(self.archives[archive]))
+        return f"{self._keys[archive]} {start} {size}"
+
+    @cached_property
+    def _keys(self) -> dict[int, str]:
+        """What was found of each archive."""
+        return {}
+
+    def _place(self, image_id: str) -> list[int]:
+        """Return archive, first byte and size."""
+        row = bisect_left(self.image_ids, image_id)  # characters sort as their UTF-8 bytes
         if self.image_ids[row : row + 1] != (image_id,):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), image_id)
-        archive, start, size = self.places[row].tolist()
-        if size < 0:
+        place: list[int] = self.places[row].tolist()
+        if place[2] < 0:
             why = "a link to what the archive does not hold"
             raise FileNotFoundError(errno.ENOENT, why, image_id)
-        return read_part(self.fs, self.archives[archive], start, start + size)
+        return place
 
 
 def load_tars(spec: str) -> ImageDataset:

@@ -261,10 +261,15 @@ def test_hidden_folders_are_no_classes(tmp_path: Path, capsys: pytest.CaptureFix
 def test_images_of_unread_kinds_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entries = {"cat/0.jpg": b"x", "dog/0.jpg": b"x", "dog/1.HEIC": b"x", "dog/2.heic": b"x"}
+    entries = {"cat/0.jpg": b"x", "dog/0.jpg": b"x", "dog/1.PSD": b"x", "dog/2.psd": b"x"}
     load_dataset(write_tar(tmp_path / "x.tar", entries))
-    said = "passed over 2 images of kinds that are not read (first 'dog/1.HEIC')"
+    said = "passed over 2 images of kinds that are not read (first 'dog/1.PSD')"
     assert said in capsys.readouterr().err
+
+
+def test_images_that_no_decoder_reads_are_rows_as_in_folders(tmp_path: Path) -> None:
+    entries = {"cat/0.jpg": b"x", "dog/0.heic": b"x", "dog/1.AVIF": b"x"}
+    assert len(load_dataset(write_tar(tmp_path / "x.tar", entries)).image_ids) == 3
 
 
 def test_two_unicode_forms_are_one_class(tmp_path: Path) -> None:

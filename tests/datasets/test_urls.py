@@ -101,11 +101,11 @@ def test_what_is_wrong_is_said(memory: Any, url: str, error: type[Exception], me
 def test_what_is_passed_over_at_a_url_is_counted(
     memory: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lay_out(memory, "/b/a/1.jpg", "/b/b/1.jpg", "/b/.hid/1.jpg", "/b/a/.1.jpg", "/b/b/2.HEIC")
+    lay_out(memory, "/b/a/1.jpg", "/b/b/1.jpg", "/b/.hid/1.jpg", "/b/a/.1.jpg", "/b/b/2.PSD")
     assert load_dataset("memory://b").image_ids == ("a/1.jpg", "b/1.jpg")
     err = capsys.readouterr().err
     assert "2 hidden images" in err
-    assert "1 images of kinds that are not read (first 'b/2.HEIC')" in err
+    assert "1 images of kinds that are not read (first 'b/2.PSD')" in err
 
 
 class _Odd:
