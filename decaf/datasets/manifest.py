@@ -63,7 +63,8 @@ def load_manifest(file: Path) -> ImageDataset:
             f"{file}, line {rows.lines[row]}: the label of {rows.paths[row]!r} is empty; fill it in"
         )
     root = file.parent
-    ids = _Files(root).found(rows.paths)
+    files = _Files(root)
+    ids, sizes = zip(*map(files.found, rows.paths), strict=True)
     return image_table(
         file.stem,
         root,
@@ -71,6 +72,7 @@ def load_manifest(file: Path) -> ImageDataset:
         _multi_labels(names, numbers) if multi else [numbers[several[0]] for several in names],
         class_names,
         official=official_sides(str(file), rows.sides) if rows.sides else None,
+        sizes_bytes=sizes,
     )
 
 
@@ -228,24 +230,20 @@ class _Files:
         self._here = os.path.abspath(root)  # noqa: PTH100 - a prefix of paths as written
         self._real = os.path.realpath(root)
 
-    def found(self, paths: list[str]) -> list[str]:
-        return [
-            next((form for form in self._forms(path) if self._is_there(form)), self._relative(path))
-            for path in paths
-        ]
+    def found(self, path: str) -> tuple[str, int]:
+        """Return the path relative to the root and the size of the file, -1 if it is not there."""
+        for form in self._forms(path):
+            try:
+                return form, os.stat(f"{self._root}/{form}").st_size  # noqa: PTH116 - paths are slow
+            except (OSError, ValueError):
+                continue
+        return self._relative(path), -1
 
     def _forms(self, path: str) -> Iterator[str]:
         for slashes in (path, posixpath.normpath(path.replace("\\", "/"))):
             yield self._relative(slashes)
             for form in ("NFC", "NFD"):
                 yield self._relative(unicodedata.normalize(form, slashes))
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            os.stat(f"{self._root}/{path}")  # noqa: PTH116 - paths are slow
-        except (OSError, ValueError):
-            return False
-        return True
 
     def _relative(self, path: str) -> str:
         if not path.startswith("/"):

@@ -14,6 +14,9 @@ from decaf.errors import DataError
 MAX_HEADER_BYTES = 2**16
 """Most bytes of headers before one entry of a tar archive: its name, times and attributes."""
 
+MAX_END_BYTES = 2**24
+"""Most zeros after the end of a tar archive: a tape's last record holds far fewer."""
+
 MAX_PATH_BYTES = 4096
 """Longest path of an image, in a manifest or an archive: what Linux opens at most."""
 
@@ -150,11 +153,14 @@ class _Blocks:
 
     def skip_zeros(self) -> bool:
         """Go on to the next block that is not of zeros; return whether there is one."""
+        end = self._at + MAX_END_BYTES
         while block := self._take(tarfile.BLOCKSIZE):
             if block.strip(b"\0"):
                 self._again, self.last = block, b""
                 return True
             self._at += len(block)
+            if self._at > end:
+                raise self.refusal(f"more than {MAX_END_BYTES} zeros follow its end")
         return False
 
     def refusal(self, what: str) -> DataError:

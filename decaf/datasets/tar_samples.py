@@ -1,5 +1,6 @@
 """What a tar archive holds: its images, where they lie in it, and what names their classes."""
 
+import os
 import posixpath
 import sys
 import tarfile
@@ -98,6 +99,8 @@ class _Contents:
 
 def _scan(fs: Any, path: str, over: PassedOver) -> _Contents:
     found = _Contents()
+    if os.path.lexists(path) and "file" in fs.protocol and not os.path.isfile(path):  # noqa: PTH113
+        raise DataError(f"{path} is no regular file; give a tar archive")
     with url_errors(path), fs.open(path, "rb") as file, _tar_errors(path):
         tar = TarReader(file, path)
         for entry in tar:

@@ -1,6 +1,7 @@
 """Tar archives as a data set: classes, order, and archives that are not whole."""
 
 import io
+import os
 import pickle
 import tarfile
 from contextlib import suppress
@@ -320,3 +321,23 @@ def test_damaged_archives_are_a_table_or_a_message(tmp_path: Path, seed: int) ->
             with suppress(OSError):
                 read_bytes(table, row)
     assert 0 < longest < 1000
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "loop"])
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.tar"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else "x.tar")
+    with pytest.raises(DataError, match=r"x\.tar is no regular file"):
+        load_dataset(path)
+
+
+def test_a_huge_file_of_zeros_is_refused_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "x.tar").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DataError, match="more than 16777216 zeros follow its end"):
+        load_dataset(tmp_path / "x.tar")
