@@ -95,7 +95,7 @@ def read_labels(
         A file is missing, or lists other rows than the first one does.
     """
     keys: list[tuple[str, ...]] = []
-    columns = []
+    columns: list[IntArray] = []
     for name in classes:
         file = lists / f"{name}_{side}.txt"
         rows = read_columns(file, n_keys + 1)
