@@ -62,6 +62,38 @@ def whole_file(path: Path) -> Iterator[Path]:
         sync(target.parent)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it takes the place of `path` when the block ends.
+
+    If the block raises, or the process is killed, nothing is at `path`, and what a killed process
+    left beside it is removed, here or by `sweep`.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder, which is not there or empty; the folder above it is made.
+
+    Yields
+    ------
+    pathlib.Path
+        A folder of the same name in a hidden folder beside it, which no other process writes.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written: the message says why and what to do.
+    """
+    with _write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _scratch(path.parent) as folder:
+            part = folder / path.name
+            part.mkdir()
+            yield part
+            part.replace(path)
+        sync(path.parent)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file as UTF-8, line ends as they are; see `whole_file`.
 
@@ -138,19 +170,20 @@ def _target(path: Path) -> Path:
 @contextmanager
 def _scratch(parent: Path) -> Iterator[Path]:
     """Yield a new folder, locked as long as this process lives, and remove it afterwards."""
-    _sweep(parent)
+    sweep(parent)
     folder = Path(tempfile.mkdtemp(_END, _BEGIN, parent))
     fd = os.open(folder, os.O_RDONLY)
     try:
-        _lock(fd)
+        lock(fd)
         yield folder
     finally:
         os.close(fd)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(parent: Path) -> None:
-    """Remove what killed processes left in a folder."""
+def sweep(parent: Path) -> bool:
+    """Remove what killed processes left in a folder; return whether there was anything."""
+    found = False
     for folder in parent.glob(f"{_BEGIN}*{_END}"):
         try:
             fd = os.open(folder, os.O_RDONLY)
@@ -158,14 +191,17 @@ def _sweep(parent: Path) -> None:
             continue
         try:
             old = time.time() - os.fstat(fd).st_mtime > _ABANDONED_S
-            if _lock(fd) is True or old:
+            locked = lock(fd)
+            if locked or (locked is None and old):
                 shutil.rmtree(folder, ignore_errors=True)
+                found = True
         finally:
             os.close(fd)
+    return found
 
 
-def _lock(fd: int) -> bool | None:
-    """Lock an open folder; return False if another process has it, None if there are no locks."""
+def lock(fd: int) -> bool | None:
+    """Lock an open folder; return False if it is locked already, None where there are no locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -98,7 +98,10 @@ def load_parts(data_root: Path) -> FloatArray:
     """
     lists = INFO.require(data_root).parent
     file = lists / "parts" / "part_locs.txt"
-    found = np.array(read_columns(file, 5), dtype=np.float64)
+    try:
+        found = np.array(read_columns(file, 5), dtype=np.float64)
+    except ValueError as error:
+        raise DataError(f"{file} holds what is no number ({error}); unpack it anew") from error
     n_images = len(read_columns(lists / "images.txt", 2))
     if found.shape != (n_images * N_PARTS, 5):
         raise DataError(
@@ -113,6 +116,9 @@ def _by_image(file: Path, n_values: int, images: list[str]) -> FloatArray:
     values = {key: rest.split() for key, rest in read_columns(file, 2)}
     try:
         rows = np.array([values[image] for image in images], dtype=np.float64)
+        rows = rows.reshape(len(images), n_values)
     except (KeyError, ValueError) as error:
         raise DataError(f"{file} lacks or garbles a picture ({error}); unpack it anew") from error
-    return rows.reshape(len(images), n_values)
+    if not np.isfinite(rows).all():
+        raise DataError(f"{file} holds a number that is not finite; unpack it anew")
+    return rows

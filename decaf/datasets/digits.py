@@ -8,8 +8,6 @@ References
 Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI repository, 1998.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from decaf.datasets.info import DatasetInfo
 from decaf.datasets.table import image_table
 from decaf.errors import DataError
 from decaf.types import ImageDataset
+from decaf.whole_files import whole_folder
 
 INFO = DatasetInfo(
     name="digits",
@@ -68,19 +67,11 @@ def _write(tree: Path) -> None:
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # published as 0 to 16
     try:
-        tree.parent.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed: a folder of that name is always whole.
-        aside = Path(tempfile.mkdtemp(prefix=".digits-", dir=tree.parent))
-        for number, (image, digit) in enumerate(zip(grey, digits.target, strict=True)):
-            folder = aside / str(digit)
-            folder.mkdir(exist_ok=True)
-            Image.fromarray(image).save(folder / f"{number:04d}.png")
-        aside.chmod(0o755)
-        try:
-            aside.rename(tree)
-        except OSError:  # another process was first
-            shutil.rmtree(aside)
-            if not tree.is_dir():
-                raise
-    except OSError as error:
-        raise DataError(f"cannot write the digits to {tree}: {error}; free the path") from error
+        with whole_folder(tree) as aside:
+            for number, (image, digit) in enumerate(zip(grey, digits.target, strict=True)):
+                folder = aside / str(digit)
+                folder.mkdir(exist_ok=True)
+                Image.fromarray(image).save(folder / f"{number:04d}.png")
+    except DataError as error:
+        if not tree.is_dir():  # else another process was first
+            raise DataError(f"cannot write the digits: {error}") from error

@@ -11,9 +11,11 @@ from decaf.datasets.files import (
     escaped,
     images_under,
     listing,
+    pictures,
     say_passed_over,
 )
-from decaf.datasets.places import LAYOUT, table_of_places
+from decaf.datasets.passed_over import PassedOver
+from decaf.datasets.places import LAYOUT, layout_advice, table_of_places
 from decaf.datasets.table import names_of
 from decaf.errors import DataError
 from decaf.names import Names
@@ -40,18 +42,31 @@ def load_folder(folder: Path) -> ImageDataset:
     """
     outer = listing(folder)
     split = bool(outer.folders) and set(outer.folders) <= set(SIDES)
+    advice = layout_advice(outer.folders)
+    if not split and advice != LAYOUT and not any(pictures(folder / x) for x in outer.folders):
+        raise DataError(
+            f"folder {folder} holds the folders {', '.join(outer.folders[:8])}; {advice}"
+        )
     sides = {f"{side}/": listing(folder / side) for side in outer.folders} if split else {"": outer}
     name = folder.resolve().name
-    found, of, passed_over = [], [], list(outer.others)
+    found, of, passed_over, empty = [], [], list(outer.others), PassedOver()
     for side, listed in ({"": outer} | sides).items():
         _check_outer(folder / side, listed)
         passed_over += [f"{side}{other}" for other in listed.others if side]
     for place in (f"{side}{inner}" for side, listed in sides.items() for inner in listed.folders):
         files = _class_files(folder / place)
+        if not files.images:
+            empty.add("class folders without images", place)
         passed_over += [f"{place}/{other}" for other in files.others]
         found.append(names_of(name, [f"{place}/{escaped(file)}" for file in files.images]))
         of += [place] * len(files.images)
     say_passed_over(folder, passed_over)
+    empty.say(f"folder {folder}")
+    if not of:
+        raise DataError(
+            f"folder {folder} holds no pictures ({', '.join(SUFFIXES)}) in its class folders; "
+            "fill them"
+        )
     return table_of_places(f"folder {folder}", name, folder, Names.joined(found), of)
 
 
@@ -72,8 +87,4 @@ def _class_files(folder: Path) -> Listing:
             raise DataError(
                 f"class folder {folder} holds a folder of pictures, {inner!r}; {LAYOUT}"
             )
-    if not found.images:
-        raise DataError(
-            f"class folder {folder} holds no pictures ({', '.join(SUFFIXES)}); fill it or remove it"
-        )
     return found

@@ -1,5 +1,6 @@
 """Where the objects of a data set's pictures are."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -85,7 +86,9 @@ def read_annotation(file: Path) -> list[tuple[str, bool, tuple[float, float, flo
             )
             difficult = item.findtext("difficult", "0").strip() == "1"
             found.append((item.findtext("name", ""), difficult, (x0 - 1, y0 - 1, x1, y1)))
-    except (OSError, ValueError, ET.ParseError) as error:
+            if not all(map(math.isfinite, (x0, y0, x1, y1))):
+                raise DataError(f"{file} holds a box that is not finite; unpack the archive anew")
+    except (OSError, ValueError, LookupError, ET.ParseError) as error:
         raise DataError(f"cannot read {file} ({error}); unpack the archive anew") from error
     return found
 

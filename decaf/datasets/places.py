@@ -1,6 +1,7 @@
 """Labels from where pictures lie: ``<class>/<picture>``, with a side above it or without."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from decaf.datasets.order import natural_sorted
@@ -9,6 +10,37 @@ from decaf.errors import DataError
 from decaf.types import SIDES, ImageDataset, IntArray, PictureSource
 
 LAYOUT = "lay the pictures out as <class>/<picture>, or list them in a CSV file (path,label)"
+
+
+_NEARLY_SIDES = {"training": "train", "trn": "train", "valid": "val", "validation": "val",
+                 "dev": "val", "testing": "test", "tst": "test"}  # fmt: skip
+
+
+def layout_advice(folders: Collection[str]) -> str:
+    """Return what to do where images do not lie in class folders.
+
+    Parameters
+    ----------
+    folders : collection of str
+        Names of the outermost folders; split folders among them change the advice.
+
+    Returns
+    -------
+    str
+        The last part of a message.
+    """
+    sides = {name: _NEARLY_SIDES.get(name.lower(), name.lower()) for name in folders}
+    found = natural_sorted(name for name, side in sides.items() if side in SIDES)
+    if "train" not in sides.values() or len(found) < 2:
+        return LAYOUT
+    others = natural_sorted(set(folders) - set(found))
+    wrong = [f"{name} {sides[name]}" for name in found if name != sides[name]]
+    advice = "for an official split the outermost folders are train, test and val alone"
+    if wrong:
+        advice += f": name {', '.join(wrong)}"
+    if others:
+        advice += f"{'; move' if wrong else ': move'} {', '.join(others[:5])} elsewhere"
+    return f"{advice}; or list the images in a CSV file (path,label,split)"
 
 
 def table_of_places(
@@ -43,7 +75,7 @@ def table_of_places(
     Returns
     -------
     ImageDataset
-        The table; its classes are in natural order.
+        The table; its classes are in natural order, their names in Unicode's form NFC.
 
     Raises
     ------
@@ -56,9 +88,12 @@ def table_of_places(
     odd = {place for place, part in parts.items() if len(part) != depth}
     if odd:
         first = next(x for x, place in zip(image_ids, places, strict=True) if place in odd)
-        raise DataError(f"{where} holds the picture {first!r}; {LAYOUT}")
-    class_names = natural_sorted({part[-1] for part in parts.values()})
-    numbers = {place: class_names.index(part[-1]) for place, part in parts.items()}
+        tops = {part[0] for part in parts.values() if part}
+        raise DataError(f"{where} holds the picture {first!r}; {layout_advice(tops)}")
+    names = {place: unicodedata.normalize("NFC", part[-1]) for place, part in parts.items()}
+    class_names = natural_sorted(set(names.values()))
+    ranks = {name: number for number, name in enumerate(class_names)}
+    numbers = {place: ranks[name] for place, name in names.items()}
     sides = {place: part[0] for place, part in parts.items()}
     return image_table(
         name,

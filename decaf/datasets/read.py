@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from decaf.errors import ConfigError, DataError
+from decaf.errors import ConfigError, DataError, DecafError
 from decaf.types import ImageDataset, PictureSource
 
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf datasets` must not pay for it
@@ -197,12 +197,17 @@ def open_url(url: str) -> tuple[Any, str]:
         The file system refuses.
     """
     from fsspec.core import url_to_fs  # noqa: PLC0415 - its file systems load much
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415
 
-    try:
-        with url_errors(url):
+    with url_errors(url):
+        if "://" not in url:  # a path, in which `::` means nothing
+            return LocalFileSystem(), os.path.abspath(url).rstrip("/")  # noqa: PTH100
+        try:
             fs, path = url_to_fs(url)
-    except (ValueError, ImportError) as error:
-        raise ConfigError(f"asked for pictures at {url}, found no way there: {error}") from error
+        except (ValueError, ImportError) as error:
+            raise ConfigError(
+                f"asked for pictures at {url}, found no way there: {error}"
+            ) from error
     return fs, str(path).rstrip("/")
 
 
@@ -213,11 +218,11 @@ def url_errors(url: str) -> Iterator[None]:
     Raises
     ------
     DataError
-        Of whatever the file system raised, except for `ValueError` and `ImportError`.
+        Of whatever the file system raised.
     """
     try:
         yield
-    except (DataError, ValueError, ImportError):
+    except DecafError:
         raise
     except Exception as error:  # each file system has errors of its own
         raise DataError(

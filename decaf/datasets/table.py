@@ -118,7 +118,7 @@ def _sizes(root: Path, image_ids: Sequence[str]) -> IntArray:
     for row, image_id in enumerate(image_ids):
         try:
             sizes[row] = os.stat(f"{root}/{image_id}").st_size  # noqa: PTH116 - paths are slow
-        except (OSError, ValueError):  # a zero byte in the name
+        except (OSError, ValueError):  # also a name with a zero byte
             continue  # the row stays, and extraction reports it as a failure
     return sizes
 
@@ -127,8 +127,9 @@ def _check(table: ImageDataset) -> None:
     n_images, n_classes = len(table.image_ids), len(table.class_names)
     if (table.sizes_bytes < 0).all():
         raise DataError(
-            f"data set {table.name}: none of its {n_images} pictures is under {table.root}; "
-            "put them there or correct the paths"
+            f"data set {table.name}: none of its {n_images} pictures is under {table.root}, the "
+            f"first looked for is {next(iter(table.image_ids), '')[:200]!r}; put them there or "
+            "correct the paths"
         )
     for what in ("labels", "official", "boxes"):
         column = getattr(table, what)

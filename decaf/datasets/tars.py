@@ -1,7 +1,8 @@
 """Pictures in tar archives, in the form of webdataset: entries of one name are one sample.
 
 An archive's entries are found once; each picture is then read where it lies, from any thread or
-machine. The class is what the sample's ``.cls`` entry says, else the picture's folder.
+machine. The class is what the sample's ``.cls`` entry says, else the picture's folder. Hidden
+entries, and images beside the one of their sample, are passed over and counted.
 
 References
 ----------
@@ -12,29 +13,29 @@ import errno
 import os
 import posixpath
 import re
-import sys
-import tarfile
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from decaf.datasets.files import SUFFIXES
 from decaf.datasets.order import natural_sorted
+from decaf.datasets.passed_over import PassedOver
 from decaf.datasets.places import table_of_places
 from decaf.datasets.read import open_url, read_part, url_errors
 from decaf.datasets.table import names_of
+from decaf.datasets.tar_samples import images_in
 from decaf.errors import ConfigError, DataError
 from decaf.names import Names
 from decaf.types import ImageDataset, IntArray
 
 _RANGE = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
+_MOST_DIGITS = 6  # of the numbers in a range
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,9 @@ class TarEntries:
         if self.image_ids[row : row + 1] != (image_id,):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), image_id)
         place: list[int] = self.places[row].tolist()
+        if place[2] < 0:
+            why = "a link to what the archive does not hold"
+            raise FileNotFoundError(errno.ENOENT, why, image_id)
         return place
 
 
@@ -116,9 +120,9 @@ def load_tars(spec: str) -> ImageDataset:
     name = posixpath.basename(root)
     if len(archives) == 1:
         name = posixpath.basename(archives[0]).rsplit(".", 1)[0]
-    found, places, classes = [], [], []
+    found, places, classes, over = [], [], [], PassedOver()
     for number, path in enumerate(archives):
-        pictures = list(_pictures(fs, path))
+        pictures = list(images_in(fs, path, over))
         if len({picture.entry for picture in pictures}) < len(pictures):
             double, _ = Counter(picture.entry for picture in pictures).most_common(1)[0]
             raise DataError(f"{path} holds {double!r} twice; leave one out")
@@ -126,6 +130,7 @@ def load_tars(spec: str) -> ImageDataset:
         found.append(names_of(name, [f"{prefix}/{picture.entry}" for picture in pictures]))
         places += [(number, picture.start, picture.size) for picture in pictures]
         classes += [picture.place for picture in pictures]
+    over.say(spec)
     if not places:
         raise DataError(f"{spec}: found no pictures ({', '.join(SUFFIXES)}) in its archives")
     image_ids, table = Names.joined(found), np.array(places, np.int64)
@@ -153,6 +158,8 @@ def expanded(spec: str) -> list[str]:
     texts = _RANGE.split(spec)
     ranges = []
     for first, last in zip(texts[1::3], texts[2::3], strict=True):
+        if max(len(first), len(last)) > _MOST_DIGITS:
+            raise ConfigError(f"asked for {spec[:80]!r}, found a range of too many archives")
         numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
         if not numbers:
             raise ConfigError(
@@ -175,7 +182,7 @@ def holds_tars(spec: str) -> bool:
     DataError
         The folder cannot be listed.
     """
-    if "://" not in spec and not Path(spec).is_dir():
+    if "://" not in spec and not os.path.isdir(spec):  # noqa: PTH112 - a Path raises for some names
         return False
     fs, root = open_url(spec)
     with url_errors(spec):
@@ -195,69 +202,3 @@ def tars_in(fs: Any, root: str, spec: str) -> list[str]:
         names = [posixpath.basename(path.rstrip("/")) for path in fs.ls(root, detail=False)]
     tars = [name for name in names if name.lower().endswith(".tar") and name[0] != "."]
     return natural_sorted(tars)
-
-
-class _Picture(NamedTuple):
-    entry: str
-    start: int
-    size: int
-    place: str
-
-
-def _pictures(fs: Any, path: str) -> Iterator[_Picture]:
-    """Yield each picture in an archive, with the place that names its class."""
-    found: list[tuple[str, int, int]] = []
-    classes: dict[str, str] = {}
-    with url_errors(path), fs.open(path, "rb") as file:
-        try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                while (entry := tar.next()) is not None:
-                    tar.members = []  # type: ignore[attr-defined] # they take a kilobyte each
-                    if not entry.isreg() or posixpath.basename(entry.name).startswith("."):
-                        continue
-                    if entry.name.lower().endswith(SUFFIXES):
-                        found.append((entry.name, entry.offset_data, entry.size))
-                    elif entry.name.endswith(".cls"):
-                        classes[_sample(entry.name)] = _text(
-                            path, entry.name, tar.extractfile(entry)
-                        )
-                end = tar.offset
-        except tarfile.TarError as error:
-            raise DataError(
-                f"{path} is no whole tar archive: {error}; fetch or make it anew, uncompressed"
-            ) from error
-        file.seek(end)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise DataError(
-                f"{path} is cut short or damaged after byte {end}, where its end should be "
-                "marked; fetch or make it anew"
-            )
-    for name, start, size in found:
-        sample = _sample(name)
-        if classes and sample not in classes:
-            raise DataError(f"{path}: the picture {name!r} has no .cls as others have")
-        folder = posixpath.dirname(posixpath.normpath(name))
-        place = classes[sample] if classes else folder
-        if not place:
-            raise DataError(
-                f"{path}: the picture {name!r} has no class; put it into a folder, or add "
-                f"an entry {sample + '.cls'!r}"
-            )
-        yield _Picture(posixpath.normpath(name), start, size, sys.intern(place))
-
-
-def _sample(name: str) -> str:
-    """Return what the entries of one sample share: the name up to its first dot."""
-    folder, base = posixpath.split(posixpath.normpath(name))
-    return posixpath.join(folder, base.split(".", 1)[0])
-
-
-def _text(path: str, name: str, file: IO[bytes] | None) -> str:
-    data = file.read() if file else b""
-    try:
-        text = data.decode().strip()
-    except UnicodeDecodeError:
-        text = ""
-    if not text or "/" in text:
-        raise DataError(f"{path}: found {data[:40]!r} in {name!r}, expected the name of a class")
-    return text

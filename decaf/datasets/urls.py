@@ -7,8 +7,10 @@ from typing import Any
 
 from decaf.datasets.files import SUFFIXES
 from decaf.datasets.order import natural_sorted
+from decaf.datasets.passed_over import UNREAD_SUFFIXES, PassedOver
 from decaf.datasets.places import LAYOUT, table_of_places
 from decaf.datasets.read import open_url, read_part, url_errors
+from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.errors import DataError
 from decaf.types import ImageDataset
 
@@ -85,10 +87,24 @@ def picture_sizes(
     """
     with url_errors(url):
         found = fs.find(root, detail=True)
-    sizes = {path[len(root) + 1 :]: int(info["size"]) for path, info in found.items()}
-    return {
-        path: size
-        for path, size in sizes.items()
-        if path.lower().endswith(suffixes)
-        and not any(part.startswith(".") for part in path.split("/"))
-    }
+    sizes: dict[str, int] = {}
+    over = PassedOver()
+    for path, entry in found.items():
+        name = path[len(root) + 1 :]
+        is_image = path.lower().endswith(suffixes)
+        if not is_image and not path.lower().endswith(UNREAD_SUFFIXES):
+            continue
+        if not path.startswith(f"{root}/"):
+            over.add("images outside of the folder", path)
+        elif any(part.startswith(".") for part in name.split("/")):
+            over.add("hidden images", name)
+        elif not is_image:
+            over.add("images of kinds that are not read", name)
+        elif len(name.encode(errors="replace")) > MAX_PATH_BYTES:
+            raise DataError(
+                f"{url}: the name {name[:40]!r}... is longer than {MAX_PATH_BYTES} bytes; rename it"
+            )
+        else:
+            sizes[name] = int(entry.get("size") or 0)
+    over.say(url)
+    return sizes

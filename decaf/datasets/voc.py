@@ -21,6 +21,8 @@ CLASSES = (
     "tvmonitor",
 )  # fmt: skip
 
+_LABELS = {"1": 1, "+1": 1, "0": 0, "-1": -1}
+
 
 def load_classification(
     info: DatasetInfo, data_root: Path, sides: tuple[Side, ...], *, allow_partial: bool
@@ -93,18 +95,26 @@ def read_labels(
         A file is missing, or lists other rows than the first one does.
     """
     keys: list[tuple[str, ...]] = []
-    columns = []
+    columns: list[IntArray] = []
     for name in classes:
         file = lists / f"{name}_{side}.txt"
         rows = read_columns(file, n_keys + 1)
         found = [tuple(row[:n_keys]) for row in rows]
-        keys = keys or found
+        keys = keys if columns else found
         if found != keys:
             raise DataError(
                 f"{file} lists other pictures than {classes[0]}_{side}.txt; unpack the archive anew"
             )
-        columns.append(np.array([int(row[n_keys]) for row in rows], dtype=np.int8))
+        columns.append(np.array([_label(file, row[n_keys]) for row in rows], dtype=np.int8))
     return keys, np.stack(columns, axis=1)
+
+
+def _label(file: Path, text: str) -> int:
+    if text not in _LABELS:
+        raise DataError(
+            f"{file}: found the label {text[:40]!r}, expected 1, 0 or -1; unpack the archive anew"
+        )
+    return _LABELS[text]
 
 
 def side_codes(sides: tuple[Side, ...], counts: list[int]) -> IntArray:

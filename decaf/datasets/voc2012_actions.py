@@ -75,9 +75,9 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
 def _person(
     boxes: list[tuple[float, float, float, float]], image: str, person: str
 ) -> tuple[float, float, float, float]:
-    if not 1 <= int(person) <= len(boxes):
+    if not person.isdecimal() or len(person) > 9 or not 1 <= int(person) <= len(boxes):
         raise DataError(
-            f"the action lists name object {person} of {image}, which has {len(boxes)}; "
+            f"the action lists name object {person[:40]} of {image[:80]}, which has {len(boxes)}; "
             "unpack the archive anew"
         )
     return boxes[int(person) - 1]

@@ -1,5 +1,7 @@
+import fcntl
 import hashlib
 import io
+import os
 import tarfile
 import threading
 import zipfile
@@ -77,6 +79,11 @@ def pets(*urls, body=b"", **options):
         "pets.zip", urls, checksum=checksum, inner=("set/pictures.tar.gz",), **options
     )
     return DatasetInfo("pets", "pets/pictures", 1, 2, "CC0", "https://pets.example", (archive,))
+
+
+def unchecked():
+    info = pets()
+    return replace(info, archives=(replace(info.archives[0], checksum=None),))
 
 
 def names(root):
@@ -196,4 +203,55 @@ def test_a_wrong_archive_and_a_wrong_path_are_told_apart(tmp_path):
     with zipfile.ZipFile(tmp_path / "cars.zip", "w") as packed:
         packed.writestr("cars/1.jpg", "x")
     with pytest.raises(DataError, match=r"holds no pictures; no folder .*pictures; get pets\.zip"):
+        fetch(unchecked(), tmp_path / "data", tmp_path / "cars.zip")
+    assert list((tmp_path / "data").iterdir()) == []
+    with pytest.raises(
+        DataError, match=r"cars\.zip has the sha256 .*, published is .*; get it from"
+    ):
         fetch(pets(), tmp_path / "data", tmp_path / "cars.zip")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+LEFT = (".decaf-killed.part/pets/pictures/a/1.jpg", ".pets-download/pets.zip.part")
+
+
+@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_a_killed_run_left_is_removed(tmp_path, left, finished):
+    data = tmp_path / "data"
+    (tmp_path / "pets.zip").write_bytes(nested_zip())
+    if finished:
+        fetch(pets(), data, tmp_path / "pets.zip")
+    (data / left).parent.mkdir(parents=True)
+    (data / left).write_bytes(b"half")
+    assert fetch(pets(), data, tmp_path / "pets.zip") == data / "pets" / "pictures"
+    assert [path.name for path in data.iterdir()] == ["pets"]
+
+
+def test_two_processes_do_not_get_one_data_set_at_once(tmp_path):
+    (tmp_path / "pets.zip").write_bytes(nested_zip())
+    downloads = tmp_path / "data" / ".pets-download"
+    downloads.mkdir(parents=True)
+    fd = os.open(downloads, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another process is getting this data set"):
+            fetch(pets(), tmp_path / "data", tmp_path / "pets.zip")
+    finally:
+        os.close(fd)
+    fetch(pets(), tmp_path / "data", tmp_path / "pets.zip")
+
+
+def test_a_hostile_archive_leaves_nothing(tmp_path):
+    with tarfile.open(tmp_path / "evil.tar", "w") as packed:
+        for name, target in (("up", ".."), ("out", "up/../..")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            packed.addfile(member)
+        member = tarfile.TarInfo("out/OUTSIDE")
+        member.size = 4
+        packed.addfile(member, io.BytesIO(b"evil"))
+    with pytest.raises(DataError, match="refused to unpack"):
+        fetch(unchecked(), tmp_path / "data", tmp_path / "evil.tar")
+    assert names(tmp_path) == ["evil.tar"]
+    assert list((tmp_path / "data").iterdir()) == []

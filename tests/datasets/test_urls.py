@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from decaf.datasets import dataset_digest, load_dataset, read_bytes
+from decaf.datasets.urls import picture_sizes
 from decaf.errors import ConfigError, DataError
 from tests.datasets.test_tars import write_tar
 
@@ -95,3 +96,38 @@ def test_what_is_wrong_is_said(memory: Any, url: str, error: type[Exception], me
     lay_out(memory, "/b/only/readme.txt", "/b/loose/1.jpg", "/b/loose/a/1.jpg")
     with pytest.raises(error, match=message):
         load_dataset(url)
+
+
+def test_what_is_passed_over_at_a_url_is_counted(
+    memory: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lay_out(memory, "/b/a/1.jpg", "/b/b/1.jpg", "/b/.hid/1.jpg", "/b/a/.1.jpg", "/b/b/2.PSD")
+    assert load_dataset("memory://b").image_ids == ("a/1.jpg", "b/1.jpg")
+    err = capsys.readouterr().err
+    assert "2 hidden images" in err
+    assert "1 images of kinds that are not read (first 'b/2.PSD')" in err
+
+
+class _Odd:
+    """A file system that lists strange things."""
+
+    def find(self, root: str, **_: object) -> dict[str, dict[str, int | None]]:
+        here = {f"{root}/{name}/1.jpg": {"size": None} for name in "ab"}
+        return here | {"/elsewhere/a/1.jpg": {"size": 1}}
+
+
+def test_a_file_system_may_know_no_sizes_and_list_what_is_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert picture_sizes(_Odd(), "/root", "odd://") == {"a/1.jpg": 0, "b/1.jpg": 0}
+    assert "1 images outside of the folder" in capsys.readouterr().err
+
+
+class _Broken:
+    def find(self, root: str, **_: object) -> None:
+        raise ValueError("no such region")
+
+
+def test_any_error_of_a_file_system_is_a_message() -> None:
+    with pytest.raises(DataError, match="found ValueError: no such region"):
+        picture_sizes(_Broken(), "/root", "broken://")
