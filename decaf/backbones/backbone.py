@@ -1,7 +1,7 @@
 """The frozen net of the pipeline: pixels in, named activations out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ from torch import nn
 
 from decaf.backbones.definition import Definition
 from decaf.backbones.families import define
+from decaf.backbones.fitting import Fit, does_not_fit, fill, lacking
 from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
-from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
-from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
+from decaf.backbones.taps import LayerShape, Layout, TappedNet, Trace, layer_shapes, trace
+from decaf.backbones.weights import Weights, local_weights, state_sha256
 from decaf.backbones.winograd import use_winograd
 from decaf.errors import BackboneError, ConfigError
+from decaf.progress import log
 from decaf.types import Preprocessing
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,6 +41,8 @@ class TorchBackbone:
         Where the net is.
     precision : str
         ``fp32``, ``bf16`` or ``fp16``.
+    weights_fit : str
+        What of the weights was renamed, is missing or was left out; empty where all fitted.
     default_layers : tuple of str
         What is extracted when no layers are named.
     prefix_tokens : int
@@ -51,6 +55,7 @@ class TorchBackbone:
     preprocessing: Preprocessing
     device: torch.device
     precision: str
+    weights_fit: str
     default_layers: tuple[str, ...]
     prefix_tokens: int
     _net: TappedNet = field(repr=False)
@@ -336,11 +341,11 @@ def _load(
         torch.manual_seed(seed)
         net = definition.build("cpu")
     if weights == "random":
-        found = Weights("random", {}, state_sha256(net.state_dict()))
+        found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fit()
     else:
         found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
-        fill(net, definition.name, found)
-    traced = trace(net, definition.preprocessing.input_size_px, definition.layout)
+        fit = fill(net, definition.name, found.label, found.state)
+    traced = _traced(net, definition, found.label, fit)
     net = net.to(place, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     net.requires_grad_(requires_grad=False)
     if place.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
@@ -352,8 +357,26 @@ def _load(
         preprocessing=definition.preprocessing,
         device=place,
         precision=precision,
-        default_layers=_canonical(definition.layout),
+        weights_fit=fit.said,
+        default_layers=tuple(
+            layer
+            for layer in _canonical(definition.layout)
+            if definition.layout.aliases[layer] not in traced.lack.taps
+        ),
         prefix_tokens=definition.layout.prefix_tokens,
         _net=TappedNet(net, definition.name, traced, definition.layout),
         _shapes=tuple(layer_shapes(traced, definition.layout)),
     )
+
+
+def _traced(net: nn.Module, definition: Definition, label: str, fit: Fit) -> Trace:
+    """Return a net's dry run, with what its weights lack; that is said."""
+    size_px, layout = definition.preprocessing.input_size_px, definition.layout
+    traced = trace(net, size_px, layout)
+    if not fit.said:
+        return traced
+    traced = replace(traced, lack=lacking(net, traced, size_px, layout, fit))
+    if not layer_shapes(traced, layout):
+        raise BackboneError(does_not_fit(definition.name, label, fit.said))
+    log(f"the weights {label} fit {definition.name} but for this: {fit.said}")
+    return traced
