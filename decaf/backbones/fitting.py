@@ -68,7 +68,9 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fit:
     }
     floats = [key for key, value in own.items() if value.is_floating_point()]
     missing = [key for key in floats if key not in given]
-    unexpected = [key for key in given if key not in own and not key.endswith("num_batches_tracked")]
+    unexpected = [
+        key for key in given if key not in own and not key.endswith("num_batches_tracked")
+    ]
     notes = [
         f"{prefix!r} was taken off the names" if prefix else "",
         _listed("missing", missing),

@@ -85,6 +85,10 @@ def predict(
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(help="Who decodes: auto, pillow or gpu; as in training if not given."),
+    ] = None,
     max_failures: options.MaxFailures = 0.05,
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,

@@ -56,8 +56,9 @@ FORMS: dict[str, Callable[[State], object]] = {
         "state_dict": named(without(s, "fc."), "module.encoder_q.")
         | {"module.queue": torch.zeros(4, 8), "module.encoder_q.fc.0.weight": torch.zeros(8, 512)}
     },
-    "a backbone": lambda s: named(without(s, "fc."), "backbone.")
-    | {"decode_head.weight": torch.zeros(3)},
+    "a backbone": lambda s: (
+        named(without(s, "fc."), "backbone.") | {"decode_head.weight": torch.zeros(3)}
+    ),
     "headless": lambda s: without(s, "fc."),
     "another head": lambda s: s | {"fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)},
 }
