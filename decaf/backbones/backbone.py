@@ -246,7 +246,7 @@ def load_backbone(
     ----------
     name : str or TorchBackbone
         A net from `decaf models`, ``timm/NAME``, or ``package.module:function``; a loaded net is
-        returned as it is.
+        returned as it is, and other options than its own are refused.
     weights : str
         ``imagenet``, one of torchvision's entries (``IMAGENET1K_V2``), ``random``, or the path
         of a ``.safetensors``, ``.onnx``, ``.caffemodel`` or ``.pth`` file. Files and random
@@ -265,16 +265,42 @@ def load_backbone(
     BackboneError
         If the net is unknown, or weights are missing or do not fit.
     ConfigError
-        If the device or the precision is not to be had, or code is not allowed.
+        If the device or the precision is not to be had, or code is not allowed; or a loaded net
+        has others than those that are given.
     """
     if isinstance(name, TorchBackbone):
+        _require_own(name, weights, device, precision, allow_code=allow_code)
         return name
     published = not (weights == "random" or Path(weights).suffix)
     entry = weights if published else "imagenet"
     return _load(define(name, entry, allow_code=allow_code), weights, device, precision, seed)
 
 
-def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[TorchBackbone]:
+def _require_own(
+    net: TorchBackbone, weights: str, device: str, precision: str, *, allow_code: bool
+) -> None:
+    """Refuse options of loading that a loaded net does not have; defaults ask for nothing."""
+    own: dict[str, tuple[object, object, bool]] = {
+        "weights": (weights, net.weights, weights in ("imagenet", net.weights)),
+        "device": (
+            device,
+            net.device,
+            device == "auto" or find_device(device).type == net.device.type,
+        ),
+        "precision": (precision, net.precision, precision in ("fp32", "auto", net.precision)),
+        "allow_code": (allow_code, False, not allow_code),
+    }
+    for option, (asked, found, fits) in own.items():
+        if not fits:
+            raise ConfigError(
+                f"asked for {option} {asked!r} of the loaded net {net.name}, found {found!s}; load "
+                "the net so, or leave the option out"
+            )
+
+
+def load_everywhere(
+    name: str | TorchBackbone, *, device: str = "auto", **options: Any
+) -> list[TorchBackbone]:
     """Return the net on each device that `device` means: every GPU for ``cuda:all``, else one.
 
     Parameters
@@ -294,7 +320,7 @@ def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[
         If the device or the precision is not to be had, or code is not allowed.
     """
     devices = [device]
-    if device == "cuda:all":
+    if device == "cuda:all" and isinstance(name, str):
         find_device("cuda")
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     return [load_backbone(name, device=one, **options) for one in devices]

@@ -71,7 +71,7 @@ def load_dataset(
     Parameters
     ----------
     name_or_path : str, pathlib.Path or ImageDataset
-        A table, which is returned as it is; a name in `ADAPTERS`; else the path of a folder
+        A table, of which only `limit` counts; a name in `ADAPTERS`; else the path of a folder
         ``<class>/<picture>`` (with ``train`` and ``test`` above the classes for an official
         split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in webdataset's
         form, or of a ``.csv`` file with the columns ``path,label[,split]``. Folders and archives
@@ -96,7 +96,9 @@ def load_dataset(
         The pictures or lists are missing or malformed.
     """
     if isinstance(name_or_path, ImageDataset):
-        return name_or_path
+        if allow_partial:
+            raise ConfigError("asked for allow_partial of a table, which is as it is; leave it out")
+        return name_or_path if limit is None else take(name_or_path, limit)
     path, spec = Path(name_or_path), str(name_or_path)
     if spec in ADAPTERS:
         table = ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
