@@ -1,7 +1,7 @@
 """The frozen net of the pipeline: pixels in, named activations out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ from torch import nn
 
 from decaf.backbones.definition import Definition
 from decaf.backbones.families import define
-from decaf.backbones.fitting import Fit, does_not_fit, fill, lacking
+from decaf.backbones.fitting import Fit, fill, fitted_trace
 from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
-from decaf.backbones.taps import LayerShape, Layout, TappedNet, Trace, layer_shapes, trace
+from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, local_weights, state_sha256
 from decaf.backbones.winograd import use_winograd
 from decaf.errors import BackboneError, ConfigError
-from decaf.progress import log
 from decaf.types import Preprocessing
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -371,7 +370,8 @@ def _load(
     else:
         found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
         fit = fill(net, definition.name, found.label, found.state)
-    traced = _traced(net, definition, found.label, fit)
+    size_px, layout = definition.preprocessing.input_size_px, definition.layout
+    traced = fitted_trace(net, size_px, layout, fit, name=definition.name, label=found.label)
     net = net.to(place, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     net.requires_grad_(requires_grad=False)
     if place.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
@@ -393,16 +393,3 @@ def _load(
         _net=TappedNet(net, definition.name, traced, definition.layout),
         _shapes=tuple(layer_shapes(traced, definition.layout)),
     )
-
-
-def _traced(net: nn.Module, definition: Definition, label: str, fit: Fit) -> Trace:
-    """Return a net's dry run, with what its weights lack; that is said."""
-    size_px, layout = definition.preprocessing.input_size_px, definition.layout
-    traced = trace(net, size_px, layout)
-    if not fit.said:
-        return traced
-    traced = replace(traced, lack=lacking(net, traced, size_px, layout, fit))
-    if not layer_shapes(traced, layout):
-        raise BackboneError(does_not_fit(definition.name, label, fit.said))
-    log(f"the weights {label} fit {definition.name} but for this: {fit.said}")
-    return traced

@@ -3,15 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from decaf.backbones.checkpoints import StateDict
-from decaf.backbones.taps import Lack, Layout, Tap, Trace, as_maps, hook
+from decaf.backbones.taps import Lack, Layout, Tap, Trace, as_maps, hook, layer_shapes, trace
 from decaf.errors import BackboneError
+from decaf.progress import log
 
 _SHOWN_KEYS = 5
 
@@ -81,7 +82,7 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fit:
     said = "; ".join(note for note in notes if note)
     fitting = {k: v for k, v in given.items() if k in own and k not in misshapen}
     if not fitting.keys() & set(floats):
-        raise BackboneError(does_not_fit(name, label, said))
+        raise BackboneError(_does_not_fit(name, label, said))
     _require_finite(fitting, label)
     nan = {key: torch.full_like(own[key], torch.nan) for key in (*missing, *misshapen)}
     net.load_state_dict({**own, **fitting, **nan})
@@ -89,32 +90,28 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fit:
     return Fit(said, tuple(sorted(cut - {""})))
 
 
-def does_not_fit(name: str, label: str, said: str) -> str:
-    """Return the message for weights of which no layer of a net can be computed."""
-    return (
-        f"the weights {label} do not fit {name}: {said}; give weights of {name}, or the net that "
-        "these are of"
-    )
+def fitted_trace(
+    net: nn.Module, input_size_px: int, layout: Layout, fit: Fit, *, name: str, label: str
+) -> Trace:
+    """Return the dry run of a net that `fill` filled, with what its weights lack; that is said.
 
-
-def lacking(net: nn.Module, traced: Trace, input_size_px: int, layout: Layout, fit: Fit) -> Lack:
-    """Return which outputs of a net depend on what its weights lack.
-
-    What is missing is nan, and whatever depends on it comes out as nan.
-
-    Parameters
-    ----------
-    net : torch.nn.Module
-        A net that `fill` filled.
-    traced : Trace
-        Its dry run.
-    input_size_px : int
-        Side of the square input.
-    layout : Layout
-        The family's names and layouts.
-    fit : Fit
-        What `fill` returned.
+    Raises
+    ------
+    BackboneError
+        If no layer can be computed from the weights.
     """
+    traced = trace(net, input_size_px, layout)
+    if not fit.said:
+        return traced
+    traced = replace(traced, lack=_lack(net, traced, input_size_px, layout, fit))
+    if not layer_shapes(traced, layout):
+        raise BackboneError(_does_not_fit(name, label, fit.said))
+    log(f"the weights {label} fit {name} but for this: {fit.said}")
+    return traced
+
+
+def _lack(net: nn.Module, traced: Trace, input_size_px: int, layout: Layout, fit: Fit) -> Lack:
+    """Return which outputs depend on what is missing: it is nan, and so is what comes of it."""
     spoilt: set[Tap] = set()
 
     def read(tap: Tap, value: Any) -> None:
@@ -133,6 +130,13 @@ def lacking(net: nn.Module, traced: Trace, input_size_px: int, layout: Layout, f
         for handle in handles:
             handle.remove()
     return Lack(frozenset(spoilt), fit.said)
+
+
+def _does_not_fit(name: str, label: str, said: str) -> str:
+    return (
+        f"the weights {label} do not fit {name}: {said}; give weights of {name}, or the net that "
+        "these are of"
+    )
 
 
 def _prefix(own: StateDict, state: StateDict) -> str:
