@@ -4,6 +4,7 @@ The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and und
 metadata a JSON object with every other field of :class:`Classifier`.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from scipy.special import expit, softmax
 
 from decaf._version import __version__
+from decaf.backbones.weights import state_sha256
 from decaf.choices import choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
@@ -146,6 +148,7 @@ class Classifier:
         for number, (weight, bias) in enumerate(self.layers):
             tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
             tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
+        about["sha256"] = _digest(about, tensors)
         write_tensors(path, tensors, {"decaf": json.dumps(about)})
 
     @classmethod
@@ -164,7 +167,7 @@ class Classifier:
         try:
             about = json.loads(metadata["decaf"])
             return replace(_parsed(about, tensors), folder=path.absolute().parent)
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (LookupError, ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 f"asked for the model {path}, found a file that `decaf train` of this version did "
                 f"not write ({error}); train the model again"
@@ -182,6 +185,9 @@ _SETTINGS = {
 def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
     if not isinstance(about, dict) or about.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"it is not of schema {SCHEMA_VERSION}")
+    sha256 = about.pop("sha256", None)  # which models of earlier versions do not have
+    if sha256 not in (None, _digest(about, tensors)):
+        raise ValueError("it is damaged: its values are not those that were written")
     values = {name: about[name] for name in _SETTINGS}
     for name, kind in _SETTINGS.items():
         if not isinstance(values[name], kind):
@@ -196,6 +202,13 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
         values["patches"] = rule
     values["class_names"] = tuple(map(str, values["class_names"]))
     return Classifier(layers=_layers(tensors, len(values["class_names"])), **values)
+
+
+def _digest(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of all that a model's file says but this, in hexadecimal."""
+    values = state_sha256({name: tensors[name] for name in sorted(tensors)})
+    text = json.dumps([about, values], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _layers(
