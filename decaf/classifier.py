@@ -215,7 +215,7 @@ def _layers(
     tensors: dict[str, torch.Tensor], n_classes: int
 ) -> tuple[tuple[FloatArray, FloatArray], ...]:
     """Return the head's layers, of which each takes what the one before it gives."""
-    found = []
+    found: list[tuple[FloatArray, FloatArray]] = []
     for number in range(len(tensors) // 2):
         weight, bias = (tensors[f"head.{number}.{part}"] for part in ("weight", "bias"))
         n_in = len(found[-1][1]) if found else weight.shape[-1]

@@ -113,7 +113,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
             raise ConfigError("seed is for weights 'random'; leave it out, or give those")
         if not self.batch_size >= 1:
             raise ConfigError(f"batch_size is at least 1, found {self.batch_size}")
-        self._asked = {
+        self._asked: dict[str, Any] = {
             "name": self.backbone,
             "weights": self.weights,
             "device": self.device,

@@ -79,7 +79,8 @@ def load_dataset(
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Accept a named data set with fewer pictures than published; the table is marked.
+        Accept a named data set with fewer pictures than published; the table is marked. Refused
+        for others, which are as they are.
     limit : int, optional
         Keep only so many pictures, evenly spaced; the table is marked as partial.
 
@@ -95,9 +96,12 @@ def load_dataset(
     DataError
         The pictures or lists are missing or malformed.
     """
+    if allow_partial and str(name_or_path) not in ADAPTERS:
+        raise ConfigError(
+            "asked for allow_partial of a data set that is not a published one, and is as it is; "
+            "leave it out"
+        )
     if isinstance(name_or_path, ImageDataset):
-        if allow_partial:
-            raise ConfigError("asked for allow_partial of a table, which is as it is; leave it out")
         return name_or_path if limit is None else take(name_or_path, limit)
     path, spec = Path(name_or_path), str(name_or_path)
     if spec in ADAPTERS:
