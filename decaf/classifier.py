@@ -4,8 +4,9 @@ The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and und
 metadata a JSON object with every other field of :class:`Classifier`.
 """
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ import torch
 from scipy.special import expit, softmax
 
 from decaf._version import __version__
+from decaf.backbones.weights import state_sha256
+from decaf.choices import choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
@@ -21,6 +24,14 @@ from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
 SCHEMA_VERSION = 2
+_IN_JSON: dict[Any, Any] = {
+    int: int,
+    float: (int, float),
+    bool: bool,
+    tuple[str, ...]: list,
+    PatchRule | None: (dict, type(None)),
+}
+"""What a field is in the file, by its type; a text if that is not here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +63,8 @@ class Classifier:
         One for each probability.
     layers : tuple of (numpy.ndarray, numpy.ndarray)
         Float32 weights ``(n_out, n_in)`` and biases ``(n_out,)``, with a ReLU between two.
+    folder : pathlib.Path or None
+        Where the file lies that it was read from; not written.
     """
 
     backbone: str
@@ -70,6 +83,7 @@ class Classifier:
     multilabel: bool
     class_names: tuple[str, ...]
     layers: tuple[tuple[FloatArray, FloatArray], ...]
+    folder: Path | None = None
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Return the probability of each class.
@@ -127,13 +141,14 @@ class Classifier:
         DataError
             If it cannot be written.
         """
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "layers"}
+        settings = {name: getattr(self, name) for name in _SETTINGS}
         settings["patches"] = None if self.patches is None else asdict(self.patches)
         about = {"schema_version": SCHEMA_VERSION, "decaf_version": __version__, **settings}
         tensors = {}
         for number, (weight, bias) in enumerate(self.layers):
             tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
             tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
+        about["sha256"] = _digest(about, tensors)
         write_tensors(path, tensors, {"decaf": json.dumps(about)})
 
     @classmethod
@@ -143,7 +158,7 @@ class Classifier:
         Raises
         ------
         DataError
-            If it is missing, damaged, or of another kind.
+            If it is missing, damaged, of another kind, or holds values that are not finite.
         """
         found = read_tensors(path, "the model", "give a trained one")
         if found is None:
@@ -151,26 +166,64 @@ class Classifier:
         tensors, metadata = found
         try:
             about = json.loads(metadata["decaf"])
-            return _parsed(about, {name: tensor.numpy() for name, tensor in tensors.items()})
-        except (KeyError, ValueError, TypeError) as error:
+            return replace(_parsed(about, tensors), folder=path.absolute().parent)
+        except (LookupError, ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 f"asked for the model {path}, found a file that `decaf train` of this version did "
                 f"not write ({error}); train the model again"
             ) from error
 
 
-def _parsed(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Classifier:
-    version = about.pop("schema_version")
-    about.pop("decaf_version")
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"schema {version}, not {SCHEMA_VERSION}")
-    layers = tuple(
-        (tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"]) for i in range(len(tensors) // 2)
-    )
-    if about["patches"] is not None:
-        patches = about["patches"] | {"scales": tuple(about["patches"]["scales"])}
-        about["patches"] = PatchRule(**patches)
-    about["class_names"] = tuple(about["class_names"])
-    if not layers or len(layers[-1][1]) != len(about["class_names"]):
+_SETTINGS = {
+    field.name: _IN_JSON.get(field.type, str)
+    for field in fields(Classifier)
+    if field.name not in ("layers", "folder")
+}
+"""The fields that are written as JSON, and of what type they are there."""
+
+
+def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
+    if not isinstance(about, dict) or about.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"it is not of schema {SCHEMA_VERSION}")
+    sha256 = about.pop("sha256", None)  # which models of earlier versions do not have
+    if sha256 not in (None, _digest(about, tensors)):
+        raise ValueError("it is damaged: its values are not those that were written")
+    values = {name: about[name] for name in _SETTINGS}
+    for name, kind in _SETTINGS.items():
+        if not isinstance(values[name], kind):
+            raise ValueError(f"{name} is {values[name]!r}")  # noqa: TRY004 the file's fault
+    for name, choices in choices_of(Classifier).items():
+        if values[name] not in choices:
+            raise ValueError(f"{name} is {values[name]!r}")
+    if values["patches"] is not None:
+        rule = PatchRule(**values["patches"] | {"scales": tuple(values["patches"]["scales"])})
+        if rule.edges not in choices_of(PatchRule)["edges"] or not all(s > 0 for s in rule.scales):
+            raise ValueError(f"patches is {rule}")
+        values["patches"] = rule
+    values["class_names"] = tuple(map(str, values["class_names"]))
+    return Classifier(layers=_layers(tensors, len(values["class_names"])), **values)
+
+
+def _digest(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of all that a model's file says but this, in hexadecimal."""
+    values = state_sha256({name: tensors[name] for name in sorted(tensors)})
+    text = json.dumps([about, values], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _layers(
+    tensors: dict[str, torch.Tensor], n_classes: int
+) -> tuple[tuple[FloatArray, FloatArray], ...]:
+    """Return the head's layers, of which each takes what the one before it gives."""
+    found: list[tuple[FloatArray, FloatArray]] = []
+    for number in range(len(tensors) // 2):
+        weight, bias = (tensors[f"head.{number}.{part}"] for part in ("weight", "bias"))
+        n_in = len(found[-1][1]) if found else weight.shape[-1]
+        if bias.ndim != 1 or weight.shape != (len(bias), n_in) or weight.dtype != torch.float32:
+            raise ValueError(f"layer {number} of the head does not fit the others")
+        if not (weight.isfinite().all() and bias.isfinite().all()):
+            raise ValueError(f"layer {number} of the head holds values that are not finite")
+        found.append((weight.numpy(), bias.float().numpy()))
+    if not found or len(found[-1][1]) != n_classes:
         raise ValueError("the head does not fit the class names")
-    return Classifier(layers=layers, **about)
+    return tuple(found)

@@ -176,18 +176,15 @@ def extract(
     check_choice("dtype", dtype, ("float32", "float16"))
     on_ray = _checked_engine(engine, backbone, shard, (num_workers, address)) == "ray"
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    if isinstance(backbone, str):
-        loading: dict[str, Any] = {
-            "name": backbone,
-            "weights": weights,
-            "device": device,
-            "precision": precision,
-            "seed": seed,
-            "allow_code": allow_code,
-        }
-        net, *replicas = load_everywhere(**loading)
-    else:
-        net, replicas = backbone, []
+    loading: dict[str, Any] = {
+        "name": backbone,
+        "weights": weights,
+        "device": device,
+        "precision": precision,
+        "seed": seed,
+        "allow_code": allow_code,
+    }
+    net, *replicas = load_everywhere(**loading)
     rule = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
     boxes: dict[str, Any] = {"view": views, "box": box, "box_scale": box_scale}
     if rule is not None:

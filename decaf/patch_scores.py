@@ -109,7 +109,7 @@ def score_patches(
     for path in find_pictures(pictures):
         table, plan = plan_pictures(classifier, net, [path], patches=rule, max_failures=0.0)
         starts = picture_starts(table.image_ids)
-        scored = Scored(classifier, starts, None)
+        scored = Scored(classifier, starts)
         run(plan, scored, lambda *_: None)
         try:
             pixels = read_image(ImageFiles(), path, classifier.pixels)

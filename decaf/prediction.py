@@ -4,21 +4,22 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.backbones.weights import file_sha256
 from decaf.classifier import Classifier
 from decaf.datasets.files import escaped, images_under
 from decaf.datasets.read import read_file
 from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError
+from decaf.images.decode import Pixels
 from decaf.progress import log, show_progress
 from decaf.protocols import picture_starts
-from decaf.store.failures import FailureLog
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
 from decaf.whole_files import require_writable, whole_file
 
@@ -36,6 +37,7 @@ def predict(
     device: str = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
+    pixels: Pixels | None = None,
     max_failures: float = 0.05,
     allow_code: bool = False,
     quiet: bool = False,
@@ -55,13 +57,17 @@ def predict(
         CSV file with the columns ``path,class,probability``. A picture has one line, or, if the
         model gives several labels, or scores patches, one for each class of probability 0.5 or
         more, one at least.
-        Pictures that cannot be read are listed in ``<out>.failures.csv``.
+        An image that is named twice is there twice. Images that cannot be used are listed in
+        ``<out>.failures.csv``, with the columns ``path,reason``; it can be given back as a list.
     all_classes : bool
         Write a line for every class, the most probable first.
     weights : str, optional
         Where the net's weights are now; where they were in training if not given.
     device, batch_size, workers
         How the net runs; see `decaf.extract`.
+    pixels : str, optional
+        Who decodes: ``auto``, ``pillow`` or ``gpu``; as in training if not given. A GPU's pixels
+        differ slightly from the others.
     max_failures : float
         Share of the pictures that may be unusable before the run fails.
     allow_code : bool
@@ -84,9 +90,16 @@ def predict(
         If the net cannot be had, or its weights are not those of the training.
     """
     path = Path(out)
-    require_writable(path)
+    failures_file = path.with_name(path.stem + ".failures.csv")
+    require_writable(path, failures_file)
     classifier = Classifier.load(Path(model))
-    paths = list(find_pictures(pictures))
+    if pixels is not None:
+        classifier = replace(classifier, pixels=pixels)
+    asked = list(find_pictures(pictures))
+    failed = {name: "its name is not UTF-8; rename it" for name in asked if not _is_utf8(name)}
+    paths = list(dict.fromkeys(name for name in asked if name not in failed))  # each is read once
+    _write_failures(failures_file, failed)
+    _refuse_failures(failed, asked, max_failures)
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
     table, plan = plan_pictures(
         classifier,
@@ -96,25 +109,52 @@ def predict(
         workers=workers,
         max_failures=max_failures,
     )
-    failures = FailureLog(path.with_name(path.stem + ".failures.csv"), paths)
-    of = picture_starts(table.image_ids)
-    scored = Scored(classifier, of, failures)
-    with show_progress("predicting", int(of[-1]), "views", quiet=quiet) as advance:
-        run(plan, scored, advance)
-    failures.flush()
-    names, probabilities = classifier.picture_classes, scored.probabilities
-    if classifier.patches is not None:
-        probabilities = classifier.of_pictures(probabilities, np.diff(of))
+    scored = Scored(classifier, picture_starts(table.image_ids))
+    try:
+        with show_progress("predicting", len(table.image_ids), "views", quiet=quiet) as advance:
+            run(plan, scored, advance)
+        rows = dict(zip(paths, scored.of_pictures(), strict=True))
+    finally:
+        failed |= {paths[number]: reason for number, reason in scored.failures.items()}
+        _write_failures(failures_file, failed)
+    _refuse_failures(failed, asked, max_failures)
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "class", "probability"])
-        for name, row in zip(paths, probabilities, strict=True):
-            several = classifier.multilabel or classifier.patches is not None
-            for column in _shown(row, several, all_classes=all_classes):
-                lines.writerow([name, names[column], f"{row[column]:.6f}"])
-    if len(failures) and not quiet:
-        log(f"{len(failures)} pictures could not be used; see {path.stem}.failures.csv")
+        for name in asked:
+            if name not in failed:
+                lines.writerows(_lines(classifier, name, rows[name], all_classes=all_classes))
+    if failed and not quiet:
+        log(f"{len(failed)} images could not be used; see {failures_file}")
     return path
+
+
+def _is_utf8(name: str) -> bool:
+    return name.encode("utf-8", "ignore") == os.fsencode(name)
+
+
+def _refuse_failures(failed: Mapping[str, str], asked: Sequence[str], share: float) -> None:
+    n_images = len(set(asked))
+    if len(failed) > share * n_images or len(failed) == n_images:
+        name, reason = next(iter(failed.items()))
+        raise DataError(
+            f"{len(failed)} of {n_images} images cannot be used; --max-failures allows a share of "
+            f"{share:g}; the first one: {name!a} ({reason})"
+        )
+
+
+def _write_failures(path: Path, failed: Mapping[str, str]) -> None:
+    """Write images that failed as a list that `predict` takes; remove an earlier run's."""
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    with (
+        whole_file(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        lines = csv.writer(file)
+        lines.writerow(["path", "reason"])
+        lines.writerows([str(Path(name).absolute()), reason] for name, reason in failed.items())
 
 
 def plan_pictures(
@@ -181,6 +221,9 @@ def load_net(
 ) -> TorchBackbone:
     """Return the net of a classifier, with the weights that it was trained on.
 
+    A file of weights is looked for where it was in training, beside the model, and in the working
+    directory.
+
     Raises
     ------
     BackboneError
@@ -188,20 +231,49 @@ def load_net(
     """
     net = load_backbone(
         classifier.backbone,
-        weights=weights or classifier.weights,
+        weights=weights or _weights_of(classifier),
         device=device,
         precision=classifier.precision,
         seed=classifier.seed,
         allow_code=allow_code,
     )
     if net.weights_sha256 != classifier.weights_sha256:
-        raise BackboneError(
-            f"the model was trained on {classifier.backbone} with weights "
-            f"{Path(classifier.weights).name} (sha256 {classifier.weights_sha256[:12]}...), found "
-            f"{net.weights} (sha256 {net.weights_sha256[:12]}...); give those with --weights, or "
-            "train the model again"
-        )
+        raise BackboneError(f"{_trained_on(classifier)}, {_found(net.weights, net.weights_sha256)}")
     return net
+
+
+def _weights_of(classifier: Classifier) -> str:
+    """Return the name of a model's weights, or where the file of them is now."""
+    trained = Path(classifier.weights)
+    if not trained.suffix:
+        return classifier.weights
+    places = dict.fromkeys(
+        (trained, (classifier.folder or Path()) / trained.name, Path(trained.name))
+    )
+    files = {place: file_sha256(place) for place in places if place.is_file()}
+    for place, sha256 in files.items():
+        if sha256 == classifier.weights_sha256:
+            return str(place)
+    if files:
+        raise BackboneError(f"{_trained_on(classifier)}, {_found(*next(iter(files.items())))}")
+    raise BackboneError(
+        f"{_trained_on(classifier)}, found no such file; looked for "
+        f"{', '.join(map(str, places))}; say with --weights where it is now"
+    )
+
+
+def _trained_on(classifier: Classifier) -> str:
+    return (
+        f"the model was trained on {classifier.backbone} with weights "
+        f"{Path(classifier.weights).name} (sha256 {classifier.weights_sha256[:12]}...)"
+    )
+
+
+def _found(name: object, sha256: str) -> str:
+    return (
+        f"found {name} (sha256 {sha256[:12]}...); give those with --weights, or train the model "
+        "again"
+    )
 
 
 def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
@@ -247,15 +319,16 @@ def _listed(file: Path) -> list[str]:
         raise DataError(f"asked to read the list {file}, found: {why}; correct it") from error
 
 
-def _shown(row: FloatArray, multilabel: bool, *, all_classes: bool) -> IntArray:
-    """Return the classes to write, the most probable first; none for a picture that failed."""
+def _lines(
+    classifier: Classifier, name: str, row: FloatArray, *, all_classes: bool
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the lines of an image, the most probable class first."""
     order = np.argsort(-row, kind="stable")
-    if np.isnan(row).any():
-        return order[:0]
-    if all_classes:
-        return order
-    n_likely = int((row >= LIKELY).sum()) if multilabel else 1
-    return order[: max(1, n_likely)]
+    if not all_classes:
+        several = classifier.multilabel or classifier.patches is not None
+        order = order[: max(1, int((row >= LIKELY).sum()) if several else 1)]
+    for column in order:
+        yield name, classifier.picture_classes[column], f"{row[column]:.6f}"
 
 
 @dataclass
@@ -267,22 +340,21 @@ class Scored:
     classifier : Classifier
         The model.
     starts : numpy.ndarray
-        ``(n_images + 1,)`` first row of each picture, and the end.
-    failures : FailureLog or None
-        Takes one failure a picture.
+        ``(n_images + 1,)`` first row of each image, and the end.
     probabilities : numpy.ndarray
         ``(n_rows, n_classes)`` float32; nan where a row failed.
+    failures : dict of int to str
+        Why images have no probabilities, by their numbers; one reason for each.
     """
 
     classifier: Classifier
     starts: IntArray
-    failures: FailureLog | None
     probabilities: FloatArray = field(init=False)
+    failures: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (int(self.starts[-1]), len(self.classifier.class_names))
         self.probabilities = np.full(shape, np.nan, np.float32)
-        self._failed: set[int] = set()
 
     def pending(self) -> IntArray:
         """Return all rows."""
@@ -296,11 +368,23 @@ class Scored:
     ) -> None:
         """Score rows of features; several views of a picture are averaged first."""
         X = features[self.classifier.layer]
-        self.probabilities[rows] = self.classifier.probabilities(X.mean(1) if X.ndim == 3 else X)
+        with np.errstate(invalid="ignore", over="ignore"):  # it is said below
+            y = self.classifier.probabilities(X.mean(1) if X.ndim == 3 else X)
+        finite = np.isfinite(y).all(1)
+        self.probabilities[rows[finite]] = y[finite]
+        for row in rows[~finite]:
+            self.fail(int(row), "its features are not finite; use another precision or layer")
 
     def fail(self, row: int, reason: str) -> None:
-        """Note a picture that cannot be used."""
-        picture = int(np.searchsorted(self.starts, row, side="right")) - 1
-        if self.failures is not None and picture not in self._failed:
-            self._failed.add(picture)
-            self.failures.add(picture, reason)
+        """Note an image that cannot be used."""
+        image = int(np.searchsorted(self.starts, row, side="right")) - 1
+        self.failures.setdefault(image, reason)
+
+    def of_pictures(self) -> FloatArray:
+        """Return ``(n_images, n_classes)`` probabilities; one that has none is a failure."""
+        y = self.probabilities
+        if self.classifier.patches is not None:
+            y = self.classifier.of_pictures(y, np.diff(self.starts))
+        for image in np.flatnonzero(~np.isfinite(y).all(1)):
+            self.failures.setdefault(int(image), "it has no probabilities")
+        return y

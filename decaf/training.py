@@ -1,5 +1,6 @@
 """Pictures to a classifier: `train` fits one head on all training pictures and writes a file."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -29,9 +30,10 @@ from decaf.protocols import (
 )
 from decaf.protocols.draw import folds, strata
 from decaf.store import FeatureStore
-from decaf.types import FloatArray, ImageDataset, IntArray, Split
+from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 N_FOLDS = 5
+PATCH_POWER = 5.0
 _UNTRAINED_SIDES = (0, 3)  # codes of ImageDataset.official: unused, test
 
 
@@ -47,9 +49,9 @@ def train(
     patches_per_image: int | None = None,
     patch_edges: str | None = None,
     background_share: float | None = None,
-    patch_power: float = 5.0,
+    patch_power: float | None = None,
     head: str = "svm",
-    normalize: Normalize = "l2",
+    normalize: Normalize | None = None,
     out: str | Path = "model.safetensors",
     features: str | Path = "features",
     device: str = "auto",
@@ -80,15 +82,17 @@ def train(
     patch_scales, patches_per_image, patch_edges, background_share : optional
         With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
         normalisation, as rows of their own.
-    patch_power : float
-        Exponent of the power mean that makes a picture's probability of its patches'.
+    patch_power : float, optional
+        With patches, exponent of the power mean that makes an image's probability of its
+        patches'; 5 if not given.
     layer : str, optional
         Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
         given.
     head : str
         ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout`` or ``adaptation``.
-    normalize : str
-        ``none``, ``l2``, ``standard`` or ``signed-square``.
+    normalize : str, optional
+        ``none``, ``l2`` (the default), ``standard`` or ``signed-square``; with patches ``none``
+        alone.
     out : str or pathlib.Path
         The model, a ``.safetensors`` file.
     features : str or pathlib.Path
@@ -122,7 +126,7 @@ def train(
     _check(head, path)
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     patches = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
-    normalize = normalize if patches is None else "none"
+    normalize, patch_power = _of_rows(patches, normalize, patch_power)
     rule = get_protocol("holdout", table, normalize=normalize, seed=seed)
     net = load_backbone(
         backbone,
@@ -191,6 +195,25 @@ def _check(head: str, out: Path) -> None:
         raise ConfigError(f"asked to train head {head!r}, which {found}; choose one of: {names}")
     if out.suffix != ".safetensors":
         raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
+
+
+def _of_rows(
+    patches: PatchRule | None, normalize: Normalize | None, power: float | None
+) -> tuple[Normalize, float]:
+    """Return how rows are normalised and pooled; refuse what they are not."""
+    if patches is None:
+        if power is not None:
+            raise ConfigError("patch_power is for patches; give views 'patches' or 'dense'")
+        return normalize or "l2", PATCH_POWER
+    if normalize not in (None, "none"):
+        raise ConfigError(
+            f"asked to normalise patches by {normalize!r}; they train as rows of their own, "
+            "without; give normalize 'none'"
+        )
+    power = PATCH_POWER if power is None else power
+    if not 0 < power < math.inf:
+        raise ConfigError(f"patch_power is a number above 0, found {power:g}")
+    return "none", power
 
 
 def training_rows(table: ImageDataset, done: Any) -> IntArray:

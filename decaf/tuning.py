@@ -162,7 +162,9 @@ def finetune(
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)
     weights_path = path.with_name(f"{path.stem}-weights.safetensors")
-    write_tensors(weights_path, tuned.state(), {"format": "pt"})
+    # what the net's own weights lack is nan, and stays missing
+    state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
+    write_tensors(weights_path, state, {"format": "pt"})
     Classifier(
         backbone=net.name,
         weights=str(weights_path),

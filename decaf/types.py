@@ -121,11 +121,12 @@ class Preprocessing:
     input_size_px : int
         Side of the square input.
     resize_px : int
-        Length of the shorter side before the centre crop.
+        Length of a side before the centre crop; `crop` says of which.
     interpolation : str
         ``"bilinear"`` or ``"bicubic"``; always antialiased.
     crop : str
-        ``"center"``.
+        ``"center"``: the shorter side is resized; ``"squash"``: both are; ``"border"``: the longer
+        one is, and borders of the mean colour are added where the input is larger.
     mean, std : tuple of float
         Per RGB channel, for pixels scaled to [0, 1].
     """

@@ -147,8 +147,8 @@ def test_unreadable_pictures_are_listed(
     out = predict(model, [picture_folder], out=tmp_path / "p.csv", max_failures=0.1)
     assert len(read(out)) == 24
     (failure,) = read(tmp_path / "p.failures.csv")
-    assert failure["image_id"].endswith("broken.png")
-    assert "1 pictures could not be used" in capsys.readouterr().err
+    assert failure["path"].endswith("broken.png")
+    assert "1 images could not be used" in capsys.readouterr().err
     with pytest.raises(DataError, match="max-failures"):
         predict(model, [picture_folder], out=tmp_path / "p.csv", max_failures=0, quiet=True)
 

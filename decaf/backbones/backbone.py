@@ -12,10 +12,11 @@ from torch import nn
 from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
 from decaf.backbones.families import define
+from decaf.backbones.fitting import Fit, fill, fitted_trace
 from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
-from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
+from decaf.backbones.weights import Weights, local_weights, state_sha256
 from decaf.backbones.winograd import WinogradConv2d, use_winograd
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
@@ -41,6 +42,8 @@ class TorchBackbone:
         Where the net is.
     precision : str
         ``fp32``, ``bf16`` or ``fp16``.
+    weights_fit : str
+        What of the weights was renamed, is missing or was left out; empty where all fitted.
     default_layers : tuple of str
         What is extracted when no layers are named.
     prefix_tokens : int
@@ -53,6 +56,7 @@ class TorchBackbone:
     preprocessing: Preprocessing
     device: torch.device
     precision: str
+    weights_fit: str
     default_layers: tuple[str, ...]
     prefix_tokens: int
     _net: TappedNet = field(repr=False)
@@ -254,7 +258,7 @@ def load_backbone(
     ----------
     name : str or TorchBackbone
         A net from `decaf models`, ``timm/NAME``, or ``package.module:function``; a loaded net is
-        returned as it is.
+        returned as it is, and other options than its own are refused.
     weights : str
         ``imagenet``, one of torchvision's entries (``IMAGENET1K_V2``), ``random``, or the path
         of a ``.safetensors``, ``.onnx``, ``.caffemodel`` or ``.pth`` file. Files and random
@@ -273,16 +277,42 @@ def load_backbone(
     BackboneError
         If the net is unknown, or weights are missing or do not fit.
     ConfigError
-        If the device or the precision is not to be had, or code is not allowed.
+        If the device or the precision is not to be had, or code is not allowed; or a loaded net
+        has others than those that are given.
     """
     if isinstance(name, TorchBackbone):
+        _require_own(name, weights, device, precision, allow_code=allow_code)
         return name
     published = not (weights == "random" or Path(weights).suffix)
     entry = weights if published else "imagenet"
     return _load(define(name, entry, allow_code=allow_code), weights, device, precision, seed)
 
 
-def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[TorchBackbone]:
+def _require_own(
+    net: TorchBackbone, weights: str, device: str, precision: str, *, allow_code: bool
+) -> None:
+    """Refuse options of loading that a loaded net does not have; defaults ask for nothing."""
+    own: dict[str, tuple[object, object, bool]] = {
+        "weights": (weights, net.weights, weights in ("imagenet", net.weights)),
+        "device": (
+            device,
+            net.device,
+            device == "auto" or find_device(device).type == net.device.type,
+        ),
+        "precision": (precision, net.precision, precision in ("fp32", "auto", net.precision)),
+        "allow_code": (allow_code, False, not allow_code),
+    }
+    for option, (asked, found, fits) in own.items():
+        if not fits:
+            raise ConfigError(
+                f"asked for {option} {asked!r} of the loaded net {net.name}, found {found!s}; load "
+                "the net so, or leave the option out"
+            )
+
+
+def load_everywhere(
+    name: str | TorchBackbone, *, device: str = "auto", **options: Any
+) -> list[TorchBackbone]:
     """Return the net on each device that `device` means: every GPU for ``cuda:all``, else one.
 
     Parameters
@@ -302,7 +332,7 @@ def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[
         If the device or the precision is not to be had, or code is not allowed.
     """
     devices = [device]
-    if device == "cuda:all":
+    if device == "cuda:all" and isinstance(name, str):
         find_device("cuda")
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     return [load_backbone(name, device=one, **options) for one in devices]
@@ -349,11 +379,12 @@ def _load(
         torch.manual_seed(seed)
         net = definition.build("cpu")
     if weights == "random":
-        found = Weights("random", {}, state_sha256(net.state_dict()))
+        found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fit()
     else:
         found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
-        fill(net, definition.name, found)
-    traced = trace(net, definition.preprocessing.input_size_px, definition.layout)
+        fit = fill(net, definition.name, found.label, found.state)
+    size_px, layout = definition.preprocessing.input_size_px, definition.layout
+    traced = fitted_trace(net, size_px, layout, fit, name=definition.name, label=found.label)
     net = net.to(place, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     net.requires_grad_(requires_grad=False)
     if place.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
@@ -365,7 +396,12 @@ def _load(
         preprocessing=definition.preprocessing,
         device=place,
         precision=precision,
-        default_layers=_canonical(definition.layout),
+        weights_fit=fit.said,
+        default_layers=tuple(
+            layer
+            for layer in _canonical(definition.layout)
+            if definition.layout.aliases[layer] not in traced.lack.taps
+        ),
         prefix_tokens=definition.layout.prefix_tokens,
         _net=TappedNet(net, definition.name, traced, definition.layout),
         _shapes=tuple(layer_shapes(traced, definition.layout)),

@@ -11,8 +11,12 @@ from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout
 from decaf.backbones.weights import Weights, state_sha256
+from decaf.choices import check_choice
 from decaf.errors import BackboneError, ConfigError
+from decaf.images.views import CROPS
 from decaf.types import Preprocessing
+
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 def define(name: str, weights: str, *, allow_code: bool) -> Definition:
@@ -64,7 +68,11 @@ def define_module(
     ------
     BackboneError
         If published weights are asked for by a name.
+    ConfigError
+        If the preprocessing crops or interpolates in a way that decaf does not offer.
     """
+    check_choice("crop of a preprocessing", preprocessing.crop, tuple(CROPS))
+    check_choice("interpolation of a preprocessing", preprocessing.interpolation, INTERPOLATIONS)
     if weights != "imagenet":
         msg = f"unknown weights {weights!r} for {name}; give imagenet for the net's own, or a file"
         raise BackboneError(msg)

@@ -80,6 +80,22 @@ class LayerShape:
 
 
 @dataclass(frozen=True)
+class Lack:
+    """What of a net its weights do not determine.
+
+    Attributes
+    ----------
+    taps : frozenset of Tap
+        Outputs that depend on what is missing.
+    said : str
+        What is missing.
+    """
+
+    taps: frozenset[Tap] = frozenset()
+    said: str = ""
+
+
+@dataclass(frozen=True)
 class Trace:
     """What one dry run saw of every tap.
 
@@ -89,10 +105,13 @@ class Trace:
         Shape of one picture's output, in the order of the taps' last calls.
     counts : mapping of Tap to int
         How often the tap is passed in one forward pass.
+    lack : Lack
+        What cannot be read for want of weights.
     """
 
     shapes: Mapping[Tap, tuple[int, ...]]
     counts: Mapping[Tap, int]
+    lack: Lack = Lack()
 
 
 def _is_map(value: torch.Tensor) -> bool:
@@ -100,7 +119,8 @@ def _is_map(value: torch.Tensor) -> bool:
     return second in (first, third)
 
 
-def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
+def as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
+    """Return maps as ``(n, channels, height, width)``, and anything else as it is."""
     if value.ndim != 4:
         return value
     _, first, second, third = value.shape
@@ -111,9 +131,10 @@ def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
     return value.permute(0, 3, 1, 2) if swap else value
 
 
-def _hook(
+def hook(
     net: nn.Module, tap: Tap, read: Callable[[Tap, Any], torch.Tensor | None]
 ) -> RemovableHandle:
+    """Call `read` with a tap's value in each pass; what it returns takes the value's place."""
     module = net.get_submodule(tap.module)
     if tap.enters:
         return module.register_forward_pre_hook(lambda _, args: read(tap, args[0]))
@@ -147,12 +168,12 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
             return  # heads of an attention, by tokens, by channels
         counts[tap] += 1
         shapes.pop(tap, None)  # keep the order of the last calls
-        shapes[tap] = tuple(_as_maps(value, tap, layout).shape[1:])
+        shapes[tap] = tuple(as_maps(value, tap, layout).shape[1:])
 
     modules = [Tap(name) for name, _ in net.named_modules() if name]
     offered = [tap for tap in modules if not re.fullmatch(layout.windows, tap.module)]
     taps = dict.fromkeys([*offered, *layout.aliases.values()])
-    handles = [_hook(net, tap, read) for tap in taps]
+    handles = [hook(net, tap, read) for tap in taps]
     device = next(net.parameters()).device
     try:
         with torch.inference_mode():
@@ -173,7 +194,7 @@ def layer_shapes(traced: Trace, layout: Layout) -> list[LayerShape]:
         for tap, shape in traced.shapes.items()
         if not tap.enters and tap.module not in layout.aliases
     ]
-    return canonical + dotted
+    return [row for row in canonical + dotted if row.tap not in traced.lack.taps]
 
 
 def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
@@ -182,9 +203,17 @@ def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
     Raises
     ------
     BackboneError
-        If there is no such layer; the message names the canonical ones.
+        If there is no such layer, or the net's weights do not determine it; the message names
+        those that can be had.
     """
     tap = layout.aliases.get(layer, Tap(layer))
+    if tap in traced.lack.taps:
+        had = [row.name for row in layer_shapes(traced, layout)]
+        msg = (
+            f"asked for {layer} of {name}, found weights that it cannot be computed from: "
+            f"{traced.lack.said}; choose one of: {', '.join(had)}; or give other weights"
+        )
+        raise BackboneError(msg)
     if tap not in traced.shapes:
         msg = (
             f"unknown layer {layer!r} for {name}; choose one of: "
@@ -295,7 +324,7 @@ class TappedNet:
         taps = {layer: find_tap(self.name, layer, self._trace, self._layout) for layer in layers}
         with self._hooking:
             for tap in {*taps.values(), *given} - self._hooked:
-                _hook(self.net, tap, self._record)
+                hook(self.net, tap, self._record)
                 self._hooked.add(tap)
         self._pass.missing = {tap: self._trace.counts[tap] for tap in taps.values()}
         self._pass.outputs = {}
@@ -317,7 +346,7 @@ class TappedNet:
             return given.get(tap)
         missing[tap] -= 1
         if missing[tap] == 0:
-            self._pass.outputs[tap] = _as_maps(value, tap, self._layout).clone()
+            self._pass.outputs[tap] = as_maps(value, tap, self._layout).clone()
             del missing[tap]
         if not missing:
             raise _EnoughError

@@ -13,6 +13,7 @@ from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
 from decaf.backbones.weights import Weights, state_sha256
 from decaf.errors import BackboneError, ConfigError
+from decaf.images.views import CROPS
 from decaf.types import Preprocessing
 
 PREFIX = "timm/"
@@ -91,7 +92,7 @@ def preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
     Raises
     ------
     BackboneError
-        If the input is not square RGB, or interpolated in a way that decaf does not offer.
+        If the input is not square RGB, or resized in a way that decaf does not offer.
     """
     channels, height, width = config["input_size"]
     if channels != 3 or height != width or config["interpolation"] not in ("bilinear", "bicubic"):
@@ -100,11 +101,17 @@ def preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
             "interpolation; decaf feeds square RGB, bilinear or bicubic; choose another net"
         )
         raise BackboneError(msg)
+    if config["crop_mode"] not in CROPS:
+        msg = (
+            f"{name} takes images by the crop mode {config['crop_mode']!r}; decaf knows "
+            f"{', '.join(CROPS)}; choose another net"
+        )
+        raise BackboneError(msg)
     return Preprocessing(
         input_size_px=height,
         resize_px=math.floor(height / config["crop_pct"]),
         interpolation=config["interpolation"],
-        crop="center",
+        crop=config["crop_mode"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
@@ -133,7 +140,7 @@ def published(name: str) -> Weights:
         reason = " ".join(str(error).split())[:200]
         msg = (
             f"asked for timm's weights of {name}; they cannot be had ({reason}); choose "
-            "--weights random or a local file"
+            "a local file"
         )
         raise BackboneError(msg) from error
     return Weights("imagenet", state, state_sha256(state))

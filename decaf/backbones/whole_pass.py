@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from decaf.backbones.backbone import TorchBackbone
-from decaf.backbones.taps import _as_maps, find_tap
+from decaf.backbones.taps import as_maps, find_tap
 
 
 class WholePass(nn.Module):
@@ -51,4 +51,4 @@ class WholePass(nn.Module):
             self.net(x)
         finally:
             handle.remove()
-        return _as_maps(outputs[-1], self.tap, self.layout)
+        return as_maps(outputs[-1], self.tap, self.layout)

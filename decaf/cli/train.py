@@ -36,12 +36,16 @@ def train(
     patch_edges: options.PatchEdges = None,
     background_share: options.BackgroundShare = None,
     patch_power: Annotated[
-        float, typer.Option(help="Exponent of the mean of a picture's patches.")
-    ] = 5.0,
+        float | None,
+        typer.Option(help="With patches, exponent of the mean of an image's; 5 if not given."),
+    ] = None,
     head: Annotated[
         str, typer.Option(help="svm, logreg, svm-dropout, logreg-dropout or adaptation.")
     ] = "svm",
-    normalize: Annotated[str, typer.Option(help="none, l2, standard or signed-square.")] = "l2",
+    normalize: Annotated[
+        str | None,
+        typer.Option(help="none, l2, standard or signed-square; l2 if not given, none of patches."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The model (.safetensors).")] = Path(
         "model.safetensors"
     ),
@@ -85,6 +89,10 @@ def predict(
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(help="Who decodes: auto, pillow or gpu; as in training if not given."),
+    ] = None,
     max_failures: options.MaxFailures = 0.05,
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,

@@ -73,7 +73,7 @@ def load_dataset(
     Parameters
     ----------
     name_or_path : str, pathlib.Path or ImageDataset
-        A table, which is returned as it is; a name in `ADAPTERS`; else the path of a folder
+        A table, of which only `limit` counts; a name in `ADAPTERS`; else the path of a folder
         ``<class>/<picture>`` (with ``train`` and ``test`` above the classes for an official
         split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in webdataset's
         form, or of a ``.csv`` file with the columns ``path,label[,split]``. Folders and archives
@@ -81,7 +81,8 @@ def load_dataset(
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Accept a named data set with fewer pictures than published; the table is marked.
+        Accept a named data set with fewer pictures than published; the table is marked. Refused
+        for others, which are as they are.
     limit : int, optional
         Keep only so many pictures, evenly spaced; the table is marked as partial.
 
@@ -97,8 +98,13 @@ def load_dataset(
     DataError
         The pictures or lists are missing or malformed.
     """
+    if allow_partial and str(name_or_path) not in ADAPTERS:
+        raise ConfigError(
+            "asked for allow_partial of a data set that is not a published one, and is as it is; "
+            "leave it out"
+        )
     if isinstance(name_or_path, ImageDataset):
-        return name_or_path
+        return name_or_path if limit is None else take(name_or_path, limit)
     path, spec = Path(name_or_path), str(name_or_path)
     require_known(spec)
     if spec in ADAPTERS:

@@ -48,7 +48,8 @@ def random_crop(
     an aspect from 3/4 to 4/3.
     """
     chance = torch.Generator().manual_seed(seed)
-    box = _box(image.shape[1], image.shape[2], area, KEEPS_ASPECT[view], chance)
+    keep_aspect = KEEPS_ASPECT[view] and preprocessing.crop != "squash"
+    box = _box(image.shape[1], image.shape[2], area, keep_aspect, chance)
     side = preprocessing.input_size_px
     crop: torch.Tensor = functional.resized_crop(
         image, *box, [side, side], InterpolationMode(preprocessing.interpolation), antialias=True

@@ -19,6 +19,7 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from decaf.choices import check_choice
 from decaf.errors import ConfigError, DataError
 from decaf.images.limits import MAX_PIXELS
 from decaf.types import Preprocessing
@@ -177,8 +178,33 @@ def _resize_shorter_side(image: torch.Tensor, preprocessing: Preprocessing) -> t
     return _resize(image, [side], preprocessing)
 
 
+def _resize_longer_side(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    ratio = max(image.shape[1:]) / preprocessing.resize_px
+    resized = _resize(
+        image, [max(1, round(side / ratio)) for side in image.shape[1:]], preprocessing
+    )
+    height, width = (max(0, preprocessing.input_size_px - side) for side in resized.shape[1:])
+    margins = [width // 2, height // 2, (width + 1) // 2, (height + 1) // 2]
+    fill = [round(255 * mean) for mean in preprocessing.mean]
+    padded: torch.Tensor = functional.pad(resized, margins, fill=fill)
+    return padded
+
+
+def _squeeze(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    return _resize(image, [preprocessing.resize_px] * 2, preprocessing)
+
+
+CROPS = {"center": _resize_shorter_side, "squash": _squeeze, "border": _resize_longer_side}
+"""What a net's own evaluation transform does before its centre crop, by `Preprocessing.crop`."""
+
+
+def _resize_as_trained(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    check_choice("crop of a preprocessing", preprocessing.crop, tuple(CROPS))
+    return CROPS[preprocessing.crop](image, preprocessing)
+
+
 def _center(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    resized = _resize_shorter_side(image, preprocessing)
+    resized = _resize_as_trained(image, preprocessing)
     return _crop_centre(resized, preprocessing.input_size_px)
 
 
@@ -200,7 +226,7 @@ def _ten_crop(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor
             f"view 'ten-crop' takes crops of {side} px, but this net resizes to "
             f"{preprocessing.resize_px} px; choose another view"
         )
-    crops = functional.ten_crop(_resize_shorter_side(image, preprocessing), [side, side])
+    crops = functional.ten_crop(_resize_as_trained(image, preprocessing), [side, side])
     # Channels last, as the crops come: any other order takes 10 times as long.
     return torch.stack([crop.permute(1, 2, 0) for crop in crops]).permute(0, 3, 1, 2)
 

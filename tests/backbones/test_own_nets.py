@@ -1,6 +1,7 @@
 """A user's own net: only with leave, with its own preprocessing and layers."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,12 @@ def test_what_is_wrong_with_a_function(
 ) -> None:
     with pytest.raises(error, match=message):
         load_backbone(f"{package}:{function}", device="cpu", allow_code=True)
+
+
+@pytest.mark.parametrize("field", ["crop", "interpolation"])
+def test_a_preprocessing_that_decaf_does_not_offer(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown {field} of a preprocessing 'spiral'"):
+        wrap_module(nn.Conv2d(3, 4, 3), replace(PREPROCESSING, **{field: "spiral"}), device="cpu")
 
 
 def test_a_module_in_the_api(picture_folder: Path, tmp_path: Path) -> None:

@@ -108,6 +108,38 @@ def test_follows_weights_that_change():
     )
 
 
+def _in_place(conv, weight):
+    with torch.no_grad():
+        conv.weight.copy_(weight)
+
+
+def _parameter(conv, weight):
+    conv.weight = nn.Parameter(weight)
+
+
+def _data(conv, weight):
+    conv.weight.data = weight
+
+
+def _state(conv, weight):
+    conv.load_state_dict({"weight": weight})
+
+
+def _assigned(conv, weight):
+    conv.load_state_dict({"weight": weight}, assign=True)
+
+
+@pytest.mark.parametrize("replace", [_in_place, _parameter, _data, _state, _assigned])
+def test_follows_weights_that_are_replaced(replace):
+    """Memory of what was replaced is given out again, so an address alone tells nothing."""
+    conv, x = made(5, 48, 48, 1, 2, bias=False), torch.rand(1, 48, 5, 5)
+    for number in range(200):
+        replace(conv, torch.zeros(48, 48, 5, 5))  # not read: the memory of the last is free then
+        replace(conv, torch.full((48, 48, 5, 5), float(number)))
+        found = read(conv, x)[0, :, 2, 2].numpy()
+        np.testing.assert_allclose(found, number * x.sum().item(), rtol=1e-4, atol=1e-4)
+
+
 def test_gradients_are_those_of_a_convolution():
     conv, x = made(3, 128, 128, 1, 1), torch.randn(1, 128, 8, 8, requires_grad=True)
     conv(x).sum().backward()

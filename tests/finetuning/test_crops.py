@@ -1,5 +1,7 @@
 """Random crops: their size, their spread, and that a seed decides them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,3 +62,10 @@ def test_an_elongated_picture_is_cropped_at_its_centre() -> None:
     crop = random_crop(ramps(20, 2000), "center", PREPARED, 0.9, 0)
     columns = crop[1, 0].float() / 255
     np.testing.assert_allclose(columns.mean().item(), 0.5, atol=0.01)
+
+
+def test_crops_for_a_net_that_squashes_ignore_the_aspect() -> None:
+    image, squashes = ramps(200, 300), replace(PREPARED, crop="squash")
+    for seed in range(20):
+        found = random_crop(image, "center", squashes, 0.08, seed)
+        assert torch.equal(found, random_crop(image, "squash", PREPARED, 0.08, seed))
