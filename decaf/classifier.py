@@ -168,8 +168,9 @@ def _parsed(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Classifier
         (tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"]) for i in range(len(tensors) // 2)
     )
     if about["patches"] is not None:
-        patches = about["patches"] | {"scales": tuple(about["patches"]["scales"])}
-        about["patches"] = PatchRule(**patches)
+        # older files also name the share of background patches, which only training used
+        patches = {name: about["patches"][name] for name in vars(PatchRule())}
+        about["patches"] = PatchRule(**patches | {"scales": tuple(patches["scales"])})
     about["class_names"] = tuple(about["class_names"])
     if not layers or len(layers[-1][1]) != len(about["class_names"]):
         raise ValueError("the head does not fit the class names")

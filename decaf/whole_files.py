@@ -142,7 +142,7 @@ def _scratch(parent: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(_END, _BEGIN, parent))
     fd = os.open(folder, os.O_RDONLY)
     try:
-        _lock(fd)
+        lock(fd)
         yield folder
     finally:
         os.close(fd)
@@ -158,14 +158,14 @@ def _sweep(parent: Path) -> None:
             continue
         try:
             old = time.time() - os.fstat(fd).st_mtime > _ABANDONED_S
-            if _lock(fd) is True or old:
+            if lock(fd) is True or old:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(fd)
 
 
-def _lock(fd: int) -> bool | None:
-    """Lock an open folder; return False if another process has it, None if there are no locks."""
+def lock(fd: int) -> bool | None:
+    """Lock an open folder; return False if it is locked already, None where there are no locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

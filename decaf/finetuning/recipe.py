@@ -1,11 +1,14 @@
 """How a net is fine-tuned, as data."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from decaf.backbones.trainable import Blocks
+from decaf.choices import check_choice
 from decaf.errors import ConfigError
+from decaf.protocols.checks import check_above_0, check_count
 
 Schedule = Literal["cosine", "step"]
 Start = Literal["svm", "logreg", "random"]
@@ -16,6 +19,7 @@ _CHOICES = {
     "start": get_args(Start),
     "statistics": get_args(Statistics),
 }
+_ABOVE_0 = ("head_rate", "rate", "rate_decay", "area")
 _SHARES = ("warm_up", "momentum", "ema", "dropout", "smoothing", "validation")
 
 
@@ -111,18 +115,23 @@ class Recipe:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is from 0 to below 1, found {getattr(self, name):g}")
         for name, least in (("epochs", 1), ("batch_size", 1), ("crops", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {least} or more, found {getattr(self, name)}")
-        for name in ("head_rate", "rate", "rate_decay", "area"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is above 0, found {getattr(self, name):g}")
-        if self.area > 1 or self.weight_decay < 0:
-            raise ConfigError("area is at most 1, and weight_decay not below 0; correct them")
+            check_count(least, **{name: getattr(self, name)})
+        check_above_0(**{name: getattr(self, name) for name in _ABOVE_0})
+        if self.area > 1 or not 0 <= self.weight_decay < math.inf:
+            raise ConfigError("area is at most 1, and weight_decay 0 or more; correct them")
+        _parse_blocks(self.blocks)
         for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(choices)}"
-                )
+            check_choice(name, getattr(self, name), choices)
+
+
+def _parse_blocks(blocks: str | int) -> Blocks:
+    if blocks == "all":
+        return "all"
+    if blocks == "last":
+        return 1
+    if not str(blocks).isdecimal() or int(blocks) < 1:
+        raise ConfigError(f"asked to train blocks {blocks!r}; give last, a number or all")
+    return int(blocks)
 
 
 FROM_SCRATCH = Recipe(
@@ -154,7 +163,7 @@ def parse_recipe(words: str | Recipe, blocks: str | int, weights: str = "imagene
     Raises
     ------
     ConfigError
-        If a name is unknown or a value of another kind.
+        If a name is unknown, a value of another kind, or of no use.
     """
     which = _parse_blocks(blocks)
     if isinstance(words, Recipe):
@@ -170,7 +179,18 @@ def parse_recipe(words: str | Recipe, blocks: str | int, weights: str = "imagene
         except (KeyError, ValueError) as error:
             found = kinds[name].__name__
             raise ConfigError(f"{name} of a recipe is of type {found}, found {value!r}") from error
+    _refuse_unused(given, which)
     return replace(FROM_SCRATCH if weights == "random" else Recipe(), blocks=which, **given)
+
+
+def _refuse_unused(given: Mapping[str, Any], blocks: Blocks) -> None:
+    """Refuse parts of a recipe that nothing would use."""
+    for name, why in (
+        ("area", "crops=1 draws no crops" if given.get("crops") == 1 else ""),
+        ("rate_decay", "a single block is trained" if blocks == 1 else ""),
+    ):
+        if name in given and why:
+            raise ConfigError(f"asked for {name} in a recipe, but {why}; leave it out")
 
 
 def _yes(word: str) -> bool:
@@ -182,11 +202,17 @@ def _yes(word: str) -> bool:
 _KINDS: dict[type, Callable[[str], object]] = {int: int, float: float, str: str, bool: _yes}
 
 
-def _parse_blocks(blocks: str | int) -> Blocks:
-    if blocks == "all":
-        return "all"
-    if blocks == "last":
-        return 1
-    if not str(blocks).isdecimal() or int(blocks) < 1:
-        raise ConfigError(f"asked to train blocks {blocks!r}; give last, a number or all")
-    return int(blocks)
+def refuse_without_head(heads: Sequence[str], blocks: str | int, words: str | Recipe) -> None:
+    """Refuse what is said of fine-tuning where no head is fine-tuned.
+
+    Raises
+    ------
+    ConfigError
+        If the head is missing.
+    """
+    said = "finetune" if blocks != "last" else "recipe"
+    if "finetune" not in heads and (blocks, words) != ("last", ""):
+        raise ConfigError(
+            f"asked for {said} without the head finetune, found the heads {', '.join(heads)}; add "
+            "finetune to the heads or leave it out"
+        )
