@@ -30,7 +30,7 @@ def head_layers(head: Any) -> list[tuple[FloatArray, FloatArray]]:
 
 
 def calibrate(
-    scores: FloatArray, labels: IntArray, classes: IntArray
+    scores: FloatArray, labels: IntArray, classes: IntArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Return factors and offsets that make margins the logits of probabilities.
 
@@ -44,8 +44,9 @@ def calibrate(
     labels : numpy.ndarray
         ``(n,)`` labels, or ``(n, n_classes)`` of 1, -1 and 0 (not counted). Of some classes there
         may be none; a label that is no class is not counted.
-    classes : numpy.ndarray
-        ``(n_classes,)`` label of each score, ascending, as the head that made them has it.
+    classes : numpy.ndarray, optional
+        ``(n_classes,)`` label of each score, ascending, as the head that made them has it; 0, 1
+        and so on if not given.
 
     Returns
     -------
@@ -61,6 +62,8 @@ def calibrate(
     .. [2] J. Platt, "Probabilistic outputs for support vector machines", 1999 (section 2.2).
     """
     if labels.ndim == 1:
+        if classes is None:
+            classes = np.arange(2 if scores.ndim == 1 else scores.shape[1])
         known = np.isin(labels, classes)
         column = np.searchsorted(classes, labels[known])
         return np.array([1 / _temperature(scores[known], column)]), np.zeros(1)
