@@ -56,6 +56,8 @@ def test_only_folders_that_nobody_holds_are_removed(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"asked to work in .*; give another path"):
-        with held(tmp_path / "file" / "run"):
-            pass
+    with (
+        pytest.raises(DataError, match=r"asked to work in .*; give another path"),
+        held(tmp_path / "file" / "run"),
+    ):
+        pass

@@ -115,7 +115,9 @@ def linear_starts(
     for fitted in (part, whole):
         ((weight, bias),) = head_layers(fitted.head)
         layer = weight * factors[:, None], bias * factors + offsets
-        layers.append(_of_all(layer, fitted.head.classes_, classes, factors * scores.min()))
+        layers.append(
+            _of_all(layer, fitted.head.classes_, classes, factors * scores.min(initial=0))
+        )
     return Starts(*layers)
 
 
