@@ -179,7 +179,10 @@ max_failures
         "allow_code": allow_code,
     }
     net = load_backbone(backbone, precision=precision, **loading)
-    trained, pictures, how = net, None, parse_recipe(recipe, finetune, net.weights)
+    how = parse_recipe(
+        recipe, finetune, net.weights, labels=table.labels, selection=rules[0].selection.kind
+    )
+    trained, pictures = net, None
     if FINETUNE in names:
         pictures = rule_pictures(table, net, rules[0], pixels, recipe=how, workers=workers)
         if net.precision != "fp32":

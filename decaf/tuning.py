@@ -125,7 +125,7 @@ def finetune(
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rule = get_protocol("holdout", table, normalize=normalize, view=views, seed=seed)
     net = load_backbone(backbone, weights=weights, device=device, seed=seed, allow_code=allow_code)
-    how = parse_recipe(recipe, blocks, net.weights)
+    how = parse_recipe(recipe, blocks, net.weights, labels=table.labels)
     pictures = rule_pictures(table, net, rule, pixels, recipe=how, workers=workers)
     asked = make_plan(table, net, layers=None if layer is None else [layer], pool=pool, view=views)
     store_path = extract(

@@ -1,7 +1,7 @@
 """How a net is fine-tuned, as data."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -9,6 +9,7 @@ from decaf.backbones.trainable import Blocks
 from decaf.choices import check_choice
 from decaf.errors import ConfigError
 from decaf.protocols.checks import check_above_0, check_count
+from decaf.types import IntArray
 
 Schedule = Literal["cosine", "step"]
 Start = Literal["svm", "logreg", "random"]
@@ -147,50 +148,78 @@ FROM_SCRATCH = Recipe(
 """For random weights: the NO PRETRAIN columns; after decaf-mini's own training."""
 
 
-def parse_recipe(words: str | Recipe, blocks: str | int, weights: str = "imagenet") -> Recipe:
+def parse_recipe(
+    words: str | Recipe,
+    blocks: str | int,
+    weights: str = "imagenet",
+    *,
+    labels: IntArray | None = None,
+    selection: str = "fixed",
+) -> Recipe:
     """Return the recipe of ``name=value`` pairs separated by commas.
 
     Parameters
     ----------
     words : str or Recipe
         Such as ``epochs=40,rate=1e-3``; what is not named is `Recipe`'s default, or that of
-        `FROM_SCRATCH`. A recipe is taken as it is.
+        `FROM_SCRATCH`. A recipe is taken as it is, and may say which blocks itself.
     blocks : str or int
         ``last``, a number of last blocks, or ``all``.
     weights : str
         ``random`` for `FROM_SCRATCH`.
+    labels : numpy.ndarray, optional
+        Those that will be trained on.
+    selection : str
+        How the protocol chooses C, see `decaf.protocols.Selection`: where it sets rows aside for
+        that, these choose the epoch too.
 
     Raises
     ------
     ConfigError
-        If a name is unknown, a value of another kind, or of no use.
+        If a name is unknown or repeated, a value of another kind, or of no use.
     """
     which = _parse_blocks(blocks)
     if isinstance(words, Recipe):
-        return replace(words, blocks=which)
+        given = {f.name: v for f in fields(Recipe) if (v := getattr(words, f.name)) != f.default}
+        if given.setdefault("blocks", which) != which:
+            if blocks != "last":
+                raise ConfigError(
+                    f"asked to train blocks {blocks!r} by a recipe that says {words.blocks!r}; "
+                    "say it once"
+                )
+            which = words.blocks
+        recipe = replace(words, blocks=which)
+    else:
+        given = _parse_words(words)
+        recipe = replace(FROM_SCRATCH if weights == "random" else Recipe(), blocks=which, **given)
+    unused = {
+        "area": recipe.crops == 1 and "crops=1 draws no crops",
+        "rate_decay": which == 1 and "a single block is trained",
+        "smoothing": labels is not None and labels.ndim == 2 and "the images have several labels",
+        "validation": selection in {"holdout", "kfold", "official"}
+        and "the protocol says which images validate",
+    }
+    for name, why in unused.items():
+        if why and name in given:
+            raise ConfigError(f"asked for {name} in a recipe, but {why}; leave it out")
+    return recipe
+
+
+def _parse_words(words: str) -> dict[str, Any]:
     given: dict[str, Any] = {}
     kinds = {f.name: type(f.default) for f in fields(Recipe) if f.name != "blocks"}
     for pair in filter(None, (word.strip() for word in words.split(","))):
         name, _, value = (part.strip() for part in pair.partition("="))
         if name not in kinds:
             raise ConfigError(f"unknown part {pair!r} of a recipe; choose from: {', '.join(kinds)}")
+        if name in given:
+            raise ConfigError(f"{name} stands twice in the recipe {words!r}; say it once")
         try:
             given[name] = _KINDS[kinds[name]](value)
         except (KeyError, ValueError) as error:
             found = kinds[name].__name__
             raise ConfigError(f"{name} of a recipe is of type {found}, found {value!r}") from error
-    _refuse_unused(given, which)
-    return replace(FROM_SCRATCH if weights == "random" else Recipe(), blocks=which, **given)
-
-
-def _refuse_unused(given: Mapping[str, Any], blocks: Blocks) -> None:
-    """Refuse parts of a recipe that nothing would use."""
-    for name, why in (
-        ("area", "crops=1 draws no crops" if given.get("crops") == 1 else ""),
-        ("rate_decay", "a single block is trained" if blocks == 1 else ""),
-    ):
-        if name in given and why:
-            raise ConfigError(f"asked for {name} in a recipe, but {why}; leave it out")
+    return given
 
 
 def _yes(word: str) -> bool:

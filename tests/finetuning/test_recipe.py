@@ -41,6 +41,7 @@ def test_random_weights_have_a_recipe_of_their_own() -> None:
         ("rate=inf", "rate is above 0 and finite"),
         ("head_rate=nan", "head_rate is above 0"),
         ("dropout=nan", "dropout is from 0 to below 1"),
+        ("epochs=3,rate=1,epochs=4", "epochs stands twice in the recipe"),
         ("area=0.5,crops=1", "asked for area in a recipe, but crops=1 draws no crops"),
         ("rate_decay=0.5", "asked for rate_decay in a recipe, but a single block is trained"),
     ],
@@ -81,3 +82,27 @@ def test_what_is_said_of_fine_tuning_needs_the_head() -> None:
         refuse_without_head(["svm"], "all", "")
     with pytest.raises(ConfigError, match="asked for recipe"):
         refuse_without_head(["svm"], "last", Recipe())
+
+
+def test_parts_of_a_recipe_that_the_data_or_the_protocol_leave_unused_are_refused() -> None:
+    several = np.ones((4, 2), np.int8)
+    for words in ("smoothing=0.1", Recipe(smoothing=0.1)):
+        parse_recipe(words, "last", labels=several[:, 0])
+        with pytest.raises(
+            ConfigError, match=r"asked for smoothing .* the images have several lab"
+        ):
+            parse_recipe(words, "last", labels=several)
+    parse_recipe("", "last", "random", labels=several)  # a default is not asked for
+    for words in ("validation=0.3", Recipe(validation=0.3)):
+        parse_recipe(words, "last", selection="fixed")
+        with pytest.raises(ConfigError, match=r"asked for validation .* which images validate"):
+            parse_recipe(words, "last", selection="kfold")
+    with pytest.raises(ConfigError, match="asked for area"):
+        parse_recipe(Recipe(area=0.5, crops=1), "last")
+
+
+def test_a_recipe_may_say_which_blocks() -> None:
+    assert parse_recipe(Recipe(blocks=3), "last").blocks == 3
+    assert parse_recipe(Recipe(blocks=3), 3).blocks == 3
+    with pytest.raises(ConfigError, match="asked to train blocks 2 by a recipe that says 3"):
+        parse_recipe(Recipe(blocks=3), 2)
