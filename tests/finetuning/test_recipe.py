@@ -89,7 +89,7 @@ def test_parts_of_a_recipe_that_the_data_or_the_protocol_leave_unused_are_refuse
     for words in ("smoothing=0.1", Recipe(smoothing=0.1)):
         parse_recipe(words, "last", labels=several[:, 0])
         with pytest.raises(
-            ConfigError, match=r"asked for smoothing .* the images have several lab"
+            ConfigError, match=r"asked for smoothing .* the images have several"
         ):
             parse_recipe(words, "last", labels=several)
     parse_recipe("", "last", "random", labels=several)  # a default is not asked for
