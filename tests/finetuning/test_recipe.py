@@ -88,9 +88,7 @@ def test_parts_of_a_recipe_that_the_data_or_the_protocol_leave_unused_are_refuse
     several = np.ones((4, 2), np.int8)
     for words in ("smoothing=0.1", Recipe(smoothing=0.1)):
         parse_recipe(words, "last", labels=several[:, 0])
-        with pytest.raises(
-            ConfigError, match=r"asked for smoothing .* the images have several"
-        ):
+        with pytest.raises(ConfigError, match=r"asked for smoothing .* the images have several"):
             parse_recipe(words, "last", labels=several)
     parse_recipe("", "last", "random", labels=several)  # a default is not asked for
     for words in ("validation=0.3", Recipe(validation=0.3)):
