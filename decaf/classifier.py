@@ -196,7 +196,9 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
         if values[name] not in choices:
             raise ValueError(f"{name} is {values[name]!r}")
     if values["patches"] is not None:
-        rule = PatchRule(**values["patches"] | {"scales": tuple(values["patches"]["scales"])})
+        # older files also name the share of background patches, which only training used
+        found = {name: values["patches"][name] for name in vars(PatchRule())}
+        rule = PatchRule(**found | {"scales": tuple(found["scales"])})
         if rule.edges not in choices_of(PatchRule)["edges"] or not all(s > 0 for s in rule.scales):
             raise ValueError(f"patches is {rule}")
         values["patches"] = rule

@@ -12,7 +12,9 @@ from decaf.finetuning import (
     FINETUNE,
     FineTuning,
     Recipe,
+    name_stopped,
     parse_recipe,
+    refuse_without_head,
     rule_pictures,
     tuning_precision,
 )
@@ -89,8 +91,11 @@ def evaluate(
         The protocol's own if not given; see `decaf.extract`.
     box, box_scale : str and float, optional
         The same.
-    patch_scales, patches_per_image, patch_edges, background_share : optional
+    patch_scales, patches_per_image, patch_edges : optional
         With views ``patches`` or ``dense``, which patches; see `decaf.extract`.
+    background_share : float, optional
+        Share of the training pictures' background patches that train; the protocol's, 0.1, if not
+        given.
     patch_power : float, optional
         Power k of a patch's probability; the protocol's, 5, if not given.
     patch_pool : str, optional
@@ -147,6 +152,7 @@ max_failures
     """
     names = _words(heads)
     _check_heads(names)
+    refuse_without_head(names, finetune, recipe)
     parse_recipe(recipe, finetune)  # what is wrong with it is said before the net is loaded
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rules = _rules(
@@ -161,7 +167,8 @@ max_failures
         box=box,
         box_scale=box_scale,
         drop_classes=None if drop_classes is None else _words(drop_classes),
-        patches=patch_options(patch_scales, patches_per_image, patch_edges, background_share),
+        patches=patch_options(patch_scales, patches_per_image, patch_edges),
+        background_share=background_share,
         patch_power=patch_power,
         patch_pool=patch_pool,
     )
@@ -172,7 +179,10 @@ max_failures
         "allow_code": allow_code,
     }
     net = load_backbone(backbone, precision=precision, **loading)
-    trained, pictures, how = net, None, parse_recipe(recipe, finetune, net.weights)
+    how = parse_recipe(
+        recipe, finetune, net.weights, labels=table.labels, selection=rules[0].selection.kind
+    )
+    trained, pictures = net, None
     if FINETUNE in names:
         pictures = rule_pictures(table, net, rules[0], pixels, recipe=how, workers=workers)
         if net.precision != "fp32":
@@ -215,6 +225,8 @@ max_failures
     results.to_csv(csv_path(table.name, out))
     for tuning in tunings.values():
         tuning.clear()
+    if tunings:
+        name_stopped(path.parent)
     return results
 
 
@@ -255,7 +267,6 @@ def _patches(rule: PublishedProtocol) -> dict[str, Any]:
         "patch_scales": patches.scales,
         "patches_per_image": patches.per_image,
         "patch_edges": patches.edges,
-        "background_share": patches.background_share,
     }
 
 

@@ -47,7 +47,6 @@ def extract(
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
     patch_edges: str | None = None,
-    background_share: float | None = None,
     out: str | Path = "features",
     device: str = "auto",
     precision: str = "fp32",
@@ -103,9 +102,6 @@ def extract(
     patch_edges : str, optional
         ``clip`` (the default): patches lie within the picture; ``reflect``: they reach beyond its
         edges, mirrored.
-    background_share : float, optional
-        Share of the background patches that is kept in the pictures of an official training side;
-        0.1 if not given.
     out : str or pathlib.Path
         Path of the store (``.h5``), or a folder for a store named after its digest.
     device : str
@@ -185,7 +181,7 @@ def extract(
         "allow_code": allow_code,
     }
     net, *replicas = load_everywhere(**loading)
-    rule = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
+    rule = patch_rule(views, patch_scales, patches_per_image, patch_edges)
     boxes: dict[str, Any] = {"view": views, "box": box, "box_scale": box_scale}
     if rule is not None:
         if box != "none":
@@ -238,7 +234,6 @@ def patch_rule(
     scales: str | Sequence[float] | None = None,
     per_image: int | None = None,
     edges: str | None = None,
-    background_share: float | None = None,
 ) -> PatchRule | None:
     """Return which patches the options of an extraction ask for; None if they ask for none.
 
@@ -247,7 +242,7 @@ def patch_rule(
     ConfigError
         If they contradict each other.
     """
-    options = patch_options(scales, per_image, edges, background_share)
+    options = patch_options(scales, per_image, edges)
     if view in PATCH_VIEWS:
         return PatchRule(**options)
     if options:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import numpy as np
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
-from decaf.errors import ConfigError, DataError
+from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan, patch_rule
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.linear import LinearModel
-from decaf.heads.matrices import calibrate, head_layers
+from decaf.heads.matrices import calibrate, head_layers, scores_of
 from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.pictures import StoredPictures
@@ -27,6 +27,7 @@ from decaf.protocols import (
     PublishedProtocol,
     ViewFeatures,
     get_protocol,
+    training_rows,
 )
 from decaf.protocols.draw import folds, strata
 from decaf.store import FeatureStore
@@ -34,7 +35,6 @@ from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 N_FOLDS = 5
 PATCH_POWER = 5.0
-_UNTRAINED_SIDES = (0, 3)  # codes of ImageDataset.official: unused, test
 
 
 def train(
@@ -69,9 +69,9 @@ def train(
 ) -> Path:
     """Train one head on a data set's pictures and write it with all that prediction needs.
 
-    Where the data set has an official split, its test side is left out. C is chosen by
-    cross-validation; an SVM's margins become probabilities by what fits the scores of held-out
-    folds, see `decaf.heads.matrices.calibrate`.
+    Where the data set has an official split, what it tests is left out: its test side, or its
+    validation side where it has no other. C is chosen by cross-validation; an SVM's margins become
+    probabilities by what fits the scores of held-out folds, see `decaf.heads.matrices.calibrate`.
 
     Parameters
     ----------
@@ -79,9 +79,11 @@ def train(
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
     backbone, weights, pool, views
         The net and what is taken from it; see `decaf.extract`. Several crops are averaged.
-    patch_scales, patches_per_image, patch_edges, background_share : optional
+    patch_scales, patches_per_image, patch_edges : optional
         With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
         normalisation, as rows of their own.
+    background_share : float, optional
+        Share of the background patches that train; 0.1 if not given.
     patch_power : float, optional
         With patches, exponent of the power mean that makes an image's probability of its
         patches'; 5 if not given.
@@ -125,9 +127,18 @@ def train(
     path = Path(out)
     _check(head, path)
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    patches = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
+    patches = patch_rule(views, patch_scales, patches_per_image, patch_edges)
     normalize, patch_power = _of_rows(patches, normalize, patch_power)
-    rule = get_protocol("holdout", table, normalize=normalize, seed=seed)
+    rule = get_protocol(
+        "holdout",
+        table,
+        normalize=normalize,
+        seed=seed,
+        view=views,
+        patches=None if patches is None else vars(patches),
+        background_share=background_share,
+        patch_power=None if patches is None else patch_power,
+    )
     net = load_backbone(
         backbone,
         weights=weights,
@@ -149,7 +160,6 @@ def train(
         patch_scales=patch_scales,
         patches_per_image=patches_per_image,
         patch_edges=patch_edges,
-        background_share=background_share,
         out=features,
         pixels=pixels,
         batch_size=batch_size,
@@ -157,7 +167,6 @@ def train(
         max_failures=max_failures,
         quiet=quiet,
     )
-    rule = replace(rule, view=views, patches=patches)
     with FeatureStore(store_path) as store:
         pictures = StoredPictures(table, store, rule)
         rows = training_rows(table, pictures.done)
@@ -216,28 +225,6 @@ def _of_rows(
     return "none", power
 
 
-def training_rows(table: ImageDataset, done: Any) -> IntArray:
-    """Return the usable rows that are not on an official test side.
-
-    Raises
-    ------
-    DataError
-        If a class has none.
-    """
-    usable = done
-    if table.official is not None:
-        usable = done & ~np.isin(table.official[:, 0], _UNTRAINED_SIDES)
-    rows = np.flatnonzero(usable)
-    if table.labels.ndim == 1:
-        counts = np.bincount(table.labels[rows], minlength=len(table.class_names))
-        if not counts.all():
-            raise DataError(
-                f"class '{table.class_names[int(counts.argmin())]}' of {table.name} has no usable "
-                "picture to train on; add some or remove the class"
-            )
-    return rows
-
-
 @dataclass(frozen=True, eq=False)
 class _Fitted:
     """What a head has learned, ready to be written."""
@@ -274,7 +261,7 @@ class _Fit:
         groups = strata(self.table, self.pictures, np.random.default_rng(self.rule.seed))
         nothing = self.pictures[:0]
         split = self.features.training_split(
-            Split(self.pictures, nothing, folds(groups, N_FOLDS), 0)
+            Split(self.pictures, nothing, folds(groups, N_FOLDS, self.table.labels), 0)
         )
         rows, inner = split.train, split.inner
         grid, fixed = self.rule.c_values(X, rows)
@@ -294,14 +281,18 @@ class _Fit:
         if inner and linear:
             refits = [Split(fit, nothing, (), 0) for fit, _ in inner]
             parts = run(refits, c_grid=grid, fixed_c=whole.C or fixed)
+            held_out = [rows for _, rows in inner]
             scores = np.concatenate(
-                [p.decision_function(X[v]) for p, (_, v) in zip(parts, inner, strict=True)]
+                [
+                    scores_of(part.decision_function(X[v]), part.head.classes_, learned.classes_)
+                    for part, v in zip(parts, held_out, strict=True)
+                ]
             )
-            labels = self.labels[np.concatenate([held_out for _, held_out in inner])]
+            labels = self.labels[np.concatenate(held_out)]
             value = metric.score(labels, scores, learned.classes_)
             said = f"C = {whole.C:g}; {metric.name} {value:.3f} on held-out folds"
             if name.startswith("svm"):
-                factors, offsets = calibrate(scores, labels)
+                factors, offsets = calibrate(scores, labels, learned.classes_)
                 weight, bias = layers[-1]
                 layers[-1] = (weight * factors[:, None], bias * factors + offsets)
         return _Fitted(tuple(layers), learned.classes_, said)

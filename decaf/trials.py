@@ -1,7 +1,7 @@
 """Heads under a protocol, split by split: what an evaluation does once features are stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -120,7 +120,9 @@ class Trials:
             estimator.set_params(checkpoint=str(self.store.path.parent))
         rows = features.training_split(splits[0]).train
         c_grid, fixed_c = rule.c_values(features.train, rows)
-        for split in splits:
+        for number, split in enumerate(splits):
+            if "random_state" in estimator.get_params():
+                estimator.set_params(random_state=rule.training_seed(number))
             fit = partial(
                 fit_splits,
                 estimator,
@@ -153,8 +155,9 @@ class Trials:
             METRICS[rule.metric].score,
             self.device,
         )
-        for split in splits:
-            yield tuning.fit(split, _labels(self.table, split), frozen).as_fitted_split()
+        for number, split in enumerate(splits):
+            seeded = replace(split, seed=rule.training_seed(number))
+            yield tuning.fit(seeded, _labels(self.table, split), frozen).as_fitted_split()
 
     def _test_value(
         self,

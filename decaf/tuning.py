@@ -15,6 +15,7 @@ from decaf.finetuning import (
     FineTuning,
     Frozen,
     Recipe,
+    name_stopped,
     parse_recipe,
     rule_pictures,
     tuning_precision,
@@ -22,11 +23,10 @@ from decaf.finetuning import (
 from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
-from decaf.protocols import Normalize, get_protocol, view_features
+from decaf.protocols import Normalize, get_protocol, training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.store import FeatureStore
 from decaf.tensor_file import write_tensors
-from decaf.training import training_rows
 from decaf.types import ImageDataset, Split
 
 
@@ -59,7 +59,8 @@ def finetune(
     """Train a net's last blocks, or all of it, together with a head, on a data set's pictures.
 
     The head starts as the linear one on the frozen net's features. Where the data set has an
-    official split, its test side is left out. A part of the other pictures chooses the number of
+    official split, what it tests is left out: its test side, or its validation side where it has
+    no other. A part of the other pictures chooses the number of
     epochs; then all of them train. A run that was stopped goes on after its last whole epoch when
     it is called again, and ends with the same weights, to the bit on a CPU.
 
@@ -124,7 +125,7 @@ def finetune(
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rule = get_protocol("holdout", table, normalize=normalize, view=views, seed=seed)
     net = load_backbone(backbone, weights=weights, device=device, seed=seed, allow_code=allow_code)
-    how = parse_recipe(recipe, blocks, net.weights)
+    how = parse_recipe(recipe, blocks, net.weights, labels=table.labels)
     pictures = rule_pictures(table, net, rule, pixels, recipe=how, workers=workers)
     asked = make_plan(table, net, layers=None if layer is None else [layer], pool=pool, view=views)
     store_path = extract(
@@ -157,7 +158,7 @@ def finetune(
     score = METRICS[rule.metric].score
     frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, net.device.type)
     groups = strata(table, rows, np.random.default_rng(seed))
-    inner = hold_out(groups, how.validation) if how.validation else ()
+    inner = hold_out(groups, how.validation, table.labels) if how.validation else ()
     split = Split(rows, rows[:0], inner, seed)
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)
@@ -184,6 +185,7 @@ def finetune(
         layers=(tuned.head(),),
     ).save(path)
     tuning.clear()
+    name_stopped(path.parent)
     if not quiet:
         log(f"{len(rows)} pictures; {tuned.said()}; wrote {path} and {weights_path}")
     return path

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from decaf.errors import ConfigError
+
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf --help` must not pay for it
     import torch
 
@@ -25,6 +27,9 @@ SIDES: tuple[Side, ...] = ("train", "val", "test")
 
 BACKGROUND = "background"
 """Name of the class of patches that show no object."""
+
+DIFFICULT = "difficult"
+"""Name of the class of patches that show a difficult object: they train nothing."""
 
 PATCH_VIEWS = ("patches", "dense")
 """Views that make a row of each patch of a picture."""
@@ -80,7 +85,7 @@ class ImageDataset:
 
 @dataclass(frozen=True)
 class PatchRule:
-    """Which square patches are taken of a picture, and which of them are kept to train on.
+    """Which square patches are taken of a picture.
 
     Attributes
     ----------
@@ -93,23 +98,31 @@ class PatchRule:
     edges : str
         ``"clip"``: all patches lie within the picture; ``"reflect"``: they go on until their
         centres are on its edges, and what lies outside is mirrored.
-    background_share : float
-        Share of the background patches of training pictures that is kept, at random.
-    seed : int
-        Of that.
 
     References
     ----------
-    Oquab, Bottou, Laptev and Sivic, CVPR 2014, section 3.3: eight scales, an overlap of one half,
-    and a tenth of the background patches.
+    Oquab, Bottou, Laptev and Sivic, CVPR 2014, section 3.3: eight scales, an overlap of one half.
+
+    Raises
+    ------
+    ConfigError
+        If it makes no sense.
     """
 
     scales: tuple[float, ...] = (1.0, 1.3, 1.6, 2.0, 2.4, 2.8, 3.2, 3.6)
     overlap: float = 0.5
     per_image: int | None = None
     edges: Literal["clip", "reflect"] = "clip"
-    background_share: float = 0.1
-    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(1 <= scale <= 100 for scale in self.scales):
+            raise ConfigError(f"patch scales are from 1 to 100, found {self.scales}")
+        if not 0 <= self.overlap <= 0.95:
+            raise ConfigError(f"patches overlap by 0 to 0.95 of their width, found {self.overlap}")
+        if self.per_image is not None and self.per_image < 1:
+            raise ConfigError(f"patches per image are 1 or more, found {self.per_image}")
+        if self.edges not in {"clip", "reflect"}:
+            raise ConfigError(f"unknown patch edges {self.edges!r}; choose one of: clip, reflect")
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,7 @@ class Split:
     inner : tuple of (numpy.ndarray, numpy.ndarray)
         ``(fit, validation)`` pairs of row numbers, all within `train`, for choosing C.
     seed : int
-        Seed that made the split, or the number of the official partition.
+        Seed of the protocol that drew the split, or the number of the official partition.
     shots : int or None
         Training images per class, where the protocol fixes them.
     labels : numpy.ndarray or None

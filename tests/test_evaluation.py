@@ -1,5 +1,6 @@
 """Evaluation: honest choices, honest numbers, a table that says what was run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import decaf
+from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DataError
 from decaf.evaluation import evaluate
 from decaf.heads import HEADS, fit_splits
 from decaf.metrics import METRICS
 from decaf.results import ResultTable
-from decaf.types import Split
+from decaf.types import ImageDataset, Split
 
 NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
 
@@ -234,3 +236,34 @@ def test_confusions_count_every_test_row(picture_folder: Path, tmp_path: Path) -
     np.testing.assert_allclose(right / result.n_test, top1)
     assert all(example.startswith(f"{label}/") for label, _, _, example in result.confusion)
     assert result.device == "cpu"
+
+
+def split_folder(picture_folder: Path) -> ImageDataset:
+    """A table with a split of its own, so that rows do not depend on the seed."""
+    table = load_dataset(picture_folder, Path("data"))
+    sides = np.where(np.arange(24) % 4 == 0, 3, 1).astype(np.int8)[:, None]
+    return replace(table, official=sides)
+
+
+def test_the_seed_reaches_heads_that_draw(picture_folder: Path, tmp_path: Path) -> None:
+    """Rows are fixed by the data set's own split; what a head draws is not."""
+    table = split_folder(picture_folder)
+    options = {"backbone": "decaf-mini", "weights": "imagenet", "layers": "fc6", "pool": "none"}
+    options |= {"heads": "svm-dropout,logreg-dropout"}
+    found = [
+        [result.objective for result in run(table, tmp_path, seed=seed, **options).results]
+        for seed in (0, 0, 1)
+    ]
+    assert found[0] == found[1]
+    assert all(a != b for a, b in zip(found[0], found[2], strict=True))
+
+
+def test_what_is_said_of_a_head_that_is_not_asked_for_is_refused(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    for option in ({"recipe": "epochs=3"}, {"finetune": "all"}):
+        with pytest.raises(ConfigError, match="without the head finetune"):
+            run(picture_folder, tmp_path, layers="pool5", **option)
+    for option in ({"background_share": 0.5}, {"patch_power": 2.0}, {"patches_per_image": 3}):
+        with pytest.raises(ConfigError, match="has no patches"):
+            run(picture_folder, tmp_path, layers="pool5", **option)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from decaf.classifier import Classifier
 from decaf.cli.app import app
 from decaf.errors import BackboneError, ConfigError, DataError
-from decaf.heads.matrices import calibrate
+from decaf.heads.matrices import calibrate, scores_of
 from decaf.images.decode import decode
 from decaf.images.views import make_view
 from decaf.onnx_model import export
@@ -226,6 +226,49 @@ def test_calibration_finds_the_scale_and_offset_of_scores() -> None:
     factors, offsets = calibrate(scores, signs)
     np.testing.assert_allclose(factors, 1 / stretch, rtol=0.06)
     np.testing.assert_allclose(offsets, move, atol=0.1)
+
+
+def test_calibration_where_a_class_has_no_row() -> None:
+    """Columns are those of the head's classes, not of the labels that there happen to be."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4)) * 2
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    without = labels != 1
+    expected, _ = calibrate(logits * 7, labels, np.arange(4))
+    found, _ = calibrate(logits[without] * 7, labels[without], np.arange(4))
+    np.testing.assert_allclose(found, expected, rtol=0.2)
+    named = np.array([3, 5, 6, 9])
+    same, _ = calibrate(logits[without] * 7, named[labels[without]], named)
+    np.testing.assert_array_equal(same, found)
+    two = np.array([4, 8])
+    scores = rng.normal(size=5_000) * 2
+    drawn = two[(rng.random(5_000) < 1 / (1 + np.exp(-scores))).astype(int)]
+    second = drawn == 8
+    np.testing.assert_allclose(
+        calibrate(scores[second], drawn[second], two)[0],
+        calibrate(np.stack([0 * scores, scores], 1)[second], drawn[second], two)[0],
+    )
+
+
+def test_scores_of_a_head_that_knows_some_classes_stand_in_their_columns() -> None:
+    scores = np.array([[1.0, -2.0], [3.0, 4.0]])
+    found = scores_of(scores, np.array([2, 7]), np.array([1, 2, 5, 7]))
+    np.testing.assert_array_equal(found, [[-2, 1, -2, -2], [-2, 3, -2, 4]])
+    one = scores_of(np.array([3.0, -1.0]), np.array([0, 2]), np.arange(3))
+    np.testing.assert_array_equal(one, [[0, -1, 3], [0, -1, -1]])
+    assert scores_of(scores, np.arange(2), np.arange(2)) is scores
+
+
+def test_a_label_of_one_picture_does_not_end_training(tmp_path: Path, picture_folder: Path) -> None:
+    lines = ["path,label"]
+    for path in sorted(picture_folder.glob("*/*.png")):
+        words = [path.parent.name, *(["even"] if int(path.stem) % 2 == 0 else [])]
+        words += ["unicorn"] if (path.parent.name, path.stem) == ("red", "7") else []
+        lines.append(f"{path.relative_to(picture_folder.parent)},{'|'.join(words)}")
+    manifest = picture_folder.parent / "rare.csv"
+    manifest.write_text("\n".join(lines))
+    model = fit(manifest, tmp_path)
+    assert "unicorn" in Classifier.load(model).class_names
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

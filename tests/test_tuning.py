@@ -147,6 +147,56 @@ def test_a_killed_run_ends_with_the_same_weights(
         np.testing.assert_array_equal(one[1], other[1])
 
 
+def test_two_runs_in_one_folder_leave_each_other_alone(manifest: Path, tmp_path: Path) -> None:
+    """Two of the same training and one of another, at once, end as each does alone."""
+    recipes = {"a": "epochs=6,batch_size=8", "b": "epochs=6,batch_size=8"}
+    recipes["c"] = "epochs=5,batch_size=8"
+    extract(manifest, backbone="decaf-mini", layers="pool5", out=tmp_path / "features",
+            device="cpu", quiet=True)  # fmt: skip
+    code = "from decaf.cli.app import main; main()"
+    running = []
+    for name, recipe in recipes.items():
+        words = {
+            "dataset": manifest,
+            "recipe": recipe,
+            "out": tmp_path / "all" / f"{name}.safetensors",
+        }
+        words |= {"features": tmp_path / "features", **NET}
+        command = [word for key, value in words.items() for word in (f"--{key}", str(value))]
+        running.append(subprocess.Popen([sys.executable, "-c", code, "finetune", *command]))
+    assert [one.wait(timeout=300) for one in running] == [0, 0, 0]
+    found = [load_file(tmp_path / "all" / f"{name}-weights.safetensors") for name in recipes]
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    alone = load_file(weights_of(tune(manifest, tmp_path, recipe=recipes["c"])))
+    assert all(torch.equal(found[2][key], alone[key]) for key in alone)
+    assert not list((tmp_path / "all").glob("*finetune-*"))
+
+
+def test_what_a_stopped_run_left_is_named(
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("decaf.finetuning.loop.Loop._epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tune(manifest, tmp_path)
+    left = sorted(tmp_path.glob("m/finetune-*"))
+    assert len(left) == 2  # the checkpoint's, and that of what splits share
+    capsys.readouterr()
+    tune(manifest, tmp_path, recipe="epochs=1,batch_size=8")
+    said = capsys.readouterr().err
+    for folder in left:
+        assert f"{folder} is of a training that was stopped" in said
+        assert folder.is_dir()
+    tune(manifest, tmp_path)
+    assert not list(tmp_path.glob("m/finetune-*"))
+
+
 def wait_for(folder: Path, pattern: str) -> Path:
     end = time.monotonic() + 60
     while time.monotonic() < end:

@@ -21,7 +21,6 @@ def extract(
     patch_scales: options.PatchScales = None,
     patches_per_image: options.PatchesPerImage = None,
     patch_edges: options.PatchEdges = None,
-    background_share: options.BackgroundShare = None,
     out: Annotated[
         Path, typer.Option(help="The store (.h5), or a folder for a store named by its digest.")
     ] = Path("features"),

@@ -116,8 +116,14 @@ def rule_pictures(
     Raises
     ------
     ConfigError
-        If the protocol's view has several crops.
+        If the protocol's view has several crops, or its normalisation or the recipe asks for what
+        is not used.
     """
+    if rule.normalize == "standard" and recipe.start == "random":
+        raise ConfigError(
+            "asked to normalise 'standard', which only the linear head that training starts at "
+            "does, and for start 'random'; choose another of the two"
+        )
     return Pictures(
         table=table,
         preprocessing=net.preprocessing,

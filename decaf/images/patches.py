@@ -59,7 +59,6 @@ def patch_boxes(width: int, height: int, rule: PatchRule) -> FloatArray:
     ConfigError
         If the rule makes no sense.
     """
-    check_rule(rule)
     found = []
     for scale in rule.scales:
         side = max(1, round(min(width, height) / scale))
@@ -131,7 +130,6 @@ def dense_scales(width: int, height: int, rule: PatchRule, grid: DenseGrid) -> l
     ConfigError
         If the rule makes no sense.
     """
-    check_rule(rule)
     return [_dense_scale(width, height, scale, rule, grid) for scale in rule.scales]
 
 
@@ -163,25 +161,10 @@ def _dense_scale(
     )
 
 
-def check_rule(rule: PatchRule) -> None:
-    """Raise ConfigError where a rule makes no sense."""
-    if not rule.scales or not all(1 <= scale <= 100 for scale in rule.scales):
-        raise ConfigError(f"patch scales are from 1 to 100, found {rule.scales}")
-    if not 0 <= rule.overlap <= 0.95:
-        raise ConfigError(f"patches overlap by 0 to 0.95 of their width, found {rule.overlap:g}")
-    if rule.per_image is not None and rule.per_image < 1:
-        raise ConfigError(f"patches per image are 1 or more, found {rule.per_image}")
-    if rule.edges not in {"clip", "reflect"}:
-        raise ConfigError(f"unknown patch edges {rule.edges!r}; choose one of: clip, reflect")
-    if not 0 <= rule.background_share <= 1:
-        raise ConfigError(f"background is a share from 0 to 1, found {rule.background_share:g}")
-
-
 def patch_options(
     scales: str | Sequence[float] | None = None,
     per_image: int | None = None,
     edges: str | None = None,
-    background_share: float | None = None,
 ) -> dict[str, Any]:
     """Return the fields of a `PatchRule` that are given, scales as words too.
 
@@ -200,7 +183,6 @@ def patch_options(
         "scales": None if scales is None else tuple(scales),
         "per_image": per_image,
         "edges": edges,
-        "background_share": background_share,
     }
     return {name: value for name, value in options.items() if value is not None}
 

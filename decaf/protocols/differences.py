@@ -56,6 +56,11 @@ def _patches(used: PublishedProtocol, published: PublishedProtocol) -> Iterator[
     changed = [f"{name} {a} instead of {b}" for (name, a), b in pairs if a != b]
     if changed:
         yield f"patches with {', '.join(changed)}"
+    if used.background_share != published.background_share:
+        yield (
+            f"{used.background_share:g} of the background patches train instead of "
+            f"{published.background_share:g}"
+        )
     if (used.patch_power, used.patch_pool) != (published.patch_power, published.patch_pool):
         yield (
             f"{used.patch_pool} of patches' powers of {used.patch_power:g} instead of "

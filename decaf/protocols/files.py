@@ -10,6 +10,7 @@ import numpy as np
 
 from decaf.errors import DataError
 from decaf.types import ImageDataset, IntArray, Split
+from decaf.whole_files import write_whole
 
 FORMAT = "decaf-splits-1"
 
@@ -20,11 +21,16 @@ def write_splits(path: Path, dataset: ImageDataset, splits: Sequence[Split]) -> 
     Parameters
     ----------
     path : pathlib.Path
-        File to write; its folder must exist.
+        File to write.
     dataset : ImageDataset
         The table that the row numbers belong to; a hash of its image ids is written along.
     splits : sequence of Split
         The splits, in order.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
     """
     content = {
         "format": FORMAT,
@@ -42,7 +48,7 @@ def write_splits(path: Path, dataset: ImageDataset, splits: Sequence[Split]) -> 
             for split in splits
         ],
     }
-    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content) + "\n")
 
 
 def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:

@@ -36,13 +36,14 @@ class PatchFeatures:
     train : array-like
         ``(n_patches, n_features)`` rows, read as they are asked for.
     patch_labels : numpy.ndarray
-        ``(n_patches,)`` class numbers, with `n_classes` for background; or those of the pictures.
+        ``(n_patches,)`` class numbers, with `n_classes` for background and one more for difficult
+        objects; or those of the pictures.
     starts : numpy.ndarray
         ``(n_images + 1,)`` first patch of each picture, and the end.
     n_classes : int
         Number of classes without the background.
     rule : PublishedProtocol
-        Power and pool.
+        Power and pool, and what share of the background trains.
     """
 
     train: Any
@@ -52,11 +53,27 @@ class PatchFeatures:
     rule: PublishedProtocol
 
     def training_split(self, split: Split) -> Split:
-        """Return a split's training and validation rows as rows of `train`."""
+        """Return a split's training and validation rows as rows of `train`.
+
+        Of labelled patches, those that show a difficult object are left out, and all but a share
+        of those that show background, drawn from the seeds of protocol and split. No other row's
+        label is looked at.
+        """
+        dealt = np.random.default_rng([self.rule.seed, split.seed]).random(len(self.patch_labels))
+
+        def trained(images: IntArray) -> IntArray:
+            rows: IntArray = self.rows(images)
+            if self.patch_labels.ndim == 2:
+                return rows
+            shown, chance = self.patch_labels[rows], dealt[rows]
+            background = (shown == self.n_classes) & (chance < self.rule.background_share)
+            kept: IntArray = rows[(shown < self.n_classes) | background]
+            return kept
+
         return replace(
             split,
-            train=self.rows(split.train),
-            inner=tuple((self.rows(fit), self.rows(held_out)) for fit, held_out in split.inner),
+            train=trained(split.train),
+            inner=tuple((trained(fit), trained(held_out)) for fit, held_out in split.inner),
         )
 
     def rows(self, pictures: IntArray) -> IntArray:

@@ -110,7 +110,6 @@ def test_what_lies_beyond_the_edges_is_mirrored():
         ({"overlap": 1.0}, "overlap"),
         ({"per_image": 0}, "1 or more"),
         ({"edges": "wrap"}, "edges"),
-        ({"background_share": 2.0}, "share"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(options, message):

@@ -1,5 +1,7 @@
 """From the probabilities of patches to the scores of pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.types import Split
 
 RULE = PublishedProtocol("p", draw="official", n_splits=1, metric="map_area",
-                         selection=Selection("holdout", share=0.2), view="patches")  # fmt: skip
+                         selection=Selection("holdout", share=0.2), view="patches",
+                         background_share=1.0)  # fmt: skip
 
 
 def test_scores_by_hand():
@@ -55,6 +58,29 @@ def test_pictures_become_their_patches():
     assert found.classes(np.array([1, 2])).tolist() == [0, 1]
 
 
+def test_training_thins_the_background_and_leaves_out_what_is_difficult():
+    labels = np.random.default_rng(0).integers(0, 4, 4000)  # 2: background, 3: difficult
+    ids = [f"{number:04d}.jpg" for number in range(2000) for _ in range(2)]
+    found = patch_features(
+        np.zeros((4000, 1)), ids, labels, 2, replace(RULE, background_share=0.25)
+    )
+    images = np.arange(1500)
+    splits = [Split(images, images[:0], ((images[:1000], images[1000:]),), seed) for seed in (0, 1)]
+    of_patches, other = map(found.training_split, splits)
+    shown = labels[of_patches.train]
+    assert not (shown == 3).any()
+    for number in (0, 1):
+        assert (shown == number).sum() == (labels[:3000] == number).sum()
+    assert (shown == 2).sum() == pytest.approx(0.25 * (labels[:3000] == 2).sum(), rel=0.15)
+    fit, held_out = of_patches.inner[0]
+    np.testing.assert_array_equal(np.concatenate([fit, held_out]), of_patches.train)
+    assert not np.array_equal(of_patches.train, other.train)
+    again = found.training_split(splits[0])
+    np.testing.assert_array_equal(again.train, of_patches.train)
+    labels[3000:] = np.random.default_rng(1).permutation(labels[3000:])  # of images that test
+    np.testing.assert_array_equal(found.training_split(splits[0]).train, of_patches.train)
+
+
 def test_scores_do_not_depend_on_blocks_and_leave_the_background_out(monkeypatch):
     found = features((5, 1, 7, 4, 4, 9))
     pictures = np.array([0, 2, 3, 5])
@@ -81,7 +107,5 @@ def test_a_class_that_no_patch_showed_scores_0():
 
 
 def test_normalised_features_are_refused():
-    from dataclasses import replace
-
     with pytest.raises(ConfigError, match="normalisation"):
         patch_features(np.zeros((1, 2)), ["a"], np.zeros(1), 2, replace(RULE, normalize="l2"))
