@@ -1,4 +1,4 @@
-"""Refusing words that an option does not know, in one way."""
+"""The fixed words that options take, and how others are refused. Loads nothing else."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,27 @@ from decaf.errors import ConfigError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+CropView = Literal["center", "warp", "squash"]
+"""Views of one crop, on which a net itself can be trained."""
+
+ImageView = Literal[CropView, "ten-crop", "razavian-16"]
+View = Literal[ImageView, "patches", "dense"]
+
+Box = Literal["none", "crop"]
+PatchEdges = Literal["clip", "reflect"]
+PatchPool = Literal["mean", "max"]
+Normalize = Literal["none", "l2", "standard", "signed-square"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Dtype = Literal["float32", "float16"]
+Pixels = Literal["auto", "pillow", "gpu"]
+"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
+``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
+
+Engine = Literal["local", "ray"]
+Method = Literal["tsne", "umap"]
+ReportFormat = Literal["html", "markdown", "latex"]
+ExportFormat = Literal["onnx"]
 
 
 def check_choice(what: str, asked: object, choices: Sequence[str]) -> None:
@@ -53,13 +74,30 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def with_checks(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = bind(*args, **kwargs).arguments
-        for name, choices in choices_of(function).items():
-            if given.get(name) is not None:
-                check_choice(name, given[name], choices)
+        check_arguments(function, bind(*args, **kwargs).arguments)
         return function(*args, **kwargs)
 
     return with_checks
+
+
+def check_arguments(function: Callable[..., Any], given: Mapping[str, object]) -> None:
+    """Refuse words that the `Literal` of a function's parameter does not name.
+
+    Parameters
+    ----------
+    function : callable
+        Annotated with ``Literal[...]`` or ``Literal[...] | None``.
+    given : mapping
+        Arguments by name.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is not a choice; None passes.
+    """
+    for name, choices in choices_of(function).items():
+        if given.get(name) is not None:
+            check_choice(name, given[name], choices)
 
 
 @cache

@@ -14,6 +14,7 @@ import torch
 from scipy.special import expit, softmax
 
 from decaf._version import __version__
+from decaf.choices import Pixels, Precision, View
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
@@ -58,11 +59,11 @@ class Classifier:
     weights: str
     weights_sha256: str
     seed: int
-    precision: str
+    precision: Precision
     layer: str
     pool: str
-    view: str
-    pixels: Literal["auto", "pillow", "gpu"]
+    view: View
+    pixels: Pixels
     normalize: Literal["none", "l2", "signed-square"]
     head: str
     patches: PatchRule | None

@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.choices import (
+    Box,
+    Dtype,
+    Normalize,
+    PatchEdges,
+    PatchPool,
+    Pixels,
+    Precision,
+    View,
+    checked,
+)
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
@@ -17,11 +28,8 @@ from decaf.finetuning import (
     tuning_precision,
 )
 from decaf.heads import HEADS
-from decaf.images.decode import Pixels
 from decaf.images.patches import patch_options
 from decaf.protocols import (
-    Box,
-    Normalize,
     PublishedProtocol,
     default_protocol,
     get_protocol,
@@ -32,6 +40,7 @@ from decaf.trials import Trials
 from decaf.types import ImageDataset
 
 
+@checked
 def evaluate(
     dataset: str | Path | ImageDataset,
     *,
@@ -39,15 +48,15 @@ def evaluate(
     weights: str = "imagenet",
     layers: str | Sequence[str] | None = None,
     pool: str = "none",
-    views: str | None = None,
+    views: View | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     background_share: float | None = None,
     patch_power: float | None = None,
-    patch_pool: Literal["mean", "max"] | None = None,
+    patch_pool: PatchPool | None = None,
     drop_classes: str | Sequence[str] | None = None,
     heads: str | Sequence[str] = "svm",
     finetune: str | int = "last",
@@ -60,8 +69,8 @@ def evaluate(
     out: str | Path | None = None,
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
-    dtype: str = "float32",
+    precision: Precision = "fp32",
+    dtype: Dtype = "float32",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,

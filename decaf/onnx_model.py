@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from decaf.backbones import TorchBackbone, pool_features
 from decaf.backbones.whole_pass import WholePass
+from decaf.choices import ExportFormat, checked
 from decaf.classifier import Classifier
 from decaf.errors import BackboneError, ConfigError
 from decaf.images.decode import PIXEL_POLICY
@@ -23,10 +24,11 @@ MAX_DIFFERENCE = 1e-4
 _N_CHECKED = 3
 
 
+@checked
 def export(
     model: str | Path,
     *,
-    to: str = "onnx",
+    to: ExportFormat = "onnx",  # noqa: ARG001 (the one format so far; `checked` reads it)
     out: str | Path | None = None,
     weights: str | None = None,
     allow_code: bool = False,
@@ -66,8 +68,6 @@ def export(
         If the net cannot be had or written, its weights are not those of the training, or
         onnxruntime gives other probabilities.
     """
-    if to != "onnx":
-        raise ConfigError(f"asked to export to {to!r}; choose one of: onnx")
     try:
         import onnx  # noqa: PLC0415 (an extra)
         import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415 (as above)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import PatchEdges, checked
 from decaf.classifier import Classifier
 from decaf.engines import run
 from decaf.errors import ConfigError, DataError
@@ -69,13 +70,14 @@ class PatchScores:
         return mean
 
 
+@checked
 def score_patches(
     model: str | Path,
     pictures: Sequence[str | Path],
     *,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     weights: str | None = None,
     device: str = "auto",
     allow_code: bool = False,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.choices import Normalize, PatchEdges, Pixels, Precision, View, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DataError
@@ -16,12 +17,10 @@ from decaf.extraction import extract, make_plan, patch_rule
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.linear import LinearModel
 from decaf.heads.matrices import calibrate, head_layers
-from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.pictures import StoredPictures
 from decaf.progress import log
 from decaf.protocols import (
-    Normalize,
     PatchFeatures,
     PublishedProtocol,
     ViewFeatures,
@@ -35,6 +34,7 @@ N_FOLDS = 5
 _UNTRAINED_SIDES = (0, 3)  # codes of ImageDataset.official: unused, test
 
 
+@checked
 def train(
     dataset: str | Path | ImageDataset,
     *,
@@ -42,10 +42,10 @@ def train(
     weights: str = "imagenet",
     layer: str | None = None,
     pool: str = "none",
-    views: str = "center",
+    views: View = "center",
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     background_share: float | None = None,
     patch_power: float = 5.0,
     head: str = "svm",
@@ -53,7 +53,7 @@ def train(
     out: str | Path = "model.safetensors",
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from decaf.backbones import load_backbone, pool_features
+from decaf.choices import ImageView, Precision, check_arguments
 from decaf.errors import DataError
 from decaf.images.decode import decode
 from decaf.images.views import make_view, n_views
@@ -67,9 +68,9 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         weights: str = "imagenet",
         layer: str | None = None,
         pool: str = "none",
-        view: str = "center",
+        view: ImageView = "center",
         device: str = "auto",
-        precision: str = "fp32",
+        precision: Precision = "fp32",
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
@@ -98,6 +99,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         DecafFeatures
             This transformer.
         """
+        check_arguments(DecafFeatures.__init__, self.get_params())
         self.backbone_ = load_backbone(
             self.backbone,
             weights=self.weights,

@@ -6,6 +6,7 @@ import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
+from decaf.choices import CropView, Normalize, Pixels, Precision, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
@@ -19,10 +20,9 @@ from decaf.finetuning import (
     rule_pictures,
     tuning_precision,
 )
-from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
-from decaf.protocols import Normalize, get_protocol, view_features
+from decaf.protocols import get_protocol, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.store import FeatureStore
 from decaf.tensor_file import write_tensors
@@ -30,6 +30,7 @@ from decaf.training import training_rows
 from decaf.types import ImageDataset, Split
 
 
+@checked
 def finetune(
     dataset: str | Path | ImageDataset,
     *,
@@ -37,14 +38,14 @@ def finetune(
     weights: str = "imagenet",
     layer: str | None = None,
     pool: str = "none",
-    views: str = "center",
+    views: CropView = "center",
     normalize: Normalize = "l2",
     blocks: str | int = "last",
     recipe: str | Recipe = "",
     out: str | Path = "finetuned.safetensors",
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "auto",
+    precision: Precision = "auto",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import PatchEdges
+
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf --help` must not pay for it
     import torch
 
@@ -107,7 +109,7 @@ class PatchRule:
     scales: tuple[float, ...] = (1.0, 1.3, 1.6, 2.0, 2.4, 2.8, 3.2, 3.6)
     overlap: float = 0.5
     per_image: int | None = None
-    edges: Literal["clip", "reflect"] = "clip"
+    edges: PatchEdges = "clip"
     background_share: float = 0.1
     seed: int = 0
 

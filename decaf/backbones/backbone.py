@@ -15,6 +15,7 @@ from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
 from decaf.backbones.winograd import use_winograd
+from decaf.choices import Precision, checked
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -50,7 +51,7 @@ class TorchBackbone:
     weights_sha256: str
     preprocessing: Preprocessing
     device: torch.device
-    precision: str
+    precision: Precision
     default_layers: tuple[str, ...]
     prefix_tokens: int
     _net: TappedNet = field(repr=False)
@@ -201,7 +202,7 @@ def find_device(device: str) -> torch.device:
     return found
 
 
-def find_precision(precision: str, device: torch.device) -> str:
+def find_precision(precision: Precision, device: torch.device) -> Precision:
     """Return the precision asked for; ``auto`` is bf16 where the device computes in it.
 
     Features in bf16 stay within 5 % (in norm) of those in fp32, and are then the faster ones.
@@ -226,12 +227,13 @@ def _computes_in_bf16(device: torch.device) -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("bf16"))
 
 
+@checked
 def load_backbone(
     name: str | TorchBackbone = "alexnet",
     *,
     weights: str = "imagenet",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     seed: int = 0,
     allow_code: bool = False,
 ) -> TorchBackbone:
@@ -295,13 +297,14 @@ def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[
     return [load_backbone(name, device=one, **options) for one in devices]
 
 
+@checked
 def wrap_module(
     net: nn.Module,
     preprocessing: Preprocessing,
     *,
     name: str = "own",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
 ) -> TorchBackbone:
     """Make a backbone of a net that is already built and holds its weights.
 
@@ -328,7 +331,7 @@ def wrap_module(
 
 
 def _load(
-    definition: Definition, weights: str, device: str, precision: str, seed: int
+    definition: Definition, weights: str, device: str, precision: Precision, seed: int
 ) -> TorchBackbone:
     place = find_device(device)
     precision = find_precision(precision, place)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from decaf.backbones import DensePass, TorchBackbone
+from decaf.choices import Pixels
 from decaf.engines.machine import n_cores
-from decaf.images.decode import Pixels
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
 

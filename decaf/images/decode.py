@@ -10,18 +10,15 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
 
+from decaf.choices import Pixels
 from decaf.errors import ConfigError, DataError
-
-Pixels = Literal["auto", "pillow", "gpu"]
-"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
-``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Formats that are read, by content and not by name; no other Pillow plugin is ever tried."""

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import Box, Normalize, PatchPool, View
 from decaf.errors import ConfigError, DataError
 from decaf.protocols.draw import (
     Strata,
@@ -23,8 +24,6 @@ from decaf.protocols.draw import (
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 Draw = Literal["shots", "holdout", "kfold", "official", "lowshot"]
-Normalize = Literal["none", "l2", "standard", "signed-square"]
-Box = Literal["none", "crop"]
 
 TRAIN, VAL, TEST = 1, 2, 3  # codes of ImageDataset.official
 
@@ -130,12 +129,12 @@ class PublishedProtocol:
     drop_classes: tuple[str, ...] = ()
     c_grid: tuple[float, ...] | None = None
     normalize: Normalize = "none"
-    view: str = "center"
+    view: View = "center"
     box: Box = "none"
     box_scale: float = 1.5
     patches: PatchRule | None = None
     patch_power: float = 5.0
-    patch_pool: Literal["mean", "max"] = "mean"
+    patch_pool: PatchPool = "mean"
     train_views: Literal["separate", "mean"] = "mean"
     test_views: Literal["sum", "mean"] = "mean"
     positive_weight: float = 1.0

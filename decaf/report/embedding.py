@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -12,11 +11,10 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from decaf.analysis.pictures import read_picture
+from decaf.choices import Method
 from decaf.errors import ConfigError, DataError
 from decaf.report.drawing import INK, house_style
 from decaf.types import FloatArray, IntArray
-
-Method = Literal["tsne", "umap"]
 
 N_COMPONENTS = 50
 """Principal components that are kept first, as van der Maaten and Hinton do."""

@@ -7,11 +7,12 @@ from decaf.analysis.pictures import picture_root
 from decaf.analysis.sample import layer_rows, sample_rows
 from decaf.analysis.top_images import top_images
 from decaf.backbones import load_backbone
+from decaf.choices import Method, checked
 from decaf.errors import ConfigError, DataError
 from decaf.metrics import METRICS
 from decaf.report.details import Details, best_row, need
 from decaf.report.drawing import check_format, save
-from decaf.report.embedding import Method, embed, embedding_figure
+from decaf.report.embedding import embed, embedding_figure
 from decaf.report.figures import classes_figure, curve_figure, layers_figure
 from decaf.report.matrix import confusion_figure
 from decaf.report.tiles import top_images_figure
@@ -66,6 +67,7 @@ def plot_confusion(
     return save(confusion_figure(names, counts), out)
 
 
+@checked
 def plot_embedding(
     path: Path,
     *,
