@@ -16,7 +16,7 @@ from PIL import Image
 import decaf
 from decaf.backbones import load_backbone
 from decaf.engines import local
-from decaf.errors import BackboneError, ConfigError, DataError, StoreMismatchError
+from decaf.errors import ConfigError, DataError, StoreMismatchError
 from decaf.extraction import extract
 from decaf.store import FeatureStore, join, verify
 
@@ -109,7 +109,7 @@ def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"layers": "fc9"}, BackboneError, "unknown layer 'fc9' for squeezenet1_1"),
+        ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for squeezenet1_1"),
         ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
         ({"views": "tall"}, ConfigError, "unknown view 'tall'"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),

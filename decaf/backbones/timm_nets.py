@@ -42,13 +42,13 @@ def define(name: str, weights: str) -> Definition:
     if not timm.is_model(plain):
         near = get_close_matches(plain, timm.list_models())
         msg = f"unknown backbone {name!r}; timm has no such net; choose from timm.list_models()"
-        raise BackboneError(msg + (f", for instance {', '.join(near)}" if near else ""))
+        raise ConfigError(msg + (f", for instance {', '.join(near)}" if near else ""))
     if weights != "imagenet":
         msg = (
             f"unknown weights {weights!r} for {name}; choose imagenet (timm's default), random, a "
             f"file, or a name with a tag, as {name}.TAG"
         )
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     net = build(plain, "meta")
     config = timm.data.resolve_model_data_config(net)
     return Definition(

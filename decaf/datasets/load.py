@@ -98,20 +98,38 @@ def load_dataset(
     if isinstance(name_or_path, ImageDataset):
         return name_or_path
     path, spec = Path(name_or_path), str(name_or_path)
+    require_known(spec)
     if spec in ADAPTERS:
         table = ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
-    elif spec.lower().endswith(".tar") or holds_tars(spec):
+    elif _are_tars(spec):
         table = load_tars(spec)
     elif "://" in spec:
         table = load_url(spec)
     elif path.is_dir():
         table = load_folder(path)
-    elif path.is_file() and path.suffix.lower() == ".csv":
-        table = load_manifest(path)
     else:
-        found = "a file that is no .csv" if path.exists() else "no folder or file of that name"
-        raise ConfigError(
-            f"unknown data set {spec!r}: found {found}; choose one of: {', '.join(ADAPTERS)}, "
-            "or give a folder of class folders, .tar archives or a CSV file (path,label)"
-        )
+        table = load_manifest(path)
     return table if limit is None else take(table, limit)
+
+
+def require_known(spec: str) -> None:
+    """Refuse what is neither a data set's name nor a place of pictures; nothing is read.
+
+    Raises
+    ------
+    ConfigError
+        If it is unknown; the message names the data sets.
+    """
+    path = Path(spec)
+    readable = path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv")
+    if readable or spec in ADAPTERS or "://" in spec or _are_tars(spec):
+        return
+    found = "a file that is no .csv" if path.exists() else "no folder or file of that name"
+    raise ConfigError(
+        f"unknown data set {spec!r}: found {found}; choose one of: {', '.join(ADAPTERS)}, "
+        "or give a folder of class folders, .tar archives or a CSV file (path,label)"
+    )
+
+
+def _are_tars(spec: str) -> bool:
+    return spec.lower().endswith(".tar") or holds_tars(spec)

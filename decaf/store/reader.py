@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from decaf.errors import StoreError
+from decaf.errors import ConfigError, StoreError
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import damage_errors, open_store, part_paths, read_provenance
 from decaf.types import FloatArray, IntArray
@@ -64,7 +64,7 @@ class FeatureStore:
 
     def __getitem__(self, layer: str) -> StoredLayer:
         if layer not in self.layers:
-            raise StoreError(
+            raise ConfigError(
                 f"unknown layer {layer!r} in {self.path}; choose one of: {', '.join(self.layers)}"
             )
         with damage_errors(self.path):

@@ -7,7 +7,7 @@ timm = pytest.importorskip("timm")
 
 from decaf.backbones import layer_table, load_backbone, pool_features  # noqa: E402
 from decaf.backbones.families import define  # noqa: E402
-from decaf.errors import BackboneError  # noqa: E402
+from decaf.errors import BackboneError, ConfigError  # noqa: E402
 
 # name: shape of what enters the classifier
 NETS = {
@@ -84,9 +84,9 @@ def test_the_preprocessing_is_timms() -> None:
 
 
 def test_a_name_that_timm_does_not_have() -> None:
-    with pytest.raises(BackboneError, match=r"unknown backbone 'timm/resnet19'.*resnet18"):
+    with pytest.raises(ConfigError, match=r"unknown backbone 'timm/resnet19'.*resnet18"):
         define("timm/resnet19")
-    with pytest.raises(BackboneError, match="or a name with a tag"):
+    with pytest.raises(ConfigError, match="or a name with a tag"):
         define("timm/resnet18", "IMAGENET1K_V2")
 
 
