@@ -13,6 +13,7 @@ from decaf.classifier import Classifier
 from decaf.datasets.files import folders, pictures
 from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError
+from decaf.escapes import csv_cell, csv_path
 from decaf.progress import log, show_progress
 from decaf.protocols import picture_starts
 from decaf.store.failures import FailureLog
@@ -108,7 +109,7 @@ def predict(
         for name, row in zip(paths, probabilities, strict=True):
             several = classifier.multilabel or classifier.patches is not None
             for column in _shown(row, several, all_classes=all_classes):
-                lines.writerow([name, names[column], f"{row[column]:.6f}"])
+                lines.writerow([csv_path(name), csv_cell(names[column]), f"{row[column]:.6f}"])
     if len(failures) and not quiet:
         log(f"{len(failures)} pictures could not be used; see {path.stem}.failures.csv")
     return path

@@ -25,9 +25,7 @@ def finetune(
     ] = None,
     pool: options.Pool = "none",
     views: Annotated[choices.CropView, typer.Option(help="center, warp or squash.")] = "center",
-    normalize: Annotated[
-        choices.Normalize, typer.Option(help="none, l2, standard or signed-square.")
-    ] = "l2",
+    normalize: options.Normalize = "l2",
     blocks: Annotated[
         str,
         typer.Option(help="last, a number of last blocks, or all.", rich_help_panel=_TRAINING),

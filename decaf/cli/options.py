@@ -154,6 +154,7 @@ Precision = Annotated[
         rich_help_panel=_NET,
     ),
 ]
+Normalize = Annotated[choices.Normalize, typer.Option(help="none, l2, standard or signed-square.")]
 Dtype = Annotated[
     choices.Dtype, typer.Option(help="float32 or float16: what is stored.", rich_help_panel=_NET)
 ]

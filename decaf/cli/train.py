@@ -42,9 +42,7 @@ def train(
     head: Annotated[
         str, typer.Option(help="svm, logreg, svm-dropout, logreg-dropout or adaptation.")
     ] = "svm",
-    normalize: Annotated[
-        choices.Normalize, typer.Option(help="none, l2, standard or signed-square.")
-    ] = "l2",
+    normalize: options.Normalize = "l2",
     out: Annotated[Path, typer.Option(help="The model (.safetensors).")] = Path(
         "model.safetensors"
     ),

@@ -13,6 +13,7 @@ from sklearn.manifold import TSNE
 from decaf.analysis.pictures import read_picture
 from decaf.choices import Method
 from decaf.errors import ConfigError, DataError
+from decaf.escapes import figure_text
 from decaf.report.drawing import INK, house_style
 from decaf.types import FloatArray, IntArray
 
@@ -129,7 +130,9 @@ def embedding_figure(
                 )
         for label in present.tolist() if len(present) <= MOST_NAMES else ():
             x, y = np.median(places[labels == label], axis=0)
-            text = axes.text(x, y, class_names[label], fontsize=8, ha="center", color=INK)
+            text = axes.text(
+                x, y, figure_text(class_names[label]), fontsize=8, ha="center", color=INK
+            )
             text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})
     return figure
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from decaf._version import __version__
 from decaf.analysis.pictures import data_uri
+from decaf.escapes import visible
 from decaf.report.drawing import inline_svg
 from decaf.report.grid import Grid, Row
 from decaf.whole_files import write_whole
@@ -87,7 +88,7 @@ def page_figure(figure: Figure, name: str, caption: str) -> PageFigure:
 
 def picture(path: Path | None, description: str) -> str:
     """Return a small picture for a table's cell; the description where there is no picture."""
-    address = None if path is None else data_uri(path)
+    description, address = visible(description), None if path is None else data_uri(path)
     if address is None:
         return description
     image = Markup('<img src="{}" alt="{}">')
@@ -116,6 +117,7 @@ def write_page(template: str, out: Path, title: str, **content: Any) -> Path:
     environment = Environment(
         loader=PackageLoader("decaf.report"),
         autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
