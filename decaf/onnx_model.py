@@ -15,6 +15,7 @@ from decaf.backbones.whole_pass import WholePass
 from decaf.choices import ExportFormat, checked
 from decaf.classifier import Classifier
 from decaf.errors import BackboneError, ConfigError
+from decaf.extras import missing_extra
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.prediction import load_net
@@ -73,7 +74,7 @@ def export(
         import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415 (as above)
         import onnxscript  # noqa: F401, PLC0415 (torch's exporter needs it)
     except ImportError as error:
-        raise ConfigError(f"export to onnx needs {error.name}; install decaf[onnx]") from error
+        raise missing_extra("an export to onnx", "onnx") from error
     classifier = Classifier.load(Path(model))
     if classifier.patches is not None or n_views(classifier.view) > 1:
         raise ConfigError(

@@ -13,6 +13,7 @@ from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
 from decaf.backbones.weights import Weights, state_sha256
 from decaf.errors import BackboneError, ConfigError
+from decaf.extras import missing_extra
 from decaf.types import Preprocessing
 
 PREFIX = "timm/"
@@ -65,8 +66,7 @@ def _timm(name: str) -> ModuleType:
         import timm  # noqa: PLC0415 an extra, and slow to load
         import timm.data  # noqa: PLC0415 as above
     except ImportError as error:
-        msg = f"asked for {name}; timm is not installed; install it with pip install 'decaf[timm]'"
-        raise ConfigError(msg) from error
+        raise missing_extra(name, "timm") from error
     module: ModuleType = timm
     return module
 

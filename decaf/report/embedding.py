@@ -12,8 +12,9 @@ from sklearn.manifold import TSNE
 
 from decaf.analysis.pictures import read_picture
 from decaf.choices import Method
-from decaf.errors import ConfigError, DataError
+from decaf.errors import DataError
 from decaf.escapes import figure_text
+from decaf.extras import missing_extra
 from decaf.report.drawing import INK, house_style
 from decaf.types import FloatArray, IntArray
 
@@ -67,9 +68,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
     try:
         from umap import UMAP  # noqa: PLC0415 (an extra, and slow to load)
     except ImportError as error:
-        raise ConfigError(
-            "asked for UMAP, which is not installed; pip install 'decaf[umap]', or use tsne"
-        ) from error
+        raise missing_extra("UMAP", "umap") from error
     neighbours = min(15, n - 1)
     placed: FloatArray = UMAP(
         n_neighbors=neighbours, random_state=seed, n_jobs=1, init="pca"
