@@ -55,9 +55,7 @@ def test_a_missing_package_is_named_and_no_strangers_project(
             assert f"'{package}'" in str(error)
         assert "decaf[" not in str(error)
     monkeypatch.setattr(extras, "requires", lambda _: None)
-    assert "pip install '.[umap]' in the folder of decaf's clone" in str(
-        extras.missing_extra("UMAP", "umap")
-    )
+    assert "pip install '.[umap]' in decaf's clone" in str(extras.missing_extra("UMAP", "umap"))
 
 
 def test_nothing_advises_to_install_another_project() -> None:
@@ -77,7 +75,6 @@ def test_a_missing_package_says_so_where_it_is_wanted(monkeypatch: pytest.Monkey
         embed(np.eye(6), "umap")
 
 
-@pytest.mark.slow
 def test_an_editable_install_is_found_beside_the_clone(tmp_path: Path) -> None:
     """In the folder above the clone, the clone's own folder is no package called decaf."""
     pytest.importorskip("setuptools", minversion="77", reason="setuptools is not installed")
