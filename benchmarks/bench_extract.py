@@ -4,10 +4,10 @@
 
 PICTURES is a folder of class folders; without it, the Caltech-101 pictures below the folder
 that DECAF_ASSETS names, or generated ones. AlexNet gives pool5, fc6 and fc7, ResNet-50 its pool5,
-the averaged last map; weights are random (speed does not depend on their values). Every run is a process of its own,
-ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and with 2 workers and its
-best is taken. Loading the net is not timed, for either. bf16 is left out where the machine has no
-instructions for it.
+the averaged last map; weights are random (speed does not depend on their values). Every run is a
+process of its own, ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and
+with 2 workers and its best is taken. Loading the net is not timed, for either. bf16 is left out
+where the machine has no instructions for it.
 
 The bound is what the machine could do if it did nothing but the stages' own work on all cores at
 once: 1 / (seconds a picture spent reading, decoding, cropping, in the net and writing), added over
@@ -260,7 +260,7 @@ def main():
     if lacking["ray"] is None and find_spec("ray") is None:
         lacking["ray"] = "ray is not installed; pip install 'ray[data]'"
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.pictures is None:
+        if arguments.pictures is None and None in lacking.values():
             print("pictures: generated, 500 x 375; real ones: a folder, or DECAF_ASSETS")
             arguments.pictures = Path(folder, "pictures")
             make_pictures(arguments.pictures, max(LIMITS.values()), (500, 375))

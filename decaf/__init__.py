@@ -1,4 +1,4 @@
-"""decaf: pictures to pretrained features, features to honest results tables."""
+"""Pictures to pretrained features, features to honest results tables."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

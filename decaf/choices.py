@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from inspect import signature
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from decaf.errors import ConfigError
 
@@ -31,6 +31,28 @@ Engine = Literal["local", "ray"]
 Method = Literal["tsne", "umap"]
 ReportFormat = Literal["html", "markdown", "latex"]
 ExportFormat = Literal["onnx"]
+
+POOLS = ("none", "avg", "max", "grid:N", "cls", "mean")
+
+
+def check_pool(pool: str) -> int | None:
+    """Check a pooling's name and return N of ``grid:N``.
+
+    Raises
+    ------
+    ConfigError
+        If `pool` is not one of `POOLS`.
+    """
+    kind, _, cells = pool.partition(":")
+    if kind == "grid" and cells.isdecimal() and int(cells) > 0:
+        return int(cells)
+    if pool not in POOLS or pool == "grid:N":
+        msg = f"unknown pooling {pool!r}; choose one of: {', '.join(POOLS)} (for instance grid:3)"
+        raise ConfigError(msg)
+    return None
+
+
+Pool = Annotated[str, check_pool]
 
 
 def check_choice(what: str, asked: object, choices: Sequence[str]) -> None:
@@ -98,6 +120,9 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, object]) -
     for name, choices in choices_of(function).items():
         if given.get(name) is not None:
             check_choice(name, given[name], choices)
+    for name, check in _checks_of(function).items():
+        if given.get(name) is not None:
+            check(given[name])
 
 
 @cache
@@ -109,3 +134,10 @@ def choices_of(function: Callable[..., Any]) -> Mapping[str, tuple[str, ...]]:
             if name != "return" and get_origin(part) is Literal:
                 found[name] = get_args(part)
     return found
+
+
+@cache
+def _checks_of(function: Callable[..., Any]) -> Mapping[str, Callable[[Any], object]]:
+    """Return the check of each parameter that is ``Annotated`` with one, such as `Pool`."""
+    hints = get_type_hints(function, include_extras=True)
+    return {n: hint.__metadata__[0] for n, hint in hints.items() if get_origin(hint) is Annotated}

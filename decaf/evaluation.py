@@ -12,6 +12,7 @@ from decaf.choices import (
     PatchEdges,
     PatchPool,
     Pixels,
+    Pool,
     Precision,
     View,
     checked,
@@ -47,7 +48,7 @@ def evaluate(
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layers: str | Sequence[str] | None = None,
-    pool: str = "none",
+    pool: Pool = "none",
     views: View | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
@@ -92,7 +93,7 @@ def evaluate(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, layers, pool
+    backbone, weights, layers, pool : optional
         The net and what is taken from it; see `decaf.extract`.
     views : str, optional
         The protocol's own if not given; see `decaf.extract`.
@@ -127,9 +128,10 @@ def evaluate(
         CSV file of the results; ``results/<dataset>.csv`` if not given.
     features : str or pathlib.Path
         A store (``.h5``), or the folder of stores.
-    device, precision, dtype, pixels, batch_size, workers, limit, data_root, allow_partial, \
-max_failures
+    device, precision, dtype, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the heads.
+    limit, data_root, allow_partial, max_failures : optional
+        Which pictures; see `decaf.extract`.
     seed : int
         Seed of the splits and of random weights.
     allow_code : bool

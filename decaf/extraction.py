@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from decaf.backbones import TorchBackbone, load_everywhere
-from decaf.choices import Box, Dtype, Engine, PatchEdges, Pixels, Precision, View, checked
+from decaf.choices import Box, Dtype, Engine, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
@@ -37,7 +37,7 @@ def extract(
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layers: str | Sequence[str] | None = None,
-    pool: str = "none",
+    pool: Pool = "none",
     views: View = "center",
     box: Box = "none",
     box_scale: float = 1.5,

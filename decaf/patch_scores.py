@@ -92,7 +92,7 @@ def score_patches(
         Picture files, folders and lists, as for `predict`.
     patch_scales, patches_per_image, patch_edges : optional
         Which patches; the model's own if none is given.
-    weights, device, allow_code
+    weights, device, allow_code : optional
         As for `predict`.
 
     Raises

@@ -58,7 +58,7 @@ def predict(
         Write a line for every class, the most probable first.
     weights : str, optional
         Where the net's weights are now; where they were in training if not given.
-    device, batch_size, workers
+    device, batch_size, workers : optional
         How the net runs; see `decaf.extract`.
     max_failures : float
         Share of the pictures that may be unusable before the run fails.

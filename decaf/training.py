@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
-from decaf.choices import Normalize, PatchEdges, Pixels, Precision, View, checked
+from decaf.choices import Normalize, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DataError
@@ -41,7 +41,7 @@ def train(
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layer: str | None = None,
-    pool: str = "none",
+    pool: Pool = "none",
     views: View = "center",
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
@@ -75,16 +75,18 @@ def train(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, pool, views
-        The net and what is taken from it; see `decaf.extract`. Several crops are averaged.
+    backbone, weights : optional
+        The net; see `decaf.extract`.
+    layer : str, optional
+        Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
+        given.
+    pool, views : str
+        What is taken from the layer; see `decaf.extract`. Several crops are averaged.
     patch_scales, patches_per_image, patch_edges, background_share : optional
         With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
         normalisation, as rows of their own.
     patch_power : float
         Exponent of the power mean that makes a picture's probability of its patches'.
-    layer : str, optional
-        Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
-        given.
     head : str
         ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout`` or ``adaptation``.
     normalize : str
@@ -93,8 +95,10 @@ def train(
         The model, a ``.safetensors`` file.
     features : str or pathlib.Path
         A store (``.h5``), or the folder of stores.
-    device, precision, pixels, batch_size, workers, limit, data_root, allow_partial, max_failures
+    device, precision, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the head.
+    limit, data_root, allow_partial, max_failures : optional
+        Which pictures; see `decaf.extract`.
     seed : int
         Seed of folds, heads and random weights.
     allow_code : bool

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from decaf.backbones import load_backbone, pool_features
-from decaf.choices import ImageView, Precision, check_arguments
+from decaf.choices import ImageView, Pool, Precision, check_arguments
 from decaf.errors import DataError
 from decaf.images.decode import decode
 from decaf.images.views import make_view, n_views
@@ -67,7 +67,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         *,
         weights: str = "imagenet",
         layer: str | None = None,
-        pool: str = "none",
+        pool: Pool = "none",
         view: ImageView = "center",
         device: str = "auto",
         precision: Precision = "fp32",

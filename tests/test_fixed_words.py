@@ -30,7 +30,7 @@ FUNCTIONS = [
     plot_embedding, get_protocol, load_backbone, wrap_module,
 ]  # fmt: skip
 
-OPEN = {"pool", "device", "heads", "head", "weights", "blocks", "finetune", "protocol", "units"}
+OPEN = {"device", "heads", "head", "weights", "blocks", "finetune", "protocol", "units"}
 """Words that a registry or a pattern decides (``grid:N``, ``cuda:N``), and that others check."""
 
 OPTIONS = [(f, name) for f in FUNCTIONS for name in choices_of(f)]
@@ -54,6 +54,15 @@ def test_a_word_that_is_none_of_the_choices(
     assert all(choice in str(error.value) for choice in choices_of(function)[name])
 
 
+@pytest.mark.parametrize("pool", ["sum", "grid:0", "grid:N", "AVG", "grid:-1", ""])
+def test_a_pool_that_is_none_is_refused_before_any_work(pool: str) -> None:
+    for function in (decaf.extract, decaf.evaluate, decaf.train, decaf.finetune):
+        with pytest.raises(ConfigError, match=f"unknown pooling '{pool}'; choose one of: none"):
+            function("nowhere", pool=pool)
+    with pytest.raises(ConfigError, match="unknown pooling"):
+        decaf.DecafFeatures(weights="random", pool=pool).fit([])
+
+
 def test_a_step_of_a_pipeline_refuses_unknown_words() -> None:
     for name in ("view", "precision"):
         with pytest.raises(ConfigError, match=f"unknown {name} 'banana'"):
@@ -63,7 +72,7 @@ def test_a_step_of_a_pipeline_refuses_unknown_words() -> None:
 def test_every_function_with_a_fixed_word_is_checked() -> None:
     """No public function names choices for a plain str, and each with a Literal is `checked`."""
     for function in functions():
-        hints = get_type_hints(inspect.unwrap(function))
+        hints = get_type_hints(inspect.unwrap(function), include_extras=True)
         if choices_of(function) and inspect.getmodule(function).__name__ in PUBLIC:
             assert hasattr(function, "__wrapped__"), function
         for name, words in documented(function):

@@ -46,7 +46,7 @@ def bad(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("ruff check", "F401"), ("ruff format", "Would reformat"), ("numpydoc", "PR04")],
+    [("ruff check", "F401"), ("ruff format", "would be reformatted"), ("numpydoc", "PR04")],
 )
 def test_a_gate_fails_on_a_bad_file(bad: Path, name: str, said: str) -> None:
     command = [word for word in gate(name) if word != "."]

@@ -1,4 +1,4 @@
-"""decaf-mini: a small net in AlexNet's shape, whose weights the package carries."""
+"""Decaf-mini, a small net in AlexNet's shape, whose weights the package carries."""
 
 from collections import OrderedDict
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""timm's nets, as ``timm/NAME``: weights, preprocessing and the classifier as timm states them."""
+"""Nets of timm, as ``timm/NAME``: weights, preprocessing and the classifier as timm states them."""
 
 import math
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""torchvision's classification nets: names, canonical layers, weights and preprocessing."""
+"""Classification nets of torchvision: names, canonical layers, weights and preprocessing."""
 
 import re
 from functools import partial

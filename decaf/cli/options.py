@@ -21,6 +21,11 @@ def _known(dataset: str) -> str:
     return dataset
 
 
+def _known_pool(pool: str) -> str:
+    choices.check_pool(pool)
+    return pool
+
+
 Dataset = Annotated[
     str,
     typer.Option(
@@ -121,6 +126,7 @@ Layers = Annotated[
 Pool = Annotated[
     str,
     typer.Option(
+        callback=_known_pool,
         help="How maps become vectors: none, avg, max or grid:N; tokens: cls or mean.",
         rich_help_panel=_NET,
     ),
