@@ -1,13 +1,13 @@
 """Images per second from JPEG files to a feature store, against a careful user's script.
 
-    python benchmarks/bench_extract.py [PICTURES] [--only alexnet resnet50 ray] [--repeats 3]
+    python benchmarks/bench_extract.py [PICTURES] [--skip PART ...] [--repeats 3]
 
 PICTURES is a folder of class folders; without it, the Caltech-101 pictures below the folder
-that DECAF_ASSETS names. AlexNet gives pool5, fc6 and fc7, ResNet-50 its pool5, the averaged last
-map; weights are random (speed does not depend on their values). Every run is a process of its own,
-ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and with 2 workers and its
-best is taken. Loading the net is not timed, for either. bf16 is left out where the machine has no
-instructions for it.
+that DECAF_ASSETS names, or generated ones. AlexNet gives pool5, fc6 and fc7, ResNet-50 its pool5,
+the averaged last map; weights are random (speed does not depend on their values). Every run is a
+process of its own, ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and
+with 2 workers and its best is taken. Loading the net is not timed, for either. bf16 is left out
+where the machine has no instructions for it.
 
 The bound is what the machine could do if it did nothing but the stages' own work on all cores at
 once: 1 / (seconds a picture spent reading, decoding, cropping, in the net and writing), added over
@@ -26,6 +26,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -33,6 +34,7 @@ from time import perf_counter
 import numpy as np
 import torch
 from bench_memory import make_pictures
+from parts import add_skip, run_parts
 
 from decaf.backbones import load_backbone
 from decaf.backbones.backbone import find_precision
@@ -43,6 +45,7 @@ from decaf.store import FeatureStore, FeatureWriter
 
 BASELINE = Path(__file__).with_name("baseline_extract.py")
 LIMITS = {"alexnet": 1024, "resnet50": 256}
+PARTS = (*LIMITS, "ray")
 LAYERS = {"alexnet": None, "resnet50": "pool5"}
 DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
 
@@ -222,15 +225,21 @@ def both_on_ray(arguments):
         return result | {"ray_ratio": on_ray(real, n_images, "alexnet", "pool5,fc6,fc7")}
 
 
+def resnet50(arguments):
+    """Return ResNet-50's ratios under names of their own."""
+    found = compare(arguments, "resnet50")
+    return {f"resnet50_{key}": value for key, value in found.items() if "ratio" in key}
+
+
 def main():
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     assets = os.environ.get("DECAF_ASSETS")
     default = Path(assets) / "data/caltech101/101_ObjectCategories" if assets else None
-    parts = (*LIMITS, "ray")
     parser.add_argument("pictures", type=Path, nargs="?", default=default)
     parser.add_argument("out", type=Path, nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    add_skip(parser, PARTS)
     parser.add_argument("--limit", type=int, help="pictures; fewer for resnet50 if not given")
     parser.add_argument("--n-ray", type=int, default=20_000, help="pictures for ray")
     parser.add_argument("--repeats", type=int, default=3)
@@ -245,19 +254,24 @@ def main():
     if arguments.child:
         ours(arguments)
         return
-    if arguments.pictures is None:
-        parser.error("give a folder of class folders with JPEG pictures, or set DECAF_ASSETS")
     arguments.load = f"{os.getloadavg()[0]:.1f}"
-    result = {}
-    if "alexnet" in arguments.only:
-        result |= compare(arguments, "alexnet")
-    if "resnet50" in arguments.only:
-        found = compare(arguments, "resnet50")
-        result |= {f"resnet50_{key}": value for key, value in found.items() if "ratio" in key}
-    if "ray" in arguments.only:
-        result |= both_on_ray(arguments)
-    rounded = {k: None if v is None else round(v, 3) for k, v in result.items()}
-    print(json.dumps(rounded))
+    lacking = {name: None if name in arguments.only else "as asked" for name in PARTS}
+    lacking |= dict.fromkeys(arguments.skip, "as asked")
+    if lacking["ray"] is None and find_spec("ray") is None:
+        lacking["ray"] = "ray is not installed; pip install 'ray[data]'"
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.pictures is None and None in lacking.values():
+            print("pictures: generated, 500 x 375; real ones: a folder, or DECAF_ASSETS")
+            arguments.pictures = Path(folder, "pictures")
+            make_pictures(arguments.pictures, max(LIMITS.values()), (500, 375))
+        run_parts(
+            {
+                "alexnet": lambda: compare(arguments, "alexnet"),
+                "resnet50": lambda: resnet50(arguments),
+                "ray": lambda: both_on_ray(arguments),
+            },
+            lacking,
+        )
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def main() -> None:
     print(json.dumps({"memory_ratio": round(peaks[-1] / peaks[0], 3)}))
 
 
-def make_pictures(folder: Path, n_images: int) -> None:
-    """Write JPEG files of 64 x 64 pixels in two classes; those after `_N_FILES` are links."""
+def make_pictures(folder: Path, n_images: int, size_px: tuple[int, int] = (64, 64)) -> None:
+    """Write JPEG files in two classes; those after `_N_FILES` are links."""
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
@@ -50,8 +50,8 @@ def make_pictures(folder: Path, n_images: int) -> None:
         if number >= _N_FILES:
             path.hardlink_to(folder / "ab"[number % 2] / f"{number % _N_FILES:07d}.jpg")
             continue
-        small = rng.integers(0, 256, (8, 8, 3), np.uint8)
-        Image.fromarray(small).resize((64, 64)).save(path)
+        small = rng.integers(0, 256, (size_px[1] // 8, size_px[0] // 8, 3), np.uint8)
+        Image.fromarray(small).resize(size_px).save(path)
 
 
 def peak_mb(pictures: Path, out: Path, backbone: str, layers: str) -> float:

@@ -16,7 +16,7 @@ from scipy.special import expit, softmax
 
 from decaf._version import __version__
 from decaf.backbones.weights import state_sha256
-from decaf.choices import choices_of
+from decaf.choices import Pixels, Precision, View, choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
@@ -71,11 +71,11 @@ class Classifier:
     weights: str
     weights_sha256: str
     seed: int
-    precision: str
+    precision: Precision
     layer: str
     pool: str
-    view: str
-    pixels: Literal["auto", "pillow", "gpu"]
+    view: View
+    pixels: Pixels
     normalize: Literal["none", "l2", "signed-square"]
     head: str
     patches: PatchRule | None

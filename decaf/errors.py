@@ -3,7 +3,7 @@
 ::
 
     DecafError              exit 1
-    ├── ConfigError         exit 2   an option or a combination of options is wrong
+    ├── ConfigError         exit 2   an option, a name or a combination of options is wrong
     ├── DataError           exit 1   pictures, labels or lists are missing or malformed
     ├── StoreError          exit 1   a feature store cannot be made, read or trusted
     │   └── StoreMismatchError       a store was made with other settings

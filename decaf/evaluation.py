@@ -2,9 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.choices import (
+    Box,
+    Dtype,
+    Normalize,
+    PatchEdges,
+    PatchPool,
+    Pixels,
+    Pool,
+    Precision,
+    View,
+    checked,
+)
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
@@ -19,11 +31,8 @@ from decaf.finetuning import (
     tuning_precision,
 )
 from decaf.heads import HEADS
-from decaf.images.decode import Pixels
 from decaf.images.patches import patch_options
 from decaf.protocols import (
-    Box,
-    Normalize,
     PublishedProtocol,
     default_protocol,
     get_protocol,
@@ -34,22 +43,23 @@ from decaf.trials import Trials
 from decaf.types import ImageDataset
 
 
+@checked
 def evaluate(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layers: str | Sequence[str] | None = None,
-    pool: str = "none",
-    views: str | None = None,
+    pool: Pool = "none",
+    views: View | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     background_share: float | None = None,
     patch_power: float | None = None,
-    patch_pool: Literal["mean", "max"] | None = None,
+    patch_pool: PatchPool | None = None,
     drop_classes: str | Sequence[str] | None = None,
     heads: str | Sequence[str] = "svm",
     finetune: str | int = "last",
@@ -62,8 +72,8 @@ def evaluate(
     out: str | Path | None = None,
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
-    dtype: str = "float32",
+    precision: Precision = "fp32",
+    dtype: Dtype = "float32",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -85,7 +95,7 @@ def evaluate(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, layers, pool
+    backbone, weights, layers, pool : optional
         The net and what is taken from it; see `decaf.extract`.
     views : str, optional
         The protocol's own if not given; see `decaf.extract`.
@@ -123,9 +133,10 @@ def evaluate(
         CSV file of the results; ``results/<dataset>.csv`` if not given.
     features : str or pathlib.Path
         A store (``.h5``), or the folder of stores.
-    device, precision, dtype, pixels, batch_size, workers, limit, data_root, allow_partial, \
-max_failures
+    device, precision, dtype, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the heads.
+    limit, data_root, allow_partial, max_failures : optional
+        Which pictures; see `decaf.extract`.
     seed : int
         Seed of the splits and of random weights.
     allow_code : bool

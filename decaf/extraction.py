@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from decaf.backbones import TorchBackbone, load_everywhere
-from decaf.choices import check_choice
+from decaf.choices import Box, Dtype, Engine, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
@@ -25,7 +25,6 @@ from decaf.engines import (
     tuned,
 )
 from decaf.errors import ConfigError, StoreError
-from decaf.images.decode import Pixels
 from decaf.images.patches import patch_options
 from decaf.progress import log
 from decaf.store import Provenance, reopen, store_name
@@ -34,29 +33,30 @@ from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 __all__ = ["extract", "make_plan", "n_features", "provenance"]
 
 
+@checked
 def extract(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layers: str | Sequence[str] | None = None,
-    pool: str = "none",
-    views: str = "center",
-    box: str = "none",
+    pool: Pool = "none",
+    views: View = "center",
+    box: Box = "none",
     box_scale: float = 1.5,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     out: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
-    dtype: str = "float32",
+    precision: Precision = "fp32",
+    dtype: Dtype = "float32",
     pixels: Pixels = "auto",
     batch_size: int | str | None = None,
     workers: int | None = None,
     limit: int | None = None,
     shard: str | None = None,
-    engine: str = "local",
+    engine: Engine = "local",
     num_workers: int | None = None,
     address: str | None = None,
     data_root: str | Path = "data",
@@ -169,7 +169,6 @@ def extract(
     Where ``pool5`` of the same pictures, made with the same settings, is in the folder, ``fc6``
     and ``fc7`` are computed from it, to the same bits, and no picture is read.
     """
-    check_choice("dtype", dtype, ("float32", "float16"))
     on_ray = _checked_engine(engine, backbone, shard, (num_workers, address)) == "ray"
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     loading: dict[str, Any] = {
@@ -251,9 +250,8 @@ def patch_rule(
 
 
 def _checked_engine(
-    engine: str, backbone: str | TorchBackbone, shard: str | None, cluster: tuple[object, ...]
+    engine: Engine, backbone: str | TorchBackbone, shard: str | None, cluster: tuple[object, ...]
 ) -> str:
-    check_choice("engine", engine, ("local", "ray"))
     if engine == "ray" and not (isinstance(backbone, str) and shard is None):
         raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
     if engine == "local" and cluster != (None, None):

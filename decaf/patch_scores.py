@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import PatchEdges, checked
 from decaf.classifier import Classifier
 from decaf.datasets import ImageFiles, read_image
 from decaf.engines import run
@@ -69,13 +70,14 @@ class PatchScores:
         return mean
 
 
+@checked
 def score_patches(
     model: str | Path,
     pictures: Sequence[str | Path],
     *,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     weights: str | None = None,
     device: str = "auto",
     allow_code: bool = False,
@@ -90,7 +92,7 @@ def score_patches(
         Picture files, folders and lists, as for `predict`.
     patch_scales, patches_per_image, patch_edges : optional
         Which patches; the model's own if none is given.
-    weights, device, allow_code
+    weights, device, allow_code : optional
         As for `predict`.
 
     Raises

@@ -12,12 +12,13 @@ import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
+from decaf.choices import Pixels
 from decaf.classifier import Classifier
 from decaf.datasets.files import escaped, images_under
 from decaf.datasets.read import read_file
 from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError
-from decaf.images.decode import Pixels
+from decaf.escapes import csv_cell, csv_path
 from decaf.progress import log, show_progress
 from decaf.protocols import picture_starts
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
@@ -63,7 +64,7 @@ def predict(
         Write a line for every class, the most probable first.
     weights : str, optional
         Where the net's weights are now; where they were in training if not given.
-    device, batch_size, workers
+    device, batch_size, workers : optional
         How the net runs; see `decaf.extract`.
     pixels : str, optional
         Who decodes: ``auto``, ``pillow`` or ``gpu``; as in training if not given. A GPU's pixels
@@ -328,7 +329,7 @@ def _lines(
         several = classifier.multilabel or classifier.patches is not None
         order = order[: max(1, int((row >= LIKELY).sum()) if several else 1)]
     for column in order:
-        yield name, classifier.picture_classes[column], f"{row[column]:.6f}"
+        yield csv_path(name), csv_cell(classifier.picture_classes[column]), f"{row[column]:.6f}"
 
 
 @dataclass

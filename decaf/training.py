@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.choices import Normalize, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
@@ -17,12 +18,10 @@ from decaf.extraction import extract, make_plan, patch_rule
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.linear import LinearModel
 from decaf.heads.matrices import calibrate, head_layers, scores_of
-from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.pictures import StoredPictures
 from decaf.progress import log
 from decaf.protocols import (
-    Normalize,
     PatchFeatures,
     PublishedProtocol,
     ViewFeatures,
@@ -37,17 +36,18 @@ N_FOLDS = 5
 PATCH_POWER = 5.0
 
 
+@checked
 def train(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layer: str | None = None,
-    pool: str = "none",
-    views: str = "center",
+    pool: Pool = "none",
+    views: View = "center",
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     background_share: float | None = None,
     patch_power: float | None = None,
     head: str = "svm",
@@ -55,7 +55,7 @@ def train(
     out: str | Path = "model.safetensors",
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -77,8 +77,13 @@ def train(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, pool, views
-        The net and what is taken from it; see `decaf.extract`. Several crops are averaged.
+    backbone, weights : optional
+        The net; see `decaf.extract`.
+    layer : str, optional
+        Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
+        given.
+    pool, views : str
+        What is taken from the layer; see `decaf.extract`. Several crops are averaged.
     patch_scales, patches_per_image, patch_edges : optional
         With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
         normalisation, as rows of their own.
@@ -87,9 +92,6 @@ def train(
     patch_power : float, optional
         With patches, exponent of the power mean that makes an image's probability of its
         patches'; 5 if not given.
-    layer : str, optional
-        Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
-        given.
     head : str
         ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout`` or ``adaptation``.
     normalize : str, optional
@@ -99,8 +101,10 @@ def train(
         The model, a ``.safetensors`` file.
     features : str or pathlib.Path
         A store (``.h5``), or the folder of stores.
-    device, precision, pixels, batch_size, workers, limit, data_root, allow_partial, max_failures
+    device, precision, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the head.
+    limit, data_root, allow_partial, max_failures : optional
+        Which pictures; see `decaf.extract`.
     seed : int
         Seed of folds, heads and random weights.
     allow_code : bool

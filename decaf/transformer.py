@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from decaf.backbones import TorchBackbone, load_backbone, pool_features
+from decaf.choices import ImageView, Pool, Precision, check_arguments
 from decaf.datasets import ImageFiles, read_image
 from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.images.views import make_view, n_views
@@ -70,10 +71,10 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         *,
         weights: str = "imagenet",
         layer: str | None = None,
-        pool: str = "none",
-        view: str = "center",
+        pool: Pool = "none",
+        view: ImageView = "center",
         device: str = "auto",
-        precision: str = "fp32",
+        precision: Precision = "fp32",
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
@@ -109,6 +110,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         BackboneError
             If the net, its weights or the layer is not usable.
         """
+        check_arguments(DecafFeatures.__init__, self.get_params())
         if self.seed and self.weights != "random":
             raise ConfigError("seed is for weights 'random'; leave it out, or give those")
         if not self.batch_size >= 1:

@@ -6,6 +6,7 @@ import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
+from decaf.choices import CropView, Normalize, Pixels, Pool, Precision, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
@@ -20,31 +21,31 @@ from decaf.finetuning import (
     rule_pictures,
     tuning_precision,
 )
-from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
-from decaf.protocols import Normalize, get_protocol, training_rows, view_features
+from decaf.protocols import get_protocol, training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.store import FeatureStore
 from decaf.tensor_file import write_tensors
 from decaf.types import ImageDataset, Split
 
 
+@checked
 def finetune(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layer: str | None = None,
-    pool: str = "none",
-    views: str = "center",
+    pool: Pool = "none",
+    views: CropView = "center",
     normalize: Normalize = "l2",
     blocks: str | int = "last",
     recipe: str | Recipe = "",
     out: str | Path = "finetuned.safetensors",
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "auto",
+    precision: Precision = "auto",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -68,11 +69,13 @@ def finetune(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, pool
-        The net and what is taken from it; see `decaf.extract`.
+    backbone, weights : optional
+        The net; see `decaf.extract`.
     layer : str, optional
         Canonical or dotted name of what the head is on; the deepest of the net's own among
         ``pool5,fc6,fc7`` if not given.
+    pool : str
+        How the layer's output becomes vectors; see `decaf.extract`.
     views : str
         ``center``, ``warp`` or ``squash``: the plain view, that of validation and prediction.
     normalize : str
@@ -93,8 +96,10 @@ def finetune(
     precision : str
         ``fp32``, ``bf16``, or ``auto``: what the net computes in, by autocast; its weights are
         trained in fp32.
-    pixels, batch_size, workers, limit, data_root, allow_partial, max_failures
+    pixels, batch_size, workers : optional
         How the frozen net's features are extracted; see `decaf.extract`.
+    limit, data_root, allow_partial, max_failures : optional
+        Which pictures; see `decaf.extract`.
     seed : int
         Seed of everything that is drawn, and of random weights.
     allow_code : bool

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import PatchEdges
 from decaf.errors import ConfigError
 
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf --help` must not pay for it
@@ -112,7 +113,7 @@ class PatchRule:
     scales: tuple[float, ...] = (1.0, 1.3, 1.6, 2.0, 2.4, 2.8, 3.2, 3.6)
     overlap: float = 0.5
     per_image: int | None = None
-    edges: Literal["clip", "reflect"] = "clip"
+    edges: PatchEdges = "clip"
 
     def __post_init__(self) -> None:
         if not self.scales or not all(1 <= scale <= 100 for scale in self.scales):

@@ -16,7 +16,7 @@ from PIL import Image
 import decaf
 from decaf.backbones import load_backbone
 from decaf.engines import local
-from decaf.errors import BackboneError, ConfigError, DataError, StoreError, StoreMismatchError
+from decaf.errors import ConfigError, DataError, StoreError, StoreMismatchError
 from decaf.evaluation import evaluate
 from decaf.extraction import extract
 from decaf.store import FeatureStore, join, verify
@@ -111,9 +111,9 @@ def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"layers": "fc9"}, BackboneError, "unknown layer 'fc9' for squeezenet1_1"),
+        ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for squeezenet1_1"),
         ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
-        ({"views": "tall"}, ConfigError, "unknown view 'tall'"),
+        ({"views": "tall"}, ConfigError, "unknown views 'tall'"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
         ({"max_failures": 2}, ConfigError, "share from 0 to 1, found 2"),
         ({"batch_size": 0}, ConfigError, "batch_size is at least 1, found 0"),

@@ -201,7 +201,7 @@ def test_a_wrong_model_is_said(picture_folder: Path, tmp_path: Path) -> None:
         ({"head": "knn"}, "keeps the training pictures"),
         ({"head": "tree"}, "is unknown; choose one of: svm"),
         ({"out": "model.pkl"}, "ends in .safetensors"),
-        ({"views": "sideways"}, "unknown view"),
+        ({"views": "sideways"}, "unknown views"),
     ],
 )
 def test_wrong_options_of_training(

@@ -258,7 +258,7 @@ def test_without_training_the_tuned_net_is_the_linear_head(manifest: Path, tmp_p
     ("options", "message"),
     [
         ({"out": "model.bin"}, "ends in .safetensors"),
-        ({"views": "ten-crop"}, "choose one of a single crop: center, warp, squash"),
+        ({"views": "ten-crop"}, "unknown views .ten-crop.; choose one of: center, warp, squash"),
         ({"blocks": "some"}, "give last, a number or all"),
         ({"blocks": 9}, "asked to train the last 9 blocks before pool5 of decaf-mini"),
         ({"recipe": "speed=9"}, "unknown part 'speed=9' of a recipe"),

@@ -11,7 +11,8 @@ from decaf.backbones.backbone import (
 )
 from decaf.backbones.dense import DensePass, dense_pass
 from decaf.backbones.families import backbone_names, get_weights
-from decaf.backbones.pooling import check_pool, pool_features
+from decaf.backbones.pooling import pool_features
+from decaf.choices import check_pool
 
 __all__ = [
     "DensePass",

@@ -18,6 +18,7 @@ from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, local_weights, state_sha256
 from decaf.backbones.winograd import WinogradConv2d, use_winograd
+from decaf.choices import Precision, checked
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -55,7 +56,7 @@ class TorchBackbone:
     weights_sha256: str
     preprocessing: Preprocessing
     device: torch.device
-    precision: str
+    precision: Precision
     weights_fit: str
     default_layers: tuple[str, ...]
     prefix_tokens: int
@@ -218,7 +219,8 @@ def find_device(device: str) -> torch.device:
     return found
 
 
-def find_precision(precision: str, device: torch.device) -> str:
+@checked
+def find_precision(precision: Precision, device: torch.device) -> Precision:
     """Return the precision asked for; ``auto`` is bf16 where the device computes in it.
 
     Features in bf16 stay within 5 % (in norm) of those in fp32, and are then the faster ones.
@@ -230,9 +232,6 @@ def find_precision(precision: str, device: torch.device) -> str:
     """
     if precision == "auto":
         return "bf16" if _computes_in_bf16(device) else "fp32"
-    if precision not in PRECISIONS:
-        msg = f"unknown precision {precision!r}; choose one of: auto, {', '.join(PRECISIONS)}"
-        raise ConfigError(msg)
     return precision
 
 
@@ -243,12 +242,13 @@ def _computes_in_bf16(device: torch.device) -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("bf16"))
 
 
+@checked
 def load_backbone(
     name: str | TorchBackbone = "alexnet",
     *,
     weights: str = "imagenet",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     seed: int = 0,
     allow_code: bool = False,
 ) -> TorchBackbone:
@@ -338,13 +338,14 @@ def load_everywhere(
     return [load_backbone(name, device=one, **options) for one in devices]
 
 
+@checked
 def wrap_module(
     net: nn.Module,
     preprocessing: Preprocessing,
     *,
     name: str = "own",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
 ) -> TorchBackbone:
     """Make a backbone of a net that is already built and holds its weights.
 
@@ -371,7 +372,7 @@ def wrap_module(
 
 
 def _load(
-    definition: Definition, weights: str, device: str, precision: str, seed: int
+    definition: Definition, weights: str, device: str, precision: Precision, seed: int
 ) -> TorchBackbone:
     place = find_device(device)
     precision = find_precision(precision, place)

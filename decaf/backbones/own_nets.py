@@ -36,7 +36,7 @@ def define(name: str, weights: str, *, allow_code: bool) -> Definition:
     ConfigError
         If code is not allowed, or the function cannot be imported.
     BackboneError
-        If it does not return a net and a `Preprocessing`, or other weights are asked for.
+        If it does not return a net and a `Preprocessing`.
     """
     if not allow_code:
         msg = f"asked for backbone {name!r}, which is code to run; allow it with --allow-code"
@@ -66,7 +66,7 @@ def define_module(
 
     Raises
     ------
-    BackboneError
+    ConfigError
         If published weights are asked for by a name.
     ConfigError
         If the preprocessing crops or interpolates in a way that decaf does not offer.
@@ -75,7 +75,7 @@ def define_module(
     check_choice("interpolation of a preprocessing", preprocessing.interpolation, INTERPOLATIONS)
     if weights != "imagenet":
         msg = f"unknown weights {weights!r} for {name}; give imagenet for the net's own, or a file"
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     return Definition(
         name, Layout({}, square=True), preprocessing, partial(_as_built, net), partial(_own, net)
     )

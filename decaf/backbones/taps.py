@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from decaf.errors import BackboneError
+from decaf.errors import BackboneError, ConfigError
 
 _N_IMAGES = 3  # of a dry run; odd, so that windows folded into the batch axis do not look like it
 
@@ -202,9 +202,10 @@ def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
 
     Raises
     ------
+    ConfigError
+        If there is no such layer; the message names the canonical ones.
     BackboneError
-        If there is no such layer, or the net's weights do not determine it; the message names
-        those that can be had.
+        If the net's weights do not determine it; the message names those that can be had.
     """
     tap = layout.aliases.get(layer, Tap(layer))
     if tap in traced.lack.taps:
@@ -220,7 +221,7 @@ def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
             + "".join(f"{alias}, " for alias in layout.aliases)
             + f"or a module's name from `decaf layers {name}`"
         )
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     return tap
 
 

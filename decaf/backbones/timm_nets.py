@@ -1,4 +1,4 @@
-"""timm's nets, as ``timm/NAME``: weights, preprocessing and the classifier as timm states them."""
+"""Nets of timm, as ``timm/NAME``: weights, preprocessing and the classifier as timm states them."""
 
 import math
 from difflib import get_close_matches
@@ -13,6 +13,7 @@ from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
 from decaf.backbones.weights import Weights, state_sha256
 from decaf.errors import BackboneError, ConfigError
+from decaf.extras import missing_extra
 from decaf.images.views import CROPS
 from decaf.types import Preprocessing
 
@@ -43,13 +44,13 @@ def define(name: str, weights: str) -> Definition:
     if not timm.is_model(plain):
         near = get_close_matches(plain, timm.list_models())
         msg = f"unknown backbone {name!r}; timm has no such net; choose from timm.list_models()"
-        raise BackboneError(msg + (f", for instance {', '.join(near)}" if near else ""))
+        raise ConfigError(msg + (f", for instance {', '.join(near)}" if near else ""))
     if weights != "imagenet":
         msg = (
             f"unknown weights {weights!r} for {name}; choose imagenet (timm's default), random, a "
             f"file, or a name with a tag, as {name}.TAG"
         )
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     net = build(plain, "meta")
     config = timm.data.resolve_model_data_config(net)
     return Definition(
@@ -66,8 +67,7 @@ def _timm(name: str) -> ModuleType:
         import timm  # noqa: PLC0415 an extra, and slow to load
         import timm.data  # noqa: PLC0415 as above
     except ImportError as error:
-        msg = f"asked for {name}; timm is not installed; install it with pip install 'decaf[timm]'"
-        raise ConfigError(msg) from error
+        raise missing_extra(name, "timm") from error
     module: ModuleType = timm
     return module
 

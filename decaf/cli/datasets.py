@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf.cli import border, options
 from decaf.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def get(
 
     info = _info(name)
     if info.archives:
-        typer.echo(fetch(info, data_root, source))
+        border.say(fetch(info, data_root, source))
     else:  # its adapter writes the pictures itself
-        typer.echo(load_dataset(name, data_root).root)
+        border.say(load_dataset(name, data_root).root)
 
 
 @app.command()
@@ -57,7 +57,7 @@ def check(name: _Name, data_root: options.DataRoot = Path("data")) -> None:
 
     tree = _info(name).require(data_root)  # so that nothing is downloaded
     table = load_dataset(name, data_root)
-    typer.echo(
+    border.say(
         f"{tree} is complete: {len(table.image_ids)} pictures or boxes, "
         f"{len(table.class_names)} classes"
     )
@@ -68,7 +68,7 @@ def _list(data_root: Path) -> None:
 
     for info in dataset_infos():
         here = "present" if info.is_present(data_root) else "absent"
-        typer.echo(f"{info.name:18} {here:8} {info.summary}")
+        border.say(f"{info.name:18} {here:8} {info.summary}")
 
 
 def _info(name: str) -> "DatasetInfo":

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from decaf import choices
 from decaf.cli import options
 
 _HEADS = "The heads"
@@ -40,7 +41,7 @@ def evaluate(
         ),
     ] = None,
     patch_pool: Annotated[
-        str | None,
+        choices.PatchPool | None,
         typer.Option(help="mean or max over the picture's patches.", rich_help_panel=_HEADS),
     ] = None,
     drop_classes: Annotated[
@@ -83,7 +84,7 @@ def evaluate(
         ),
     ] = None,
     normalize: Annotated[
-        str | None,
+        choices.Normalize | None,
         typer.Option(
             help="none, l2, standard or signed-square; the protocol's if not given.",
             rich_help_panel=_HEADS,

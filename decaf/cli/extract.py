@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf.cli import border, options
 
 
 def extract(
@@ -46,4 +46,4 @@ def extract(
     arguments = dict(locals())
     from decaf import extraction
 
-    typer.echo(extraction.extract(**arguments))
+    border.say(extraction.extract(**arguments))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf.cli import border, options
 from decaf.cli.report import Pictures
 
 
@@ -38,6 +38,8 @@ def inspect(
     from decaf.report import inspection_page as page
     from decaf.report.terminal import terminal_grid
 
+    folder = out or Path("results") / f"inspect-{path.stem}"
+    page.check_folder(folder)
     found = inspect_store(
         path,
         against=against or (),
@@ -50,5 +52,4 @@ def inspect(
     )
     for grid in (page.statistics_grid, page.similarity_grid, page.duplicates_grid):
         Console().print(terminal_grid(grid(found)))
-    written = page.write_inspection(found, out or Path("results") / f"inspect-{path.stem}")
-    Console().print(f" page: {written[0]}")
+    border.say(f" page: {page.write_inspection(found, folder)[0]}")

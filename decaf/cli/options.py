@@ -8,11 +8,28 @@ from typing import Annotated
 
 import typer
 
+from decaf import choices
+
 _NET, _DATA, _RUN = "The net", "The pictures", "The run"
+
+
+def _known(dataset: str) -> str:
+    """Refuse an unknown data set before torch is imported, which takes seconds."""
+    from decaf.datasets.load import require_known
+
+    require_known(dataset)
+    return dataset
+
+
+def _known_pool(pool: str) -> str:
+    choices.check_pool(pool)
+    return pool
+
 
 Dataset = Annotated[
     str,
     typer.Option(
+        callback=_known,
         help="Name of a data set; a folder of class folders or .tar archives, here or at a URL; "
         "or a CSV of path,label[,split].",
         rich_help_panel=_DATA,
@@ -50,7 +67,7 @@ MaxFailures = Annotated[
     ),
 ]
 Pixels = Annotated[
-    str,
+    choices.Pixels,
     typer.Option(
         help="auto (fastest decoder, same bits), pillow, or gpu (nvJPEG, slightly other pixels).",
         rich_help_panel=_DATA,
@@ -68,7 +85,7 @@ PatchesPerImage = Annotated[
     typer.Option(min=1, help="At most so many patches of a picture.", rich_help_panel=_DATA),
 ]
 PatchEdges = Annotated[
-    str | None,
+    choices.PatchEdges | None,
     typer.Option(
         help="clip: patches lie within the picture; reflect: they reach beyond, mirrored.",
         rich_help_panel=_DATA,
@@ -109,12 +126,13 @@ Layers = Annotated[
 Pool = Annotated[
     str,
     typer.Option(
+        callback=_known_pool,
         help="How maps become vectors: none, avg, max or grid:N; tokens: cls or mean.",
         rich_help_panel=_NET,
     ),
 ]
 Views = Annotated[
-    str | None,
+    choices.View | None,
     typer.Option(
         help="center, warp, squash, ten-crop or razavian-16; patches or dense: a row a patch. "
         "The protocol's if not given.",
@@ -122,7 +140,7 @@ Views = Annotated[
     ),
 ]
 Box = Annotated[
-    str | None,
+    choices.Box | None,
     typer.Option(
         help="crop (to the data set's boxes) or none; the protocol's if not given.",
         rich_help_panel=_NET,
@@ -136,14 +154,15 @@ BoxScale = Annotated[
     ),
 ]
 Precision = Annotated[
-    str,
+    choices.Precision,
     typer.Option(
         help="What the net computes in: fp32, bf16, fp16, or auto: bf16 where the device has it.",
         rich_help_panel=_NET,
     ),
 ]
+Normalize = Annotated[choices.Normalize, typer.Option(help="none, l2, standard or signed-square.")]
 Dtype = Annotated[
-    str, typer.Option(help="float32 or float16: what is stored.", rich_help_panel=_NET)
+    choices.Dtype, typer.Option(help="float32 or float16: what is stored.", rich_help_panel=_NET)
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_RUN)]
 BatchSize = Annotated[
@@ -169,7 +188,7 @@ BatchSizeOrAuto = Annotated[
     ),
 ]
 Engine = Annotated[
-    str,
+    choices.Engine,
     typer.Option(help="local, or ray: actors of a Ray cluster.", rich_help_panel=_RUN),
 ]
 NumWorkers = Annotated[

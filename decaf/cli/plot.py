@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf.cli import border, options
 from decaf.cli.report import Pictures, Results
 from decaf.cli.train import Model, ModelWeights
 
@@ -33,7 +33,7 @@ def curve(paths: Results, *, out: Out) -> None:
     """Draw accuracy against training pictures a class, with the published curve."""
     from decaf.report.plots import plot_curve
 
-    typer.echo(plot_curve(paths, out=out))
+    border.say(plot_curve(paths, out=out))
 
 
 @app.command()
@@ -41,7 +41,7 @@ def layers(paths: Results, *, out: Out) -> None:
     """Draw accuracy layer by layer, with the published figures."""
     from decaf.report.plots import plot_layers
 
-    typer.echo(plot_layers(paths, out=out))
+    border.say(plot_layers(paths, out=out))
 
 
 @app.command()
@@ -51,7 +51,7 @@ def classes(
     """Draw the best and the worst classes."""
     from decaf.report.plots import plot_classes
 
-    typer.echo(plot_classes(paths, out=out, layer=layer, head=head, shots=shots))
+    border.say(plot_classes(paths, out=out, layer=layer, head=head, shots=shots))
 
 
 @app.command()
@@ -61,7 +61,7 @@ def confusion(
     """Draw which class is taken for which."""
     from decaf.report.plots import plot_confusion
 
-    typer.echo(plot_confusion(paths, out=out, layer=layer, head=head, shots=shots))
+    border.say(plot_confusion(paths, out=out, layer=layer, head=head, shots=shots))
 
 
 @app.command()
@@ -80,7 +80,7 @@ def tsne(
     arguments = dict(locals())
     from decaf.report.plots import plot_embedding
 
-    typer.echo(plot_embedding(method="tsne", **arguments))
+    border.say(plot_embedding(method="tsne", **arguments))
 
 
 @app.command()
@@ -99,7 +99,7 @@ def umap(
     arguments = dict(locals())
     from decaf.report.plots import plot_embedding
 
-    typer.echo(plot_embedding(method="umap", **arguments))
+    border.say(plot_embedding(method="umap", **arguments))
 
 
 @visualize.command("top-images")
@@ -119,7 +119,7 @@ def top_images(
     arguments = dict(locals())
     from decaf.report.plots import plot_top_images
 
-    typer.echo(plot_top_images(**arguments))
+    border.say(plot_top_images(**arguments))
 
 
 @visualize.command()
@@ -142,4 +142,4 @@ def scores(
     arguments = dict(locals())
     from decaf.report.score_maps import plot_scores
 
-    typer.echo(plot_scores(**arguments))
+    border.say(plot_scores(**arguments))

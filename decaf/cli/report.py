@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf import choices
+from decaf.cli import border, options
 
 Results = Annotated[list[Path], typer.Argument(help="Results of `decaf evaluate`: results/*.csv")]
 Pictures = Annotated[
@@ -27,21 +28,18 @@ def report(
     pictures: Pictures = None,
     data_root: options.DataRoot = Path("data"),
     form: Annotated[
-        str, typer.Option("--format", help="html, or markdown or latex on stdout.")
+        choices.ReportFormat, typer.Option("--format", help="html, or markdown or latex on stdout.")
     ] = "html",
 ) -> None:
     """Write results as one page with tables, figures and mistakes, in a single file."""
-    from decaf.errors import ConfigError
     from decaf.report import latex_table, markdown_table
     from decaf.report.one_page import write_report
     from decaf.results import read_results
 
     texts = {"markdown": markdown_table, "latex": latex_table}
     if form in texts:
-        typer.echo(texts[form](read_results(paths)))
-    elif form == "html":
-        typer.echo(
+        border.say(texts[form](read_results(paths)))
+    else:
+        border.say(
             write_report(paths, out=out, features=features, pictures=pictures, data_root=data_root)
         )
-    else:
-        raise ConfigError(f"unknown format {form!r}; choose one of: html, {', '.join(texts)}")

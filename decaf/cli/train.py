@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf import choices
+from decaf.cli import border, options
 
 Model = Annotated[Path, typer.Argument(help="A model that decaf train wrote.")]
 ModelWeights = Annotated[
@@ -25,7 +26,7 @@ def train(
     ] = None,
     pool: options.Pool = "none",
     views: Annotated[
-        str,
+        choices.View,
         typer.Option(
             help="center, warp, squash, ten-crop or razavian-16; crops are averaged; patches or "
             "dense train on patches."
@@ -43,8 +44,8 @@ def train(
         str, typer.Option(help="svm, logreg, svm-dropout, logreg-dropout or adaptation.")
     ] = "svm",
     normalize: Annotated[
-        str | None,
-        typer.Option(help="none, l2, standard or signed-square; l2 if not given, none of patches."),
+        choices.Normalize | None,
+        typer.Option(help="l2 if not given, none of patches."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The model (.safetensors).")] = Path(
         "model.safetensors"
@@ -69,7 +70,7 @@ def train(
     arguments = dict(locals())
     from decaf import training
 
-    typer.echo(training.train(**arguments))
+    border.say(training.train(**arguments))
 
 
 def predict(
@@ -101,13 +102,13 @@ def predict(
     arguments = dict(locals())
     from decaf import prediction
 
-    typer.echo(prediction.predict(**arguments))
+    border.say(prediction.predict(**arguments))
 
 
 def export(
     model: Model,
     *,
-    to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
+    to: Annotated[choices.ExportFormat, typer.Option(help="onnx.")] = "onnx",
     out: Annotated[
         Path | None, typer.Option(help="The file; the model's name as .onnx if not given.")
     ] = None,
@@ -118,4 +119,4 @@ def export(
     arguments = dict(locals())
     from decaf import onnx_model
 
-    typer.echo(onnx_model.export(**arguments))
+    border.say(onnx_model.export(**arguments))

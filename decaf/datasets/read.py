@@ -20,7 +20,7 @@ from decaf.types import ImageDataset, PictureSource
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf datasets` must not pay for it
     import torch
 
-    from decaf.images.decode import Pixels
+    from decaf.choices import Pixels
 
 MAX_FILE_BYTES = 512 * 2**20
 """Larger files are not read: more than the largest image takes in 16 bits, uncompressed."""

@@ -7,10 +7,11 @@ from time import perf_counter
 
 import torch
 
+from decaf.choices import Pixels
 from decaf.datasets import read_bytes, stamp_of
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import DataError
-from decaf.images.decode import Pixels, decode
+from decaf.images.decode import decode
 from decaf.images.nvjpeg import decode_on_gpu
 from decaf.images.views import crop_box, make_view, n_views
 

@@ -7,8 +7,8 @@ from functools import cached_property
 import torch
 
 from decaf.backbones import DensePass, TorchBackbone
+from decaf.choices import Pixels
 from decaf.engines.machine import n_cores
-from decaf.images.decode import Pixels
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
 

@@ -8,12 +8,12 @@ from typing import get_args
 import torch
 
 from decaf.backbones import DensePass, TorchBackbone, check_pool, pool_features
-from decaf.choices import check_choice
+from decaf.choices import Pixels, check_choice
 from decaf.datasets import dataset_digest
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
-from decaf.images.decode import GPU_DECODER, PIXEL_POLICY, Pixels
+from decaf.images.decode import GPU_DECODER, PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.store import FEATURES_VERSION, Provenance
 from decaf.types import ImageDataset, PatchRule

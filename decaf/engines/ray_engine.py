@@ -21,6 +21,7 @@ from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan
 from decaf.engines.ray_worker import Worker
 from decaf.errors import ConfigError, DecafError
+from decaf.extras import missing_extra
 from decaf.progress import log, show_progress
 from decaf.store import FeatureStore, Provenance, failed_images, join, reopen
 from decaf.types import ImageDataset
@@ -199,6 +200,5 @@ def _ray() -> Any:
         import ray  # noqa: PLC0415 - an extra
         import ray.data  # noqa: PLC0415 - as above
     except ImportError as error:
-        msg = "engine 'ray' needs the extra ray; install it with `pip install 'decaf[ray]'`"
-        raise ConfigError(msg) from error
+        raise missing_extra("engine 'ray'", "ray") from error
     return ray

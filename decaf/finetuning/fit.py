@@ -15,6 +15,7 @@ from decaf._version import __version__
 from decaf.backbones import TorchBackbone
 from decaf.backbones.backbone import PRECISIONS, find_precision
 from decaf.backbones.trainable import TrainableNet
+from decaf.choices import Normalize, Precision
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning.checkpoint import Epoch
 from decaf.finetuning.inputs import Inputs
@@ -29,7 +30,6 @@ from decaf.heads.select import Score
 from decaf.held import free_folders, held, remove_free
 from decaf.metrics import METRICS
 from decaf.progress import Advance, log
-from decaf.protocols import Normalize
 from decaf.protocols.draw import hold_out, strata
 from decaf.types import IntArray, Split
 
@@ -73,7 +73,7 @@ class FineTuning:
     pool: str
     pictures: Pictures
     recipe: Recipe
-    precision: str
+    precision: Precision
     folder: Path
     digest: str
     _folders: list[Path] = field(default_factory=list, repr=False)
@@ -248,7 +248,7 @@ def _targets(labels: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     return classes, np.searchsorted(classes, labels)
 
 
-def tuning_precision(precision: str, net: TorchBackbone) -> str:
+def tuning_precision(precision: Precision, net: TorchBackbone) -> Precision:
     """Return what a net is fine-tuned in: ``fp32``, or ``bf16`` by autocast.
 
     Raises

@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import torch
 
+from decaf.choices import Normalize
 from decaf.finetuning.model import Layer
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.matrices import calibrate, head_layers
 from decaf.heads.select import Score
-from decaf.protocols import Normalize
 from decaf.types import FloatArray, IntArray, Split
 
 

@@ -113,7 +113,7 @@ class LinearSVMCV(_CrossValidated):
     scoring : str or None
         A name in :data:`decaf.metrics.METRICS`; ``"top1"`` by default, ``"map_area"`` for label
         matrices. Of equal scores the middle one is taken.
-    fit_intercept, intercept_scaling, class_weight, tol, max_iter, device, memory_share
+    fit_intercept, intercept_scaling, class_weight, tol, max_iter, device, memory_share : optional
         As in :class:`LinearSVM`.
 
     Attributes
@@ -171,7 +171,7 @@ class LogisticRegressionCV(_CrossValidated, Probabilities):
     scoring : str or None
         A name in :data:`decaf.metrics.METRICS`; ``"top1"`` by default, ``"map_area"`` for label
         matrices. Of equal scores the middle one is taken.
-    multi_class, fit_intercept, class_weight, tol, max_iter, device, memory_share
+    multi_class, fit_intercept, class_weight, tol, max_iter, device, memory_share : optional
         As in :class:`LogisticRegression`.
 
     Attributes

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, cast, get_args
+from typing import BinaryIO, cast, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
 
+from decaf.choices import Pixels
 from decaf.errors import ConfigError, DataError
 from decaf.images.limits import (
     MAX_PIXELS,
@@ -30,10 +31,6 @@ from decaf.images.limits import (
     room_to_decode,
     without_texts,
 )
-
-Pixels = Literal["auto", "pillow", "gpu"]
-"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
-``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
 """Formats that are read, by content and not by name; no other Pillow plugin is ever tried."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
+from decaf.choices import Box, Normalize, PatchPool, View, checked
 from decaf.errors import ConfigError
 from decaf.protocols.catalogue import PROTOCOLS
 from decaf.protocols.differences import published_protocol_differences
@@ -15,15 +16,13 @@ from decaf.protocols.patches import (
     picture_starts,
     pool_patches,
 )
-from decaf.protocols.rule import Box, Normalize, PublishedProtocol, Selection
+from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.protocols.sides import training_rows
 from decaf.protocols.views import ViewFeatures, view_features
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [
     "PROTOCOLS",
-    "Box",
-    "Normalize",
     "PatchFeatures",
     "PublishedProtocol",
     "Selection",
@@ -57,6 +56,7 @@ def default_protocol(dataset: ImageDataset) -> PublishedProtocol:
     return get_protocol(protocol_names(dataset.name)[0], dataset)
 
 
+@checked
 def get_protocol(
     name: str,
     dataset: ImageDataset,
@@ -66,14 +66,14 @@ def get_protocol(
     seed: int | None = None,
     normalize: Normalize | None = None,
     c_grid: Sequence[float] | None = None,
-    view: str | None = None,
+    view: View | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
     drop_classes: Sequence[str] | None = None,
     patches: Mapping[str, Any] | None = None,
     background_share: float | None = None,
     patch_power: float | None = None,
-    patch_pool: Literal["mean", "max"] | None = None,
+    patch_pool: PatchPool | None = None,
 ) -> PublishedProtocol:
     """Return a named protocol for a data set, with some of its rules replaced.
 

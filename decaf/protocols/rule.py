@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import Box, Normalize, PatchPool, View
 from decaf.errors import ConfigError, DataError
 from decaf.protocols.checks import check_above_0, check_count, check_share
 from decaf.protocols.draw import (
@@ -25,8 +26,6 @@ from decaf.protocols.sides import TEST, TRAIN, VAL, sides
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 Draw = Literal["shots", "holdout", "kfold", "official", "lowshot"]
-Normalize = Literal["none", "l2", "standard", "signed-square"]
-Box = Literal["none", "crop"]
 
 
 @dataclass(frozen=True)
@@ -138,13 +137,13 @@ class PublishedProtocol:
     drop_classes: tuple[str, ...] = ()
     c_grid: tuple[float, ...] | None = None
     normalize: Normalize = "none"
-    view: str = "center"
+    view: View = "center"
     box: Box = "none"
     box_scale: float = 1.5
     patches: PatchRule | None = None
     background_share: float = 0.1
     patch_power: float = 5.0
-    patch_pool: Literal["mean", "max"] = "mean"
+    patch_pool: PatchPool = "mean"
     train_views: Literal["separate", "mean"] = "mean"
     test_views: Literal["sum", "mean"] = "mean"
     positive_weight: float = 1.0

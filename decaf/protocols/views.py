@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from decaf.protocols.rule import Normalize, PublishedProtocol
+from decaf.choices import Normalize
+from decaf.protocols.rule import PublishedProtocol
 from decaf.types import FloatArray, IntArray, Split
 
 Score = Callable[[IntArray, FloatArray, Any], float]

@@ -1,7 +1,6 @@
 """Features on a plane: t-SNE and UMAP, coloured by class, with pictures if wanted."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -11,11 +10,12 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from decaf.errors import ConfigError, DataError
+from decaf.choices import Method
+from decaf.errors import DataError
+from decaf.escapes import figure_text
+from decaf.extras import missing_extra
 from decaf.report.drawing import INK, house_style
 from decaf.types import FloatArray, IntArray
-
-Method = Literal["tsne", "umap"]
 
 N_COMPONENTS = 50
 """Principal components that are kept first, as van der Maaten and Hinton do."""
@@ -67,9 +67,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
     try:
         from umap import UMAP  # noqa: PLC0415 (an extra, and slow to load)
     except ImportError as error:
-        raise ConfigError(
-            "asked for UMAP, which is not installed; pip install 'decaf[umap]', or use tsne"
-        ) from error
+        raise missing_extra("UMAP", "umap") from error
     neighbours = min(15, n - 1)
     placed: FloatArray = UMAP(
         n_neighbors=neighbours, random_state=seed, n_jobs=1, init="pca"
@@ -130,7 +128,9 @@ def embedding_figure(
                 )
         for label in present.tolist() if len(present) <= MOST_NAMES else ():
             x, y = np.median(places[labels == label], axis=0)
-            text = axes.text(x, y, class_names[label], fontsize=8, ha="center", color=INK)
+            text = axes.text(
+                x, y, figure_text(class_names[label]), fontsize=8, ha="center", color=INK
+            )
             text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})
     return figure
 

@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 
 from decaf.analysis.inspection import Inspection
 from decaf.analysis.statistics import LayerStatistics
+from decaf.escapes import csv_cell, csv_path, figure_text
 from decaf.report.drawing import COLOURS, WIDTH_IN, house_style
 from decaf.report.grid import Grid, Row, per_cent
 from decaf.report.page import PageTable, grid_table, page_figure, picture, plain_table, write_page
-from decaf.whole_files import whole_file
+from decaf.whole_files import require_writable, whole_file
+
+FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv")
 
 MOST_SHOWN = 200
 """Duplicates that the page shows; the file lists all."""
@@ -73,6 +76,17 @@ def duplicates_grid(found: Inspection) -> Grid:
     return Grid("pictures that stand more than once", "kind", columns, tuple(rows), tuple(notes))
 
 
+def check_folder(out: Path) -> None:
+    """Refuse, before work is done, a folder into which `write_inspection` cannot write.
+
+    Raises
+    ------
+    DataError
+        If it cannot.
+    """
+    require_writable(*(out / name for name in FILES))
+
+
 def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
     """Write what was found into a folder.
 
@@ -88,26 +102,33 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
     tuple of pathlib.Path
         ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``.
     """
-    out.mkdir(parents=True, exist_ok=True)
     names = list(found.statistics)
     first = found.statistics[names[0]]
     fields = list(vars(first))
     _write_csv(
         out / "layers.csv",
         ["layer", *fields, "logme"],
-        [[n, *(getattr(found.statistics[n], f) for f in fields), found.logme[n]] for n in names],
+        [
+            [csv_cell(n), *(getattr(found.statistics[n], f) for f in fields), found.logme[n]]
+            for n in names
+        ],
     )
     _write_csv(
         out / "similarity.csv",
-        ["layer", *found.similarity_names],
-        [[n, *v] for n, v in zip(found.similarity_names, found.similarity.tolist(), strict=True)],
+        ["layer", *map(csv_cell, found.similarity_names)],
+        [
+            [csv_cell(n), *v]
+            for n, v in zip(found.similarity_names, found.similarity.tolist(), strict=True)
+        ],
     )
     _write_csv(
         out / "duplicates.csv",
         ["kind", "first", "second", "first_label", "second_label", "first_side", "second_side",
          "similarity", "agreement"],
         [
-            [p.kind, *(column[row] for column in (found.image_ids, found.labels, found.sides)
+            [p.kind, *(escaped(column[row])
+                       for column, escaped in ((found.image_ids, csv_path),
+                                               (found.labels, csv_cell), (found.sides, str))
                        for row in (p.first, p.second)), p.similarity, p.agreement]
             for p in found.duplicates
         ],
@@ -123,7 +144,7 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
         summary=grid_table(duplicates_grid(found)),
         duplicates=_duplicates(found),
     )
-    return (page, *(out / f"{name}.csv" for name in ("layers", "similarity", "duplicates")))
+    return (page, *(out / name for name in FILES[1:]))
 
 
 def norms_figure(found: Inspection) -> Figure:
@@ -135,7 +156,7 @@ def norms_figure(found: Inspection) -> Figure:
         for axes, layer in zip(column, layers, strict=True):
             norms = found.norms[layer]
             axes.hist(norms, bins=min(40, max(5, int(np.sqrt(len(norms))))), color=COLOURS[0])
-            axes.set_title(layer)
+            axes.set_title(figure_text(layer))
             axes.set_ylabel("pictures")
         column[-1].set_xlabel("Euclidean norm")
     return figure

@@ -10,6 +10,7 @@ from decaf.report.details import Details
 from decaf.report.page import grid_table, write_page
 from decaf.report.sections import section, sections
 from decaf.store import FeatureStore, Provenance
+from decaf.whole_files import require_writable
 
 
 def write_report(
@@ -44,8 +45,10 @@ def write_report(
     Raises
     ------
     DataError
-        If there are no results, or they cannot be read, or the folder of pictures is missing.
+        If there are no results, or they cannot be read, the folder of pictures is missing, or the
+        page cannot be written.
     """
+    require_writable(Path(out))
     details = Details.read(paths)
     parts = sections(details)
     stores = _provenances(Path(features))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from decaf._version import __version__
 from decaf.analysis.pictures import data_uri
 from decaf.datasets import ImageFiles
+from decaf.escapes import visible
 from decaf.report.drawing import inline_svg
 from decaf.report.grid import Grid, Row
 from decaf.whole_files import write_whole
@@ -88,6 +89,7 @@ def page_figure(figure: Figure, name: str, caption: str) -> PageFigure:
 
 def picture(files: ImageFiles | None, image_id: str, description: str) -> str:
     """Return a small image for a table's cell; the description where there is no image."""
+    description = visible(description)
     address = None if files is None else data_uri(files, image_id)
     if address is None:
         return description
@@ -117,6 +119,7 @@ def write_page(template: str, out: Path, title: str, **content: Any) -> Path:
     environment = Environment(
         loader=PackageLoader("decaf.report"),
         autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

@@ -7,12 +7,13 @@ from decaf.analysis.pictures import image_files, read_picture
 from decaf.analysis.sample import layer_rows, sample_rows
 from decaf.analysis.top_images import top_images
 from decaf.backbones import load_backbone
+from decaf.choices import Method, checked
 from decaf.datasets import ImageFiles
 from decaf.errors import ConfigError, DataError
 from decaf.metrics import METRICS
 from decaf.report.details import Details, best_row, need
-from decaf.report.drawing import check_format, save
-from decaf.report.embedding import Method, embed, embedding_figure
+from decaf.report.drawing import check_output, save
+from decaf.report.embedding import embed, embedding_figure
 from decaf.report.figures import classes_figure, curve_figure, layers_figure
 from decaf.report.matrix import confusion_figure
 from decaf.report.tiles import top_images_figure
@@ -22,13 +23,13 @@ from decaf.store import FeatureStore
 
 def plot_curve(paths: Sequence[Path], *, out: Path) -> Path:
     """Draw accuracy against training pictures a class; see `decaf.report.figures`."""
-    check_format(out)
+    check_output(out)
     return save(curve_figure(read_results(paths)), out)
 
 
 def plot_layers(paths: Sequence[Path], *, out: Path) -> Path:
     """Draw accuracy layer by layer; see `decaf.report.figures`."""
-    check_format(out)
+    check_output(out)
     return save(layers_figure(read_results(paths)), out)
 
 
@@ -41,7 +42,7 @@ def plot_classes(
     shots: int | None = None,
 ) -> Path:
     """Draw the best and worst classes of a row of results, the best row if none is named."""
-    check_format(out)
+    check_output(out)
     details = Details.read(paths)
     row = best_row(details.table, layer, head, shots)
     values = details.class_values(row)
@@ -59,7 +60,7 @@ def plot_confusion(
     shots: int | None = None,
 ) -> Path:
     """Draw the confusion matrix of a row of results, the best row if none is named."""
-    check_format(out)
+    check_output(out)
     details = Details.read(paths)
     row = best_row(details.table, layer, head, shots)
     names, counts = details.confusion_matrix(row)
@@ -67,6 +68,7 @@ def plot_confusion(
     return save(confusion_figure(names, counts), out)
 
 
+@checked
 def plot_embedding(
     path: Path,
     *,
@@ -110,7 +112,7 @@ def plot_embedding(
     DataError
         The pictures are asked for and not there, or have several labels each.
     """
-    check_format(out)
+    check_output(out)
     with FeatureStore(path) as store:
         if store.labels.ndim == 2:
             raise DataError(
@@ -173,7 +175,7 @@ def plot_top_images(
     StoreMismatchError
         The weights are not the store's.
     """
-    check_format(out)
+    check_output(out)
     numbers = _units(units)
     with FeatureStore(path) as store:
         store[layer]  # says at once which layers there are

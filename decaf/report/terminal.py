@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from decaf.escapes import visible
 from decaf.report.compare import comparison
 from decaf.report.grid import Grid, grids
 from decaf.results import ResultTable
@@ -52,21 +53,21 @@ def terminal_comparison(table: ResultTable) -> RenderableType:
 
 def terminal_grid(grid: Grid) -> RenderableType:
     """Return a table of a report, with title and footnotes, for rich to print."""
-    title = Text(grid.title, "bold")
+    title = Text(visible(grid.title), "bold")
     return Group(title, _table(grid), *(_footnote(note) for note in grid.notes))
 
 
 def _table(grid: Grid) -> Table:
     drawn = Table(box=SIMPLE_HEAD, collapse_padding=True)
-    drawn.add_column(grid.corner, justify="left", no_wrap=True)
+    drawn.add_column(Text(visible(grid.corner)), justify="left", no_wrap=True)
     for column in grid.columns:
-        drawn.add_column(column, justify="left")
+        drawn.add_column(Text(visible(column)), justify="left")
     for row in grid.rows:
-        label = Text(f"  {row.label}" if row.published else row.label)
-        cells = [Text(cell) for cell in row.cells]
+        label = Text(visible(f"  {row.label}" if row.published else row.label))
+        cells = [Text(visible(cell)) for cell in row.cells]
         drawn.add_row(label, *cells, style="dim" if row.published else None)
     return drawn
 
 
 def _footnote(text: str) -> Padding:
-    return Padding(Text(text), (0, 1))
+    return Padding(Text(visible(text)), (0, 1))

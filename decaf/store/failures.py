@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from decaf.escapes import csv_path
 from decaf.whole_files import whole_file
 
 _SECONDS_BETWEEN_WRITES = 5.0
@@ -39,7 +40,9 @@ def write_failures(
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["row", "image_id", "reason"])
-        out.writerows([row, image_ids[row], reason] for row, reason in sorted(reasons.items()))
+        out.writerows(
+            [row, csv_path(image_ids[row]), reason] for row, reason in sorted(reasons.items())
+        )
 
 
 class FailureLog:

@@ -14,7 +14,7 @@ from decaf.store.failures import failures_path, read_failures, write_failures
 from decaf.store.layout import TABLE, Table, make_file
 from decaf.store.opening import StoreFile
 from decaf.store.provenance import Provenance
-from decaf.whole_files import whole_file
+from decaf.whole_files import require_writable, whole_file
 
 
 def join(parts: Sequence[Path], out: Path) -> Path:
@@ -41,11 +41,14 @@ def join(parts: Sequence[Path], out: Path) -> Path:
         the store is there already.
     StoreMismatchError
         If the parts were made with different settings.
+    DataError
+        If the store cannot be written.
     """
     if out.suffix != ".h5":
         raise StoreError(f"asked to make the store {out}, found no suffix .h5; give it one")
     if out.exists():
         raise StoreError(f"asked to make the store {out}, found it there; delete it first")
+    require_writable(out)
     shards = sorted(map(_read, parts), key=lambda shard: shard.rows)
     _check(shards)
     table = {name: _concatenated(name, shards) for name in TABLE if name in shards[0].table}

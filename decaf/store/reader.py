@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from decaf.errors import StoreError
+from decaf.errors import ConfigError
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile
@@ -72,7 +72,7 @@ class FeatureStore:
 
     def __getitem__(self, layer: str) -> StoredLayer:
         if layer not in self.layers:
-            raise StoreError(
+            raise ConfigError(
                 f"unknown layer {layer!r} in {self.path}; choose one of: {', '.join(self.layers)}"
             )
         column = self._file.columns[f"features/{layer}"]

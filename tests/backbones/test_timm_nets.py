@@ -18,7 +18,7 @@ from decaf.backbones import (  # noqa: E402
     timm_nets,
 )
 from decaf.backbones.families import define  # noqa: E402
-from decaf.errors import BackboneError  # noqa: E402
+from decaf.errors import BackboneError, ConfigError  # noqa: E402
 from decaf.images.views import make_view  # noqa: E402
 from decaf.types import Preprocessing  # noqa: E402
 
@@ -159,9 +159,9 @@ def test_ten_crops_of_a_net_that_pads_are_of_the_padded_image() -> None:
 
 
 def test_a_name_that_timm_does_not_have() -> None:
-    with pytest.raises(BackboneError, match=r"unknown backbone 'timm/resnet19'.*resnet18"):
+    with pytest.raises(ConfigError, match=r"unknown backbone 'timm/resnet19'.*resnet18"):
         define("timm/resnet19")
-    with pytest.raises(BackboneError, match="or a name with a tag"):
+    with pytest.raises(ConfigError, match="or a name with a tag"):
         define("timm/resnet18", "IMAGENET1K_V2")
 
 

@@ -78,7 +78,7 @@ def test_the_main_job_as_a_process(picture_folder: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (["--backbone", "nonet"], 1, "unknown backbone 'nonet'"),
+        (["--backbone", "nonet"], 2, "unknown backbone 'nonet'"),
         (["--pool", "sum"], 2, "unknown pooling 'sum'"),
         (["--device", "tpu"], 2, "unknown device 'tpu'"),
         (["--dataset", "nowhere"], 2, "nowhere"),
