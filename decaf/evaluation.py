@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import load_dataset
+from decaf.device import find_device
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
 from decaf.finetuning import (
@@ -147,6 +148,7 @@ max_failures
     """
     names = _words(heads)
     _check_heads(names)
+    find_device(device)
     parse_recipe(recipe, finetune)  # what is wrong with it is said before the net is loaded
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rules = _rules(

@@ -11,6 +11,7 @@ import numpy as np
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
+from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract, make_plan, patch_rule
 from decaf.heads import HEADS, fit_splits
@@ -120,6 +121,7 @@ def train(
     """
     path = Path(out)
     _check(head, path)
+    find_device(device)
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     patches = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
     normalize = normalize if patches is None else "none"

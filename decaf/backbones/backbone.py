@@ -15,6 +15,7 @@ from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
 from decaf.backbones.winograd import use_winograd
+from decaf.device import find_device, find_devices
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -174,33 +175,6 @@ def layer_table(name: str, *, allow_code: bool = False) -> list[LayerShape]:
     return layer_shapes(traced, net.layout)
 
 
-def find_device(device: str) -> torch.device:
-    """Return the device asked for; ``auto`` is the GPU where there is one.
-
-    Raises
-    ------
-    ConfigError
-        If the device is unknown, or is not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device != "cpu" and not device.startswith("cuda"):
-        msg = f"unknown device {device!r}; choose one of: auto, cpu, cuda"
-        raise ConfigError(msg)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        msg = f"asked for device {device!r}; torch finds no GPU here; choose --device cpu"
-        raise ConfigError(msg)
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        msg = f"unknown device {device!r}; choose one of: auto, cpu, cuda, cuda:N"
-        raise ConfigError(msg) from error
-    if found.index is not None and not found.index < max(torch.cuda.device_count(), 1):
-        msg = f"asked for device {device!r}; found {torch.cuda.device_count()} GPUs here"
-        raise ConfigError(msg)
-    return found
-
-
 def find_precision(precision: str, device: torch.device) -> str:
     """Return the precision asked for; ``auto`` is bf16 where the device computes in it.
 
@@ -288,11 +262,7 @@ def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[
     ConfigError
         If the device or the precision is not to be had, or code is not allowed.
     """
-    devices = [device]
-    if device == "cuda:all":
-        find_device("cuda")
-        devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    return [load_backbone(name, device=one, **options) for one in devices]
+    return [load_backbone(name, device=str(one), **options) for one in find_devices(device)]
 
 
 def wrap_module(

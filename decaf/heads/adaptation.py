@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from decaf.heads.descent import Descent, Recipe, Rows
 from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
+from decaf.device import find_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
 from decaf.heads.predictions import Probabilities
@@ -88,8 +88,8 @@ class AdaptationHead(Probabilities):
         Share of each class's training rows that is held out where `fit` is not told which.
     random_state : int
         Seed of weights, held-out rows, order and masks.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in batches.
     checkpoint : str or None
@@ -177,7 +177,7 @@ class AdaptationHead(Probabilities):
         X, y = checked_rows(self, X, y)
         targets = encode(y, weight_of="label")
         train, held_out = self._sides(targets, validation)
-        device, dtype = resolve_device(self.device), compute_dtype(X)
+        device, dtype = find_device(self.device), compute_dtype(X)
         scale = _root_mean_square(X)
         inside = torch.as_tensor(X).to(device, dtype) / scale if type(X) is np.ndarray else X
         n_outputs = targets.n_columns
@@ -236,7 +236,7 @@ class AdaptationHead(Probabilities):
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False, memory_share=self.memory_share)
-        device, dtype = resolve_device(self.device), compute_dtype(X)
+        device, dtype = find_device(self.device), compute_dtype(X)
         (W, b), (V, c) = [
             [torch.as_tensor(part).to(device, dtype) for part in layer] for layer in self.layers_
         ]

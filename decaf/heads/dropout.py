@@ -25,7 +25,7 @@ from sklearn.base import clone
 from torch import Tensor
 
 from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
+from decaf.device import find_device
 from decaf.heads.features import compute_dtype
 from decaf.heads.linear import LinearModel, check_positive, checked_rows
 from decaf.heads.logistic import logistic_loss
@@ -57,8 +57,8 @@ class DropoutHead(LinearModel):
         Rows a step; fewer where there are less than eight batches of rows.
     random_state : int
         Seed of masks and order.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in batches.
 
@@ -165,7 +165,7 @@ class DropoutHead(LinearModel):
 
     def _descend(self, X: Any, targets: Targets, Cs: Sequence[float]) -> tuple[Tensor, FloatArray]:
         """Return coefficients ``(d + 1, n_Cs, m)`` and the objective ``(n_epochs, n_Cs)``."""
-        batches = _Batches(X, resolve_device(self.device), self.rate, self.random_state)
+        batches = _Batches(X, find_device(self.device), self.rate, self.random_state)
         signs, weight = targets.tensors(batches.device, batches.dtype)
         weight = weight.expand(len(signs), -1)
         shape = (X.shape[1] + 1, len(Cs), targets.n_columns)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
+from decaf.device import find_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
 from decaf.heads.predictions import Predictions
@@ -29,8 +29,8 @@ class KNN(Predictions):
     weights : {"uniform", "distance"}
         Whether a vote counts 1 or the inverse of the distance; neighbours at distance 0 then
         outvote all others.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in blocks.
 
@@ -126,7 +126,7 @@ class KNN(Predictions):
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False, memory_share=self.memory_share)
-        device, dtype = resolve_device(self.device), compute_dtype(self._X)
+        device, dtype = find_device(self.device), compute_dtype(self._X)
         found = [self._nearest(self._ready(block)) for _, block in blocks(X, device, dtype)]
         distances = torch.cat([d for d, _ in found]).cpu().numpy()
         return distances, torch.cat([i for _, i in found]).cpu().numpy()

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
 from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
+from decaf.device import find_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.newton import Solution
 from decaf.heads.path import Solver
@@ -87,7 +87,7 @@ class LinearModel(Predictions):
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False, memory_share=self.memory_share)
-        device, dtype = resolve_device(self.device), compute_dtype(X)
+        device, dtype = find_device(self.device), compute_dtype(X)
         W = torch.as_tensor(self.coef_.T).to(device, dtype)
         intercept = torch.as_tensor(self.intercept_).to(device, dtype)
         parts = [torch.addmm(intercept, block, W).cpu() for _, block in blocks(X, device, dtype)]
