@@ -21,9 +21,13 @@ from decaf.heads.designs import blocks
 from decaf.device import find_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
-from decaf.heads.predictions import Probabilities
+from decaf.heads.predictions import Probabilities, check_weights
 from decaf.heads.targets import Targets, encode
 from decaf.types import FloatArray, IntArray
+
+
+SMALLEST = 1e-18
+"""Features below are as good as 0: weights for them would not be finite."""
 
 
 class AdaptationLayers(nn.Module):
@@ -70,7 +74,8 @@ class AdaptationHead(Probabilities):
 
     Trained by stochastic gradient descent with momentum on the mean cross-entropy; label 0 of a
     label matrix does not count. Features are divided by their root mean square over the training
-    rows, so that one learning rate serves all layers and nets.
+    rows, so that one learning rate serves all layers and nets. Rates and number of epochs are
+    chosen on held-out rows, and with them the layers are trained anew on all.
 
     Parameters
     ----------
@@ -104,11 +109,11 @@ class AdaptationHead(Probabilities):
     classes_ : numpy.ndarray
         Labels, or column numbers of a label matrix.
     n_iter_ : int
-        Epochs.
+        Epochs, of the choice and on all rows.
     learning_rate_ : float
         The first one.
     objective_ : float
-        The lowest mean loss over the validation rows.
+        The lowest mean loss over the validation rows, while these did not train.
     converged_ : bool
         Whether validation stopped improving before the epochs ended.
     """
@@ -159,7 +164,7 @@ class AdaptationHead(Probabilities):
         y : array-like
             ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0.
         validation : numpy.ndarray, optional
-            Numbers of the rows that are held out to choose the rate and the end by.
+            Numbers of the rows that are held out to choose the rates and the end by.
 
         Returns
         -------
@@ -202,11 +207,14 @@ class AdaptationHead(Probabilities):
         progress = descent.run(self._checkpoint_path(problem), problem)
         self.n_features_in_ = X.shape[1]
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
+        V, c = _numpy(net.fcb.weight), _numpy(net.fcb.bias)
+        V[targets.constant != 0] = 0
         self.layers_ = [
             (_numpy(net.fca.weight / scale), _numpy(net.fca.bias)),
-            (_numpy(net.fcb.weight), _numpy(net.fcb.bias)),
+            (V, np.where(targets.constant == 0, c, targets.constant.astype(c.dtype))),
         ]
-        self.n_iter_ = progress.epoch
+        check_weights(self, np.float64(progress.best_loss), *sum(self.layers_, ()))
+        self.n_iter_ = progress.epoch + progress.refitted
         self.learning_rate_ = progress.first_rate
         self.objective_ = progress.best_loss
         self.converged_ = progress.n_decays > self.n_decays
@@ -309,7 +317,7 @@ class AdaptationHead(Probabilities):
         arguments = {k: v for k, v in self.get_params().items() if k != "checkpoint"}
         some = np.ascontiguousarray(X[:: max(1, X.shape[0] // 16)][:16])
         labels = np.unique(np.asarray(y), return_inverse=True)[1]
-        parts = [repr((arguments, X.shape)).encode(), labels.tobytes(), train.tobytes()]
+        parts = [repr(("refitted", arguments, X.shape)).encode(), labels.tobytes(), train.tobytes()]
         return hashlib.sha256(b"".join([*parts, some.tobytes()])).hexdigest()
 
 
@@ -344,7 +352,8 @@ def _wanted(targets: Targets, device: torch.device, dtype: torch.dtype) -> Tenso
 def _root_mean_square(X: Any) -> float:
     step = max(1, X.shape[0] // 4096)
     some = np.asarray(X[::step], np.float64)
-    return float(np.sqrt(np.square(some).mean())) or 1.0
+    size = float(np.sqrt(np.square(some).mean()))
+    return size if size > SMALLEST else 1.0
 
 
 def _numpy(tensor: Tensor) -> FloatArray:

@@ -30,7 +30,7 @@ from decaf.heads.features import compute_dtype
 from decaf.heads.linear import LinearModel, check_positive, checked_rows
 from decaf.heads.logistic import logistic_loss
 from decaf.heads.losses import LossType, SquaredHinge
-from decaf.heads.predictions import Probabilities
+from decaf.heads.predictions import Probabilities, check_weights
 from decaf.heads.targets import ClassWeight, Targets, encode
 from decaf.types import FloatArray
 
@@ -157,7 +157,8 @@ class DropoutHead(LinearModel):
             head.n_features_in_ = X.shape[1]
             head.classes_, head.multilabel_ = targets.classes, targets.multilabel
             head.coef_ = W[:-1, k].T.cpu().numpy()
-            head.intercept_ = W[-1, k].cpu().numpy()
+            head.intercept_ = W[-1, k].cpu().numpy() + targets.constant.astype(head.coef_.dtype)
+            check_weights(head, head.coef_, head.intercept_)
             head.n_iter_ = self.n_epochs
             head.objective_ = float(now[k])
             head.converged_ = bool(abs(before[k] - now[k]) <= SETTLED * now[k])

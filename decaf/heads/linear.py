@@ -19,7 +19,7 @@ from decaf.device import find_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.newton import Solution
 from decaf.heads.path import Solver
-from decaf.heads.predictions import Predictions
+from decaf.heads.predictions import Predictions, check_weights
 from decaf.heads.samples import Samples, TrainingSet
 from decaf.heads.targets import Targets
 from decaf.types import FloatArray
@@ -56,7 +56,8 @@ class LinearModel(Predictions):
         self.classes_ = targets.classes
         self.multilabel_ = targets.multilabel
         self.coef_ = W.T.cpu().numpy()
-        self.intercept_ = intercept.cpu().numpy()
+        self.intercept_ = intercept.cpu().numpy() + targets.constant.astype(self.coef_.dtype)
+        check_weights(self, self.coef_, self.intercept_)
         self.n_iter_ = solution.n_iter
         self.objective_ = float(solution.objective.sum())
         self.gradient_norm_ = float(solution.gradient_norm.double().square().sum().sqrt())

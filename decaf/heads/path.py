@@ -117,5 +117,8 @@ class _Problem:
         steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 10))
         start = self.zeros
         for k in range(steps, 0, -1):
-            start = self.solve(C / 10**k, start, WARM_UP_TOL).params
+            solution = self.solve(C / 10**k, start, WARM_UP_TOL)
+            start = solution.params
+            if not solution.converged.any():  # nor would any larger value
+                break
         return start
