@@ -265,6 +265,7 @@ class _Fit:
             self.labels,
             score=metric.score if self.labels.ndim == 1 else minus_hinge,
             standardize=self.rule.normalize == "standard",
+            class_names=self.table.class_names,
         )
         (whole,) = run([split], c_grid=grid, fixed_c=fixed)
         learned: Any = whole.head
@@ -283,6 +284,7 @@ class _Fit:
                 factors, offsets = calibrate(scores, labels)
                 weight, bias = layers[-1]
                 layers[-1] = (weight * factors[:, None], bias * factors + offsets)
+        said = "; ".join([said, *whole.notes])
         return _Fitted(tuple(layers), learned.classes_, said)
 
 

@@ -101,6 +101,7 @@ class KNN(Predictions):
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}; got {getattr(self, name)!r}")
+        find_device(self.device)
         X, y = checked_rows(self, X, y)
         self.n_neighbors_ = min(self.n_neighbors, X.shape[0])
         self.notes_ = ()
