@@ -16,18 +16,14 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from decaf.device import find_device
 from decaf.heads.descent import Descent, Recipe, Rows
 from decaf.heads.designs import blocks
-from decaf.device import find_device
-from decaf.heads.features import checked_features, compute_dtype
+from decaf.heads.features import SMALLEST_SIZE, checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
 from decaf.heads.predictions import Probabilities, check_weights
 from decaf.heads.targets import Targets, encode
 from decaf.types import FloatArray, IntArray
-
-
-SMALLEST = 1e-18
-"""Features below are as good as 0: weights for them would not be finite."""
 
 
 class AdaptationLayers(nn.Module):
@@ -213,7 +209,7 @@ class AdaptationHead(Probabilities):
             (_numpy(net.fca.weight / scale), _numpy(net.fca.bias)),
             (V, np.where(targets.constant == 0, c, targets.constant.astype(c.dtype))),
         ]
-        check_weights(self, np.float64(progress.best_loss), *sum(self.layers_, ()))
+        check_weights(self, np.array(progress.best_loss), *sum(self.layers_, ()))
         self.n_iter_ = progress.epoch + progress.refitted
         self.learning_rate_ = progress.first_rate
         self.objective_ = progress.best_loss
@@ -353,7 +349,7 @@ def _root_mean_square(X: Any) -> float:
     step = max(1, X.shape[0] // 4096)
     some = np.asarray(X[::step], np.float64)
     size = float(np.sqrt(np.square(some).mean()))
-    return size if size > SMALLEST else 1.0
+    return size if size > SMALLEST_SIZE else 1.0
 
 
 def _numpy(tensor: Tensor) -> FloatArray:

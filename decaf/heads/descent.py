@@ -201,10 +201,7 @@ class Descent:
         else:
             progress, tensors = found
             best = group(tensors, "best")
-            self.net.load_state_dict(group(tensors, "net"))
-            for number, momentum in group(tensors, "momentum").items():
-                parameter = [*self.net.parameters()][int(number)]
-                optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+            self._go_on_from(tensors, optimizer)
 
         def keep() -> None:
             if checkpoint is not None:
@@ -219,20 +216,20 @@ class Descent:
                 self.net.load_state_dict(best)
                 optimizer.state.clear()
             keep()
-        if torch.equal(self.train, self.validation):
-            self.net.load_state_dict(best)
-        else:
-            if not progress.refitted:
-                self.net.load_state_dict(initial)
-                optimizer.state.clear()
-            for _ in self._refit(progress, optimizer):
-                keep()
+        if not progress.refitted:
+            last = best if torch.equal(self.train, self.validation) else initial
+            self.net.load_state_dict(last)
+            optimizer.state.clear()
+        for _ in self._refit(progress, optimizer):
+            keep()
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
         return progress
 
     def _refit(self, progress: Progress, optimizer: torch.optim.SGD) -> Iterator[None]:
-        """Train on all rows, epoch after epoch."""
+        """Train on all rows, epoch after epoch, where some of them have not trained yet."""
+        if torch.equal(self.train, self.validation):
+            return
         rows = torch.cat([self.train, self.validation]).sort().values
         rates = progress.kept_rates
         for epoch in range(progress.refitted, len(rates)):
@@ -242,9 +239,13 @@ class Descent:
             progress.refitted += 1
             yield
 
-    def _tensors(
-        self, optimizer: torch.optim.SGD, best: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _go_on_from(self, tensors: dict[str, Tensor], optimizer: torch.optim.SGD) -> None:
+        self.net.load_state_dict(group(tensors, "net"))
+        for number, momentum in group(tensors, "momentum").items():
+            parameter = [*self.net.parameters()][int(number)]
+            optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+
+    def _tensors(self, optimizer: torch.optim.SGD, best: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what a training goes on from."""
         momenta = [optimizer.state[p].get("momentum_buffer") for p in self.net.parameters()]
         tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}

@@ -24,9 +24,9 @@ import torch
 from sklearn.base import clone
 from torch import Tensor
 
-from decaf.heads.designs import blocks
 from decaf.device import find_device
-from decaf.heads.features import compute_dtype
+from decaf.heads.designs import blocks
+from decaf.heads.features import SMALLEST_SIZE, compute_dtype
 from decaf.heads.linear import LinearModel, check_positive, checked_rows
 from decaf.heads.logistic import logistic_loss
 from decaf.heads.losses import LossType, SquaredHinge
@@ -227,7 +227,8 @@ class _Batches:
         self.keep = 1 - self.dropped / LEVELS
         self.generator = torch.Generator(device).manual_seed(seed)
         lengths = [b.norm(dim=1).cpu() for _, b in blocks(self.X, device, self.dtype)]
-        self.row_size = float(torch.cat(lengths).mean()) or 1.0
+        size = float(torch.cat(lengths).mean())
+        self.row_size = size if size > SMALLEST_SIZE else 1.0
 
     def adjoint(self, R: Tensor) -> Tensor:
         """Return ``X' R`` for scaled features without a mask and ``(n, m)`` values of rows."""

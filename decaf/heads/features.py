@@ -3,18 +3,21 @@
 The messages are scikit-learn's own kind, a ValueError, as its users and tools expect.
 """
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from decaf.heads.designs import blocks
 from decaf.types import FloatArray, IntArray
+
+SMALLEST_SIZE = 1e-18
+"""Features below are as good as 0: weights for them, or their squares, would not be finite."""
 
 
 def checked_features(
@@ -111,7 +114,7 @@ def compute_dtype(X: Any) -> torch.dtype:
     return torch.float64 if X.dtype == np.float64 else torch.float32
 
 
-class UnusableRows(ValueError):
+class UnusableRowsError(ValueError):
     """Features that no head can take.
 
     Attributes
@@ -130,7 +133,7 @@ class UnusableRows(ValueError):
 
 def largest_norm(dtype: torch.dtype) -> float:
     """Return the longest row of features that heads take: squares of products stay finite."""
-    return float(torch.finfo(dtype).max) ** 0.25
+    return math.sqrt(math.sqrt(torch.finfo(dtype).max))
 
 
 def check_finite(X: Any) -> None:
@@ -144,7 +147,7 @@ def check_finite(X: Any) -> None:
     found = np.concatenate(bad)
     if len(found):
         large = f"values too large to compute with (a norm above {largest_norm(dtype):.1g})"
-        raise UnusableRows(found, "NaN or infinity" if n_infinite else large)
+        raise UnusableRowsError(found, "NaN or infinity" if n_infinite else large)
 
 
 def _listed(rows: IntArray) -> str:

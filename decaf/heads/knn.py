@@ -8,14 +8,13 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from decaf.heads.designs import BLOCK_ROWS, blocks
 from decaf.device import find_device
+from decaf.heads.designs import BLOCK_ROWS, blocks
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
 from decaf.heads.predictions import Predictions
 from decaf.heads.targets import encode
 from decaf.types import FloatArray
-
 
 TIE_BREAK = 1e-9
 """What the nearest row's vote counts more, each farther row's half as much as the one before."""
@@ -104,12 +103,9 @@ class KNN(Predictions):
         find_device(self.device)
         X, y = checked_rows(self, X, y)
         self.n_neighbors_ = min(self.n_neighbors, X.shape[0])
-        self.notes_ = ()
-        if self.n_neighbors_ < self.n_neighbors:
-            self.notes_ = (
-                f"{self.n_neighbors} neighbours asked for, {X.shape[0]} training rows found: "
-                f"all of them vote",
-            )
+        few = f"{self.n_neighbors} neighbours asked for, {X.shape[0]} training rows found: "
+        fewer = self.n_neighbors_ < self.n_neighbors
+        self.notes_ = (few + "all of them vote",) if fewer else ()
         targets = encode(y, weight_of="label")
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
         self._votes = self._vote_matrix(np.where(targets.constant, targets.constant, targets.signs))

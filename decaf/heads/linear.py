@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
-from decaf.heads.designs import blocks
 from decaf.device import find_device
+from decaf.heads.designs import blocks
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.newton import Solution
 from decaf.heads.path import Solver

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from decaf.heads.designs import Bias
 from decaf.device import find_device
+from decaf.heads.designs import Bias
 from decaf.heads.linear import LinearHead, check_positive
 from decaf.heads.losses import Logistic, LossType, Softmax
 from decaf.heads.path import Solver

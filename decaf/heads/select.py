@@ -20,7 +20,7 @@ from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from decaf.errors import DataError
-from decaf.heads.features import UnusableRows, take_rows
+from decaf.heads.features import UnusableRowsError, take_rows
 from decaf.heads.linear import LinearHead, checked_rows
 from decaf.heads.samples import Samples, TrainingSet
 from decaf.heads.targets import constant_columns
@@ -164,8 +164,8 @@ def fit_splits(
                 fitted, validation = fit(clone(head), task)
         except ValueError as error:
             said: ValueError = error
-            if isinstance(error, UnusableRows):
-                said = UnusableRows(split.train[error.rows], error.found)
+            if isinstance(error, UnusableRowsError):
+                said = UnusableRowsError(split.train[error.rows], error.found)
             raise DataError(
                 f"cannot fit {head!r} on the split of seed {split.seed}: {said}"
             ) from error
@@ -189,7 +189,8 @@ def _fit_linear(head: LinearHead, task: _Task) -> tuple[LinearHead, FloatArray]:
     X, y = checked_rows(head, task.X, task.y)
     samples = head.samples(X, standardize=task.standardize)
     training, targets = samples.train(), head.encode(y)
-    validation, chosen, start = np.empty(0), 0, None
+    chosen, start = 0, None
+    validation: FloatArray = np.empty(0)
     if len(task.grid) > 1:
         table, solutions = validation_scores(
             head, samples, y, folds=task.folds, c_grid=task.grid, score=task.score
@@ -207,7 +208,7 @@ def _fit_any(head: Any, task: _Task) -> tuple[Any, FloatArray]:
     everything = np.arange(len(task.y))
     if "C" not in head.get_params():
         return _fit_once(head, task), np.empty(0)
-    validation = np.empty(0)
+    validation: FloatArray = np.empty(0)
     if len(task.grid) > 1:
         table = [
             [

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from decaf.heads.designs import Bias
 from decaf.device import find_device
+from decaf.heads.designs import Bias
 from decaf.heads.hinge import fit_hinge
 from decaf.heads.linear import LinearHead, check_positive, checked_rows
 from decaf.heads.losses import SquaredHinge

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from decaf.heads import fit_splits, knn
+from decaf.heads import fit_splits
 from decaf.heads.knn import KNN
 from decaf.types import Split
 
