@@ -18,6 +18,7 @@ from decaf.choices import (
     checked,
 )
 from decaf.datasets import load_dataset
+from decaf.device import find_device
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
 from decaf.finetuning import (
@@ -164,6 +165,7 @@ def evaluate(
     names = _words(heads)
     _check_heads(names)
     refuse_without_head(names, finetune, recipe)
+    find_device(device)
     parse_recipe(recipe, finetune)  # what is wrong with it is said before the net is loaded
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rules = _rules(

@@ -13,6 +13,7 @@ from decaf.backbones import TorchBackbone, load_backbone
 from decaf.choices import Normalize, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
+from decaf.device import find_device
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan, patch_rule
 from decaf.heads import HEADS, fit_splits
@@ -130,6 +131,7 @@ def train(
     """
     path = Path(out)
     _check(head, path)
+    find_device(device)
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     patches = patch_rule(views, patch_scales, patches_per_image, patch_edges)
     normalize, patch_power = _of_rows(patches, normalize, patch_power)
@@ -277,6 +279,7 @@ class _Fit:
             self.labels,
             score=metric.score if self.labels.ndim == 1 else minus_hinge,
             standardize=self.rule.normalize == "standard",
+            class_names=self.table.class_names,
         )
         (whole,) = run([split], c_grid=grid, fixed_c=fixed)
         learned: Any = whole.head
@@ -299,6 +302,7 @@ class _Fit:
                 factors, offsets = calibrate(scores, labels, learned.classes_)
                 weight, bias = layers[-1]
                 layers[-1] = (weight * factors[:, None], bias * factors + offsets)
+        said = "; ".join([said, *whole.notes])
         return _Fitted(tuple(layers), learned.classes_, said)
 
 

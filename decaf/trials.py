@@ -132,6 +132,7 @@ class Trials:
                 c_grid=c_grid,
                 score=features.validation_score(METRICS[rule.metric].score),
                 standardize=rule.normalize == "standard",
+                class_names=self.table.class_names,
             )
             if rule.selection.kind != "test":
                 yield from fit(fixed_c=fixed_c)
@@ -184,7 +185,8 @@ class Trials:
         leaks: tuple[str, ...],
     ) -> Result:
         metric = METRICS[rule.metric]
-        labels, classes = self.table.labels[split.test], features.classes(fit.head.classes_)
+        labels = fit.scored(self.table.labels[split.test])
+        classes = features.classes(fit.head.classes_)
         scores = features.test_scores(fit.decision_function, split.test, fit.head.classes_)
         return Result(
             dataset=self.table.name,

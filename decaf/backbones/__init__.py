@@ -3,7 +3,6 @@
 from decaf.backbones.backbone import (
     TorchBackbone,
     default_layers,
-    find_device,
     layer_table,
     load_backbone,
     load_everywhere,
@@ -21,7 +20,6 @@ __all__ = [
     "check_pool",
     "default_layers",
     "dense_pass",
-    "find_device",
     "get_weights",
     "layer_table",
     "load_backbone",

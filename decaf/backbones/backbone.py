@@ -19,6 +19,7 @@ from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, tr
 from decaf.backbones.weights import Weights, local_weights, state_sha256
 from decaf.backbones.winograd import WinogradConv2d, use_winograd
 from decaf.choices import Precision, checked
+from decaf.device import find_device, find_devices
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -192,33 +193,6 @@ def layer_table(name: str, *, allow_code: bool = False) -> list[LayerShape]:
     return layer_shapes(traced, net.layout)
 
 
-def find_device(device: str) -> torch.device:
-    """Return the device asked for; ``auto`` is the GPU where there is one.
-
-    Raises
-    ------
-    ConfigError
-        If the device is unknown, or is not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device != "cpu" and not device.startswith("cuda"):
-        msg = f"unknown device {device!r}; choose one of: auto, cpu, cuda"
-        raise ConfigError(msg)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        msg = f"asked for device {device!r}; torch finds no GPU here; choose --device cpu"
-        raise ConfigError(msg)
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        msg = f"unknown device {device!r}; choose one of: auto, cpu, cuda, cuda:N"
-        raise ConfigError(msg) from error
-    if found.index is not None and not found.index < max(torch.cuda.device_count(), 1):
-        msg = f"asked for device {device!r}; found {torch.cuda.device_count()} GPUs here"
-        raise ConfigError(msg)
-    return found
-
-
 @checked
 def find_precision(precision: Precision, device: torch.device) -> Precision:
     """Return the precision asked for; ``auto`` is bf16 where the device computes in it.
@@ -331,11 +305,9 @@ def load_everywhere(
     ConfigError
         If the device or the precision is not to be had, or code is not allowed.
     """
-    devices = [device]
-    if device == "cuda:all" and isinstance(name, str):
-        find_device("cuda")
-        devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    return [load_backbone(name, device=one, **options) for one in devices]
+    if not isinstance(name, str):
+        return [load_backbone(name, device=device, **options)]
+    return [load_backbone(name, device=str(one), **options) for one in find_devices(device)]
 
 
 @checked

@@ -112,6 +112,8 @@ def _temperature(scores: FloatArray, column: IntArray) -> float:
 
 def _sigmoid(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
     s, y = scores[labels != 0, None], labels[labels != 0]
+    if not len(y):
+        return 1.0, 0.0
     n_positive = int((y > 0).sum())
     target = np.where(y > 0, (n_positive + 1) / (n_positive + 2), 1 / (len(y) - n_positive + 2))
     unit = float(s.std()) or 1.0
