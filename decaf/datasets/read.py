@@ -239,9 +239,11 @@ def read_part(fs: Any, path: str, start: int | None = None, end: int | None = No
     OSError
         Whatever the file system raised.
     """
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - as in `open_url`
+
     if start is not None and end is not None:
         _check_bytes(end - start, path)
-    elif "file" in getattr(fs, "protocol", ()):
+    elif isinstance(fs, LocalFileSystem):
         return read_file(Path(path))
     try:
         data: bytes = fs.cat_file(path, start=start, end=end)
