@@ -36,7 +36,8 @@ def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | Non
     """
     if asked.pooling != "none" or asked.dtype != "float32" or START not in plan.backbone.layers:
         return None
-    path = find_fresh(folder, replace(asked, layers=(START,)), plan.dataset).path
+    found = find_fresh(folder, replace(asked, layers=(START,)), plan.dataset)
+    path = None if found.n_again else found.path  # images that failed there can be read now
     if path is None or not plan.backbone.follows(START, plan.layers):
         return None
     return StoredStart(START, FeatureStore(path), read_failures(failures_path(path)))

@@ -147,6 +147,17 @@ def test_pool5_of_replaced_images_is_no_start(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+def test_pool5_that_lacks_an_image_which_can_be_read_now_is_no_start(tmp_path: Path) -> None:
+    images = write(tmp_path / "images")
+    broken = images / "a" / "02.bmp"
+    good = broken.read_bytes()
+    broken.write_bytes(bytes(len(good)))
+    run(images, tmp_path / "f", layers="pool5", max_failures=0.5)
+    broken.write_bytes(good)
+    found, expected = (features(run(images, tmp_path / out)) for out in ("f", "new"))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_archive_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     tar = tmp_path / "images.tar"
 
