@@ -18,11 +18,11 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from decaf.datasets.order import natural_sorted
+from decaf.datasets.passed_over import say_once
 from decaf.datasets.table import image_table, official_sides
 from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.datasets.tar_samples import MAX_CLASS_BYTES
 from decaf.errors import DataError
-from decaf.progress import log
 from decaf.types import SIDES, ImageDataset, IntArray
 
 _COLUMNS = ("path", "label", "split")
@@ -110,7 +110,7 @@ def _read(file: Path) -> _Rows:
         raise DataError(f"{file} lists no pictures; write one a line under the header")
     unused = [name for place, name in columns.items() if name not in _COLUMNS and used[place]]
     if unused:
-        log(f"{file}: not used are the columns {', '.join(unused)}")
+        say_once(f"{file}: not used are the columns {', '.join(unused)}")
     return rows
 
 

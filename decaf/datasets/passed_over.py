@@ -1,6 +1,7 @@
 """What a reader leaves out: counted, and said in one line."""
 
 from collections import Counter
+from functools import cache
 
 from decaf.progress import log
 
@@ -40,7 +41,13 @@ class PassedOver:
         """
         if self._counts:
             items = (
-                f"{count} {reason} (first {self._first[reason][:80]!r})"
+                f"{reason} ({count}, first {self._first[reason][:80]!r})"
                 for reason, count in self._counts.items()
             )
-            log(f"{where}: passed over {', '.join(items)}")
+            say_once(f"{where}: passed over {', '.join(items)}")
+
+
+@cache
+def say_once(line: str) -> None:
+    """Print a line, unless this process has printed it: a table may be made more than once."""
+    log(line)

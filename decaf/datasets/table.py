@@ -118,7 +118,7 @@ def _sizes(root: Path, image_ids: Sequence[str]) -> IntArray:
     for row, image_id in enumerate(image_ids):
         try:
             sizes[row] = os.stat(f"{root}/{image_id}").st_size  # noqa: PTH116 - paths are slow
-        except (OSError, ValueError):  # also a name with a zero byte
+        except (OSError, ValueError):  # a zero byte in the name
             continue  # the row stays, and extraction reports it as a failure
     return sizes
 
