@@ -225,7 +225,7 @@ def test_train_predict_and_look(data: Path, tmp_path: Path) -> None:
     assert len(found) == len(paths) * (len(classifier.class_names) - 1)
     assert found["probability"].between(0, 1).all()
     failed = pd.read_csv(tmp_path / "p.failures.csv")
-    assert failed["image_id"].tolist() == [str(broken)]
+    assert failed["path"].tolist() == [str(broken)]
     objects = load_objects(table)
     hits, right = [], []
     for row, scores in zip(test, score_patches(model, paths[:10], device="cpu"), strict=False):

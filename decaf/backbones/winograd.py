@@ -123,6 +123,11 @@ def use_winograd(net: nn.Module) -> None:
             module.__class__ = WinogradConv2d
 
 
+def uses_winograd(net: nn.Module) -> bool:
+    """Return whether convolutions of a net take fewer multiplications, which rounds otherwise."""
+    return any(isinstance(module, WinogradConv2d) for module in net.modules())
+
+
 def _gains(conv: nn.Conv2d) -> bool:
     height, width = conv.kernel_size
     plain = conv.stride == conv.dilation == (1, 1) and conv.padding_mode == "zeros"

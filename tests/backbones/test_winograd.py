@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from decaf.backbones.winograd import WinogradConv2d, use_winograd
+from decaf.backbones.winograd import WinogradConv2d, use_winograd, uses_winograd
 
 # rows: side of the filter, channels in and out, groups, padding, height, width, pictures
 FORMS = [
@@ -172,4 +172,5 @@ def test_leaves_alone_what_does_not_gain():
         nn.ConvTranspose2d(128, 128, 3),
     )
     use_winograd(net)
-    assert not any(isinstance(module, WinogradConv2d) for module in net)
+    assert not uses_winograd(net)
+    assert uses_winograd(nn.Sequential(net, made(3, 128, 128, 1, 1)))
