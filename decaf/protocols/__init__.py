@@ -16,6 +16,7 @@ from decaf.protocols.patches import (
     pool_patches,
 )
 from decaf.protocols.rule import Box, Normalize, PublishedProtocol, Selection
+from decaf.protocols.shots import require_shots, trained
 from decaf.protocols.views import ViewFeatures, view_features
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
@@ -36,6 +37,8 @@ __all__ = [
     "protocol_names",
     "published_protocol_differences",
     "read_splits",
+    "require_shots",
+    "trained",
     "view_features",
     "write_splits",
 ]

@@ -12,6 +12,7 @@ _LATEX = {
     "≈": r"$\approx$",
     "†": r"$^\dagger$",
     "‡": r"$^\ddagger$",
+    "§": r"\S{}",
     "·": r"$\cdot$",
     "–": "--",
 }
@@ -30,7 +31,7 @@ def markdown_table(table: ResultTable) -> str:
     str
         One table per data set, net, protocol and metric, with title and footnotes.
     """
-    return "\n".join(_markdown(grid) for grid in grids(table))
+    return "\n".join(markdown_grid(grid) for grid in grids(table))
 
 
 def latex_table(table: ResultTable) -> str:
@@ -46,10 +47,11 @@ def latex_table(table: ResultTable) -> str:
     str
         One ``table`` environment per data set, net, protocol and metric.
     """
-    return "\n".join(_latex(grid) for grid in grids(table))
+    return "\n".join(latex_grid(grid) for grid in grids(table))
 
 
-def _markdown(grid: Grid) -> str:
+def markdown_grid(grid: Grid) -> str:
+    """Return one table of a report in Markdown."""
     lines = [
         f"**{_escape_markdown(grid.title)}**",
         "",
@@ -75,7 +77,8 @@ def _escape_markdown(text: str) -> str:
     return text.replace("|", r"\|").replace("_", r"\_")
 
 
-def _latex(grid: Grid) -> str:
+def latex_grid(grid: Grid) -> str:
+    """Return one table of a report in LaTeX."""
     lines = [
         r"\begin{table}",
         r"  \centering",

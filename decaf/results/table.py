@@ -145,7 +145,8 @@ class ResultTable:
         splits = beside(path, "splits")
         frame = read_frame(splits)
         read_frame(path, frame["table"][0])
-        return cls(tuple(read_row(row, splits) for row in frame.to_dict("records")))
+        rows = frame.to_dict("records")
+        return cls(tuple(read_row({str(k): v for k, v in row.items()}, splits) for row in rows))
 
 
 def read_results(paths: Sequence[Path]) -> ResultTable:
