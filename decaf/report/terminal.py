@@ -14,6 +14,7 @@ from decaf.report.compare import comparison
 from decaf.report.grid import Grid, grids
 from decaf.results import ResultTable
 
+_MOST_COLUMNS = 10_000
 _WIDEST_WORD = 24  # a longer one in a line's label is folded, so that figures have room
 
 
@@ -62,9 +63,9 @@ def terminal_grid(grid: Grid) -> RenderableType:
 
 def print_whole(renderable: RenderableType) -> None:
     """Print on stdout, wider than a terminal or 80 columns if figures would be cut otherwise."""
-    console = Console()
-    least = Measurement.get(console, console.options, renderable).minimum
-    Console(width=max(console.width, least)).print(renderable)
+    wide = Console(width=_MOST_COLUMNS)
+    least = Measurement.get(wide, wide.options, renderable).minimum
+    Console(width=max(Console().width, least)).print(renderable)
 
 
 def _table(grid: Grid) -> Table:

@@ -52,7 +52,8 @@ class Journal:
         journal = cls(path)
         beneath = [beside(path, what) for what in BESIDE]
         require_writable(path, *beneath, journal.file)
-        lost = [target for target in beneath if target.with_suffix(".journal").exists()]
+        there = {other.name for other in path.parent.iterdir()}
+        lost = [target for target in beneath if target.with_suffix(".journal").name in there]
         if journal.file.exists():
             journal.finished.update(journal._read())
         else:
