@@ -1,5 +1,9 @@
 """Evaluation: honest choices, honest numbers, a table that says what was run."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -380,3 +384,37 @@ def test_a_failed_write_keeps_what_was_computed(
             run(picture_folder, tmp_path, **options)
     monkeypatch.setattr(Journal, "add", full)  # nothing is computed again
     assert len(run(picture_folder, tmp_path, **options)) == 2
+
+
+@pytest.mark.parametrize(("number", "lines"), [(signal.SIGKILL, 2), (signal.SIGINT, 3)])
+def test_finished_splits_survive_signals(
+    picture_folder: Path, tmp_path: Path, number: signal.Signals, lines: int
+) -> None:
+    options = {"layers": "pool5", "heads": "svm,logreg", "splits": 4, "c_grid": "0.1,1"}
+    call = {**NET, "pool": "avg", "out": "r.csv", "features": "features", **options}
+    code = (
+        "import time; from decaf.cli import app; from decaf.results import Journal; "
+        "from decaf import evaluation; add = Journal.add; "
+        "Journal.add = lambda *a: (add(*a), time.sleep(0.3)); "
+        f"app.app.command('go')(lambda: evaluation.evaluate({str(picture_folder)!r}, **{call!r}) "
+        "and None); app.main()"
+    )
+    command = [sys.executable, "-c", code, "go"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        journal, deadline = tmp_path / "r.journal", time.monotonic() + 120
+        while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert (tmp_path / "r.csv").exists() == (number == signal.SIGINT)
+    if number == signal.SIGINT:
+        assert "finished splits of this run are in r.csv" in said
+        assert not read_results([tmp_path / "r.csv"]).aggregates()[-1].finished
+    kept = journal.read_bytes()
+    table = run(picture_folder, tmp_path, **options)
+    assert journal.read_bytes().startswith(kept)
+    assert journal.read_bytes().count(b"\n") == len(table) == 8
+    assert all(row.finished for row in read_results([tmp_path / "r.csv"]).aggregates())

@@ -36,7 +36,7 @@ def inspect(
 
     from decaf.analysis.inspection import inspect_store
     from decaf.report import inspection_page as page
-    from decaf.report.terminal import terminal_grid
+    from decaf.report.terminal import print_whole, terminal_grid
 
     found = inspect_store(
         path,
@@ -49,6 +49,6 @@ def inspect(
         quiet=quiet,
     )
     for grid in (page.statistics_grid, page.similarity_grid, page.duplicates_grid):
-        Console().print(terminal_grid(grid(found)))
+        print_whole(terminal_grid(grid(found)))
     written = page.write_inspection(found, out or Path("results") / f"inspect-{path.stem}")
     Console().print(f" page: {written[0]}")

@@ -118,7 +118,7 @@ def read_row(row: Mapping[str, str], path: Path) -> Result:
 def _unreadable(path: Path, found: str) -> DataError:
     return DataError(
         f"results {path} cannot be read ({found}); give the NAME.csv that decaf evaluate "
-        "wrote, with NAME-splits.csv beside it"
+        "wrote, with NAME-splits.csv beside it, or run it again"
     )
 
 
