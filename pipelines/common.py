@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-
 import decaf
 from decaf.protocols import PROTOCOLS, Box
 from decaf.report import print_whole, terminal_comparison, terminal_table
