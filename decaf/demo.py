@@ -61,6 +61,4 @@ def demo(
         )
         for weights, heads in HEADS.items()
     ]
-    both = ResultTable(tuple(result for table in tables for result in table.results))
-    both.to_csv(Path(out))
-    return both
+    return ResultTable(tuple(result for table in tables for result in table.results))

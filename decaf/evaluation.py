@@ -1,6 +1,6 @@
 """Features to results: `evaluate` trains heads under a protocol and returns a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from decaf.choices import (
 )
 from decaf.datasets import load_dataset
 from decaf.device import find_device
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract, make_plan
 from decaf.finetuning import (
     FINETUNE,
@@ -33,12 +33,16 @@ from decaf.finetuning import (
 )
 from decaf.heads import HEADS
 from decaf.images.patches import patch_options
+from decaf.progress import log
 from decaf.protocols import (
     PublishedProtocol,
     default_protocol,
     get_protocol,
+    require_shots,
 )
-from decaf.results import ResultTable
+from decaf.results import Journal, Result, ResultTable
+from decaf.results.files import require_csv
+from decaf.results.identity import changes
 from decaf.store import FeatureStore
 from decaf.trials import Trials
 from decaf.types import ImageDataset
@@ -148,8 +152,9 @@ def evaluate(
     Returns
     -------
     ResultTable
-        One row per layer, head, number of shots and split; also written to `out`, with the
-        splits beside it.
+        One row per layer, head, number of shots and split; also added to `out`, with the splits
+        beside it. What is there of other nets, heads or settings stays, and finished splits are
+        taken from it.
 
     Raises
     ------
@@ -164,6 +169,8 @@ def evaluate(
     """
     names = _words(heads)
     _check_heads(names)
+    if out is not None:
+        require_csv(Path(out))
     refuse_without_head(names, finetune, recipe)
     find_device(device)
     parse_recipe(recipe, finetune)  # what is wrong with it is said before the net is loaded
@@ -185,6 +192,11 @@ def evaluate(
         patch_power=patch_power,
         patch_pool=patch_pool,
     )
+    for rule in rules:  # what cannot be drawn is said before the net is loaded
+        if train_per_class is not None:
+            require_shots(rule, table)
+        next(rule.splits(table))
+    journal = Journal.open(csv_path(table.name, out))
     loading: dict[str, Any] = {
         "weights": weights,
         "device": device,
@@ -233,14 +245,42 @@ def evaluate(
             for layer in chosen
             if pictures is not None
         }
-        trials = Trials(table, net, store, pool, device, quiet, tunings)
-        results = ResultTable(tuple(trials.results(chosen, names, rules)))
-    results.to_csv(csv_path(table.name, out))
+        changed = changes(how, parse_recipe("", "last", net.weights))
+        trials = Trials(table, net, store, pool, device, quiet, journal, tunings, changed)
+        trials.check(names, rules)
+        results = _kept(trials, trials.results(chosen, names, rules))
     for tuning in tunings.values():
         tuning.clear()
     if tunings:
         name_stopped(path.parent)
+    if trials.failed:
+        raise DataError(
+            f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
+            f"{journal.path}"
+        )
     return results
+
+
+def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:
+    """Return the results, written to files whatever ends them."""
+    journal, found = trials.journal, list[Result]()
+    try:
+        found.extend(results)
+    except KeyboardInterrupt:
+        log(
+            f"stopped; {len(found)} finished splits of this run are in {journal.path} and are not "
+            "computed again"
+        )
+        raise
+    finally:
+        journal.write()
+    taken = sum(any(result is one for one in journal.finished.values()) for result in found)
+    if taken:
+        log(
+            f"{taken} of {len(found)} splits were finished before and are taken from "
+            f"{journal.file}; delete it to compute them again"
+        )
+    return ResultTable(tuple(found))
 
 
 def csv_path(dataset_name: str, out: str | Path | None = None) -> Path:

@@ -8,8 +8,9 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from decaf.errors import DataError
 
@@ -104,6 +105,48 @@ def write_whole(path: Path, text: str) -> None:
     """
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file, made if it is not there, that no other process has open in this way.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; it is open to read, and to write at its end.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    with _write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            yield file
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line to a file that other processes may add to; it is durable afterwards.
+
+    What a killed process left of a line becomes a line of its own.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    with locked(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        whole = file.read(1) in {b"", b"\n"}
+        file.write((b"" if whole else b"\n") + line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def require_writable(*paths: Path) -> None:

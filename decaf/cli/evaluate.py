@@ -140,11 +140,9 @@ def demo(
 
 
 def _show(table: object, out: Path | None) -> None:
-    from rich.console import Console
-
     from decaf.evaluation import csv_path
-    from decaf.report.terminal import terminal_table
+    from decaf.report.terminal import print_whole, terminal_table
     from decaf.results import ResultTable
 
     if isinstance(table, ResultTable):
-        Console().print(terminal_table(table, csv_path(table.results[0].dataset, out)))
+        print_whole(terminal_table(table, csv_path(table.results[0].dataset, out)))

@@ -32,11 +32,9 @@ def inspect(
     quiet: options.Quiet = False,
 ) -> None:
     """Print a store's statistics, likeness of layers, transfer scores and duplicate pictures."""
-    from rich.console import Console
-
     from decaf.analysis.inspection import inspect_store
     from decaf.report import inspection_page as page
-    from decaf.report.terminal import terminal_grid
+    from decaf.report.terminal import print_whole, terminal_grid
 
     folder = out or Path("results") / f"inspect-{path.stem}"
     page.check_folder(folder)
@@ -51,5 +49,5 @@ def inspect(
         quiet=quiet,
     )
     for grid in (page.statistics_grid, page.similarity_grid, page.duplicates_grid):
-        Console().print(terminal_grid(grid(found)))
+        print_whole(terminal_grid(grid(found)))
     border.say(f" page: {page.write_inspection(found, folder)[0]}")

@@ -17,6 +17,7 @@ from decaf.protocols.patches import (
     pool_patches,
 )
 from decaf.protocols.rule import PublishedProtocol, Selection
+from decaf.protocols.shots import require_shots, trained
 from decaf.protocols.sides import training_rows
 from decaf.protocols.views import ViewFeatures, view_features
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
@@ -36,6 +37,8 @@ __all__ = [
     "protocol_names",
     "published_protocol_differences",
     "read_splits",
+    "require_shots",
+    "trained",
     "training_rows",
     "view_features",
     "write_splits",

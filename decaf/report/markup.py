@@ -20,7 +20,7 @@ def markdown_table(table: ResultTable) -> str:
     str
         One table per data set, net, protocol and metric, with title and footnotes.
     """
-    return "\n".join(_markdown(grid) for grid in grids(table))
+    return "\n".join(markdown_grid(grid) for grid in grids(table))
 
 
 def latex_table(table: ResultTable) -> str:
@@ -36,10 +36,11 @@ def latex_table(table: ResultTable) -> str:
     str
         One ``table`` environment per data set, net, protocol and metric.
     """
-    return "\n".join(_latex(grid) for grid in grids(table))
+    return "\n".join(latex_grid(grid) for grid in grids(table))
 
 
-def _markdown(grid: Grid) -> str:
+def markdown_grid(grid: Grid) -> str:
+    """Return one table of a report in Markdown."""
     lines = [
         f"**{markdown_text(grid.title)}**",
         "",
@@ -62,7 +63,8 @@ def _pipes(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _latex(grid: Grid) -> str:
+def latex_grid(grid: Grid) -> str:
+    """Return one table of a report in LaTeX."""
     lines = [
         r"\begin{table}",
         r"  \centering",

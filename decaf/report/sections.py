@@ -114,7 +114,7 @@ def section(
 
 
 def _headline(best: Aggregate, of_best: str) -> str:
-    spread = f" over {best.n_splits} splits" if best.n_splits > 1 else ", one split"
+    spread = ", one split" if best.splits == "1 split" else f" over {best.splits}"
     return (
         f"Best: {per_cent(best.mean, best.std)} % {METRICS[best.metric].label}{spread} "
         f"({of_best}); {METRICS[best.other_metric].label} {per_cent(best.other_mean)} %."
@@ -137,7 +137,7 @@ def _facts(
         ("view", first.view),
         ("pooling and normalisation", f"{first.pool}, {first.normalize}"),
         ("protocol", first.protocol),
-        ("splits and seeds", f"{best.n_splits}; {', '.join(map(str, seeds))}"),
+        ("splits and seeds", f"{best.splits}; {', '.join(map(str, seeds))}"),
         ("device", devices),
         ("time to choose C and fit", f"{sum(r.seconds_fit for r in table):.1f} s"),
         ("feature store", f"{first.digest[:16]}…"),
@@ -256,7 +256,7 @@ def _timings(table: ResultTable) -> PageTable:
         (
             f"{a.head} on {a.layer}",
             "all" if a.shots is None else a.shots,
-            a.n_splits,
+            a.splits.removesuffix(" splits").removesuffix(" split"),
             "–" if a.C is None else f"{a.C:g}",
             f"{a.seconds_fit:.2f}",
             f"{a.seconds_fit / a.n_splits:.2f}",
