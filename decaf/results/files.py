@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from decaf.errors import ConfigError, DataError
+from decaf.escapes import csv_cell, csv_word
 from decaf.results.rows import OWN_FILES, Result
 from decaf.whole_files import write_whole
 
@@ -97,7 +98,7 @@ def read_frame(path: Path, table: str | None = None) -> pd.DataFrame:
             f"results {path} and the files beside it are of two runs, the later of which was "
             "stopped; run the same decaf evaluate again, which keeps what is finished"
         )
-    return frame
+    return frame.map(csv_word)
 
 
 def read_row(row: Mapping[str, str], path: Path) -> Result:
@@ -123,7 +124,8 @@ def _unreadable(path: Path, found: str) -> DataError:
 
 
 def _text(frame: pd.DataFrame) -> str:
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    safe = frame.map(lambda cell: csv_cell(cell) if isinstance(cell, str) else cell)
+    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def _float(text: str) -> float:
