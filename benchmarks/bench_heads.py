@@ -38,7 +38,7 @@ PEERS = {"svm": LinearSVC, "logreg": LogisticRegression}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--assets", type=Path, help="folder with the pictures of part 1")
+    parser.add_argument("--assets", type=Path, help="folder with the images of part 1")
     parser.add_argument("--features", type=Path, default=Path("features"))
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--svm-splits", type=int, default=5, help="of them for LinearSVC")
@@ -52,7 +52,7 @@ def main() -> None:
     bench = (bench_caltech101, bench_sun397, bench_voc, bench_growth)
     lacking = dict.fromkeys(options.skip, "as asked")
     if options.assets is None:
-        lacking.setdefault("caltech101", "it needs real pictures; give --assets DIR")
+        lacking.setdefault("caltech101", "it needs real images; give --assets DIR")
     print(f"{'what':<44} {'decaf s':>9} {'sklearn s':>10} {'speedup':>8}")
     run_parts(
         {name: partial(part, options) for name, part in zip(PARTS, bench, strict=True)}, lacking

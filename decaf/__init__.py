@@ -1,4 +1,4 @@
-"""Pictures to pretrained features, features to honest results tables."""
+"""Images to pretrained features, features to honest results tables."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""A trained classifier of pictures as one file: how pixels become features, and the head.
+"""A trained classifier of images as one file: how pixels become features, and the head.
 
 The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and under ``decaf`` in the
 metadata a JSON object with every other field of :class:`Classifier`.
@@ -36,7 +36,7 @@ _IN_JSON: dict[Any, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Everything that turns a picture into probabilities, but for the net's own weights.
+    """Everything that turns an image into probabilities, but for the net's own weights.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ class Classifier:
     head : str
         Name of the head.
     patches : PatchRule or None
-        With views of patches, which ones; the last class is then the background, and a picture's
+        With views of patches, which ones; the last class is then the background, and an image's
         probability is the power mean of its patches'.
     patch_power : float
         The exponent of that mean.
     multilabel : bool
-        Whether a picture may have several labels: sigmoids instead of a softmax.
+        Whether an image may have several labels: sigmoids instead of a softmax.
     class_names : tuple of str
         One for each probability.
     layers : tuple of (numpy.ndarray, numpy.ndarray)
@@ -96,7 +96,7 @@ class Classifier:
         Returns
         -------
         numpy.ndarray
-            ``(n_images, n_classes)``; rows sum to 1 unless a picture may have several labels.
+            ``(n_images, n_classes)``; rows sum to 1 unless an image may have several labels.
         """
         X = normalized(np.asarray(features, np.float32), self.normalize)
         for number, (weight, bias) in enumerate(self.layers):
@@ -105,30 +105,30 @@ class Classifier:
         return result
 
     @property
-    def picture_classes(self) -> tuple[str, ...]:
-        """Names of the classes that a picture may have."""
+    def image_classes(self) -> tuple[str, ...]:
+        """Names of the classes that an image may have."""
         has_background = self.patches is not None and self.class_names[-1] == BACKGROUND
         return self.class_names[:-1] if has_background else self.class_names
 
-    def of_pictures(self, probabilities: FloatArray, counts: IntArray) -> FloatArray:
-        """Return the probabilities of pictures from those of their patches.
+    def of_images(self, probabilities: FloatArray, counts: IntArray) -> FloatArray:
+        """Return the probabilities of images from those of their patches.
 
-        The mean of the k-th powers, as Oquab et al. (2014) score pictures, and its k-th root,
+        The mean of the k-th powers, as Oquab et al. (2014) score images, and its k-th root,
         which does not change the order.
 
         Parameters
         ----------
         probabilities : numpy.ndarray
-            ``(n_patches, n_classes)``, picture after picture.
+            ``(n_patches, n_classes)``, image after image.
         counts : numpy.ndarray
             ``(n_images,)`` patches of each.
 
         Returns
         -------
         numpy.ndarray
-            ``(n_images, len(picture_classes))``; nan where a patch has none.
+            ``(n_images, len(image_classes))``; nan where a patch has none.
         """
-        y = probabilities[:, : len(self.picture_classes)]
+        y = probabilities[:, : len(self.image_classes)]
         means = pool_patches(y, counts, power=self.patch_power)
         roots: FloatArray = means ** (1 / self.patch_power)
         return roots

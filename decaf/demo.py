@@ -1,4 +1,4 @@
-"""The main job on real pictures that need no network: scikit-learn's digits."""
+"""The main job on real images that need no network: scikit-learn's digits."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ from decaf.finetuning import (
     name_stopped,
     parse_recipe,
     refuse_without_head,
-    rule_pictures,
+    rule_images,
     tuning_precision,
 )
 from decaf.heads import HEADS
@@ -109,12 +109,12 @@ def evaluate(
     patch_scales, patches_per_image, patch_edges : optional
         With views ``patches`` or ``dense``, which patches; see `decaf.extract`.
     background_share : float, optional
-        Share of the training pictures' background patches that train; the protocol's, 0.1, if not
+        Share of the training images' background patches that train; the protocol's, 0.1, if not
         given.
     patch_power : float, optional
         Power k of a patch's probability; the protocol's, 5, if not given.
     patch_pool : str, optional
-        A picture's score is the ``mean`` or ``max`` over its patches; the protocol's if not given.
+        An image's score is the ``mean`` or ``max`` over its patches; the protocol's if not given.
     drop_classes : str or sequence of str, optional
         Classes to leave out, such as Caltech-256's ``257.clutter``; the protocol's if not given.
     heads : str or sequence of str
@@ -127,7 +127,7 @@ def evaluate(
     protocol : str, optional
         Name of a protocol; the data set's default if not given.
     train_per_class : str, int or sequence of int, optional
-        Training pictures a class; several values make a learning curve.
+        Training images a class; several values make a learning curve.
     splits : int, optional
         Number of splits; the protocol's if not given.
     normalize : str, optional
@@ -141,7 +141,7 @@ def evaluate(
     device, precision, dtype, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the heads.
     limit, data_root, allow_partial, max_failures : optional
-        Which pictures; see `decaf.extract`.
+        Which images; see `decaf.extract`.
     seed : int
         Seed of the splits and of random weights.
     allow_code : bool
@@ -161,7 +161,7 @@ def evaluate(
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or a class has too few pictures.
+        If the data set is missing or malformed, or a class has too few images.
     BackboneError
         If the net, its weights or a layer is not usable.
     StoreError
@@ -207,9 +207,9 @@ def evaluate(
     how = parse_recipe(
         recipe, finetune, net.weights, labels=table.labels, selection=rules[0].selection.kind
     )
-    trained, pictures = net, None
+    trained, images = net, None
     if FINETUNE in names:
-        pictures = rule_pictures(table, net, rules[0], pixels, recipe=how, workers=workers)
+        images = rule_images(table, net, rules[0], pixels, recipe=how, workers=workers)
         if net.precision != "fp32":
             trained = load_backbone(backbone, **loading)
     chosen = make_plan(table, net, layers=layers).layers
@@ -236,14 +236,14 @@ def evaluate(
                 backbone=trained,
                 layer=layer,
                 pool=pool,
-                pictures=pictures,
+                images=images,
                 recipe=how,
                 precision=tuning_precision(precision, net),
                 folder=path.parent,
                 digest=store.digest,
             )
             for layer in chosen
-            if pictures is not None
+            if images is not None
         }
         changed = changes(how, parse_recipe("", "last", net.weights))
         trials = Trials(table, net, store, pool, device, quiet, journal, tunings, changed)
@@ -329,7 +329,7 @@ def _rules(
     train_per_class: str | int | Sequence[int] | None,
     **replacements: Any,
 ) -> list[PublishedProtocol]:
-    """Return the protocol as asked, once for each number of training pictures a class."""
+    """Return the protocol as asked, once for each number of training images a class."""
     if train_per_class is None:
         return [get_protocol(protocol, table, **replacements)]
     shots = _numbers(train_per_class, "train_per_class")

@@ -1,4 +1,4 @@
-"""Pictures to features: `extract` fills a store and returns its path."""
+"""Images to features: `extract` fills a store and returns its path."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,7 +66,7 @@ def extract(
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Extract layers of a net for every picture of a data set into a feature store.
+    """Extract layers of a net for every image of a data set into a feature store.
 
     A run that was stopped goes on where it was. A store that holds what is asked is returned
     as it is.
@@ -89,18 +89,18 @@ def extract(
     views : str
         ``center``, ``warp``, ``squash``, ``ten-crop`` or ``razavian-16``; ``patches`` makes a row
         of each square patch, labelled by the objects that it shows where the data set has boxes;
-        ``dense`` the same, from one pass over the larger picture for each scale.
+        ``dense`` the same, from one pass over the larger image for each scale.
     box : str
-        ``none``: views of whole pictures; ``crop``: of the data set's boxes.
+        ``none``: views of whole images; ``crop``: of the data set's boxes.
     box_scale : float
         With ``crop``, factor for a box's width and height about its centre.
     patch_scales : str or sequence of float, optional
-        With patches, widths: the shorter side of the picture divided by each; the eight of Oquab
+        With patches, widths: the shorter side of the image divided by each; the eight of Oquab
         et al. (2014) if not given.
     patches_per_image : int, optional
-        At most so many of a picture, evenly spaced; all if not given.
+        At most so many of an image, evenly spaced; all if not given.
     patch_edges : str, optional
-        ``clip`` (the default): patches lie within the picture; ``reflect``: they reach beyond its
+        ``clip`` (the default): patches lie within the image; ``reflect``: they reach beyond its
         edges, mirrored.
     out : str or pathlib.Path
         Path of the store (``.h5``), or a folder for a store named after its digest.
@@ -115,15 +115,15 @@ def extract(
         ``auto`` (the fastest decoder that is bit-identical to Pillow), ``pillow``, or ``gpu``
         (nvJPEG, and resizing on the GPU: faster, and slightly other pixels).
     batch_size : int or str, optional
-        Pictures in one forward pass; 32 on a CPU and 256 on a GPU if not given; ``auto`` tries
+        Images in one forward pass; 32 on a CPU and 256 on a GPU if not given; ``auto`` tries
         which one is the fastest within the memory. Where the memory does not suffice, a pass is
         halved.
     workers : int, optional
         Threads; one a core if not given, 0 for none beside the caller's.
     limit : int, optional
-        Take only so many pictures, evenly spaced.
+        Take only so many images, evenly spaced.
     shard : str, optional
-        ``I/N``: only the I-th of N even parts of the pictures, into a file of its own;
+        ``I/N``: only the I-th of N even parts of the images, into a file of its own;
         `decaf.store.join` makes one store of all.
     engine : str
         ``local``: the threads of this process; ``ray``: actors of a Ray cluster, which fill shards
@@ -135,9 +135,9 @@ def extract(
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Accept a named data set with fewer pictures than published; results are marked.
+        Accept a named data set with fewer images than published; results are marked.
     max_failures : float
-        Share of the pictures that may be unusable before the run fails.
+        Share of the images that may be unusable before the run fails.
     seed : int
         Seed of random weights.
     allow_code : bool
@@ -148,7 +148,7 @@ def extract(
     Returns
     -------
     pathlib.Path
-        The complete store. Pictures that could not be used are listed in
+        The complete store. Images that could not be used are listed in
         ``<store>.failures.csv`` beside it; their rows are not marked as done.
 
     Raises
@@ -156,7 +156,7 @@ def extract(
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or too many of its pictures are.
+        If the data set is missing or malformed, or too many of its images are.
     BackboneError
         If the net, its weights or a layer is not usable.
     StoreError
@@ -166,8 +166,8 @@ def extract(
 
     Notes
     -----
-    Where ``pool5`` of the same pictures, made with the same settings, is in the folder, ``fc6``
-    and ``fc7`` are computed from it, to the same bits, and no picture is read.
+    Where ``pool5`` of the same images, made with the same settings, is in the folder, ``fc6``
+    and ``fc7`` are computed from it, to the same bits, and no image is read.
     """
     on_ray = _checked_engine(engine, backbone, shard, (num_workers, address)) == "ray"
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)

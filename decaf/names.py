@@ -16,7 +16,7 @@ class Names(Sequence[str]):
     """A sequence of names that takes their bytes and eight more for each.
 
     A tuple of strings takes some 70 bytes for each besides, which is a lot of memory for a table
-    of a million pictures. Equal to any sequence of the same names.
+    of a million images. Equal to any sequence of the same names.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def export(
     """Write a classifier, with its net, as one file that other programs run.
 
     The file takes ``pixels``, ``(n, 3, S, S)`` uint8 RGB of the model's view, and gives
-    ``probabilities``, ``(n, n_classes)``. Its metadata say how pictures become pixels
+    ``probabilities``, ``(n, n_classes)``. Its metadata say how images become pixels
     (``preprocessing``) and name the classes (``class_names``), as JSON. onnxruntime must give what
     torch gives, within 1e-4, or nothing is written.
 

@@ -1,4 +1,4 @@
-"""A classifier and pictures to a CSV file: `predict`."""
+"""A classifier and images to a CSV file: `predict`."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.escapes import csv_cell, csv_path
 from decaf.progress import log, show_progress
-from decaf.protocols import picture_starts
+from decaf.protocols import image_starts
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
 from decaf.whole_files import require_writable, whole_file
 
@@ -30,7 +30,7 @@ LIKELY = 0.5
 
 def predict(
     model: str | Path,
-    pictures: Sequence[str | Path],
+    images: Sequence[str | Path],
     *,
     out: str | Path = "predictions.csv",
     all_classes: bool = False,
@@ -43,7 +43,7 @@ def predict(
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Write the class of each picture and its probability.
+    """Write the class of each image and its probability.
 
     Net, layer, views and pixels are those of the training, read from the model.
 
@@ -51,11 +51,11 @@ def predict(
     ----------
     model : str or pathlib.Path
         A file that `train` wrote.
-    pictures : sequence of str or pathlib.Path
-        Picture files, folders of them (at any depth), ``.csv`` files with a column ``path``, and
+    images : sequence of str or pathlib.Path
+        Image files, folders of them (at any depth), ``.csv`` files with a column ``path``, and
         ``.txt`` files with a path a line, these relative to the file's folder.
     out : str or pathlib.Path
-        CSV file with the columns ``path,class,probability``. A picture has one line, or, if the
+        CSV file with the columns ``path,class,probability``. An image has one line, or, if the
         model gives several labels, or scores patches, one for each class of probability 0.5 or
         more, one at least.
         An image that is named twice is there twice. Images that cannot be used are listed in
@@ -70,7 +70,7 @@ def predict(
         Who decodes: ``auto``, ``pillow`` or ``gpu``; as in training if not given. A GPU's pixels
         differ slightly from the others.
     max_failures : float
-        Share of the pictures that may be unusable before the run fails.
+        Share of the images that may be unusable before the run fails.
     allow_code : bool
         Whether a backbone ``package.module:function`` may be imported and called.
     quiet : bool
@@ -86,7 +86,7 @@ def predict(
     ConfigError
         If an option is wrong.
     DataError
-        If the model or a list is not usable, or too many pictures are.
+        If the model or a list is not usable, or too many images are.
     BackboneError
         If the net cannot be had, or its weights are not those of the training.
     """
@@ -96,13 +96,13 @@ def predict(
     classifier = Classifier.load(Path(model))
     if pixels is not None:
         classifier = replace(classifier, pixels=pixels)
-    asked = list(find_pictures(pictures))
+    asked = list(find_images(images))
     failed = {name: "its name is not UTF-8; rename it" for name in asked if not _is_utf8(name)}
     paths = list(dict.fromkeys(name for name in asked if name not in failed))  # each is read once
     _write_failures(failures_file, failed)
     _refuse_failures(failed, asked, max_failures)
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
-    table, plan = plan_pictures(
+    table, plan = plan_images(
         classifier,
         net,
         paths,
@@ -110,11 +110,11 @@ def predict(
         workers=workers,
         max_failures=max_failures,
     )
-    scored = Scored(classifier, picture_starts(table.image_ids))
+    scored = Scored(classifier, image_starts(table.image_ids))
     try:
         with show_progress("predicting", len(table.image_ids), "views", quiet=quiet) as advance:
             run(plan, scored, advance)
-        rows = dict(zip(paths, scored.of_pictures(), strict=True))
+        rows = dict(zip(paths, scored.of_images(), strict=True))
     finally:
         failed |= {paths[number]: reason for number, reason in scored.failures.items()}
         _write_failures(failures_file, failed)
@@ -158,7 +158,7 @@ def _write_failures(path: Path, failed: Mapping[str, str]) -> None:
         lines.writerows([str(Path(name).absolute()), reason] for name, reason in failed.items())
 
 
-def plan_pictures(
+def plan_images(
     classifier: Classifier,
     net: TorchBackbone,
     paths: Sequence[str],
@@ -166,7 +166,7 @@ def plan_pictures(
     patches: PatchRule | None = None,
     **options: Any,
 ) -> tuple[ImageDataset, Plan]:
-    """Return how pictures, or their patches, become the features of a model.
+    """Return how images, or their patches, become the features of a model.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def plan_pictures(
     net : TorchBackbone
         Its net.
     paths : sequence of str
-        Picture files.
+        Image files.
     patches : PatchRule, optional
         Which patches; the model's own if not given.
     **options
@@ -184,12 +184,12 @@ def plan_pictures(
     Returns
     -------
     ImageDataset
-        The rows: pictures, or patches picture after picture.
+        The rows: images, or patches image after image.
     Plan
         The extraction.
     """
     table = ImageDataset(
-        name="pictures",
+        name="images",
         root=Path(),
         image_ids=tuple(paths),
         labels=np.zeros(len(paths), np.int64),
@@ -277,8 +277,8 @@ def _found(name: object, sha256: str) -> str:
     )
 
 
-def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the paths of pictures named one by one, by folder, or by list.
+def find_images(items: Sequence[str | Path]) -> Iterator[str]:
+    """Yield the paths of images named one by one, by folder, or by list.
 
     Raises
     ------
@@ -288,7 +288,7 @@ def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
         If a file or folder is not there, or a list is malformed or empty.
     """
     if not items:
-        raise ConfigError("asked to predict without pictures; give files, folders, .csv or .txt")
+        raise ConfigError("asked to predict without images; give files, folders, .csv or .txt")
     for item in map(Path, items):
         if os.path.isdir(item):  # noqa: PTH112 - a path may raise
             found = list(images_under(item))
@@ -299,7 +299,7 @@ def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
         else:
             found = [str(item)]
         if not found:
-            raise DataError(f"{item} holds no pictures; give another folder or list")
+            raise DataError(f"{item} holds no images; give another folder or list")
         yield from map(escaped, found)
 
 
@@ -329,7 +329,7 @@ def _lines(
         several = classifier.multilabel or classifier.patches is not None
         order = order[: max(1, int((row >= LIKELY).sum()) if several else 1)]
     for column in order:
-        yield csv_path(name), csv_cell(classifier.picture_classes[column]), f"{row[column]:.6f}"
+        yield csv_path(name), csv_cell(classifier.image_classes[column]), f"{row[column]:.6f}"
 
 
 @dataclass
@@ -367,7 +367,7 @@ class Scored:
         features: Mapping[str, FloatArray],
         sha256: Sequence[bytes],  # noqa: ARG002 (the engine's interface)
     ) -> None:
-        """Score rows of features; several views of a picture are averaged first."""
+        """Score rows of features; several views of an image are averaged first."""
         X = features[self.classifier.layer]
         with np.errstate(invalid="ignore", over="ignore"):  # it is said below
             y = self.classifier.probabilities(X.mean(1) if X.ndim == 3 else X)
@@ -381,11 +381,11 @@ class Scored:
         image = int(np.searchsorted(self.starts, row, side="right")) - 1
         self.failures.setdefault(image, reason)
 
-    def of_pictures(self) -> FloatArray:
+    def of_images(self) -> FloatArray:
         """Return ``(n_images, n_classes)`` probabilities; one that has none is a failure."""
         y = self.probabilities
         if self.classifier.patches is not None:
-            y = self.classifier.of_pictures(y, np.diff(self.starts))
+            y = self.classifier.of_images(y, np.diff(self.starts))
         for image in np.flatnonzero(~np.isfinite(y).all(1)):
             self.failures.setdefault(int(image), "it has no probabilities")
         return y

@@ -1,4 +1,4 @@
-"""Pictures to a classifier: `train` fits one head on all training pictures and writes a file."""
+"""Images to a classifier: `train` fits one head on all training images and writes a file."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,6 @@ from decaf.heads import HEADS, fit_splits
 from decaf.heads.linear import LinearModel
 from decaf.heads.matrices import calibrate, head_layers, scores_of
 from decaf.metrics import METRICS
-from decaf.pictures import StoredPictures
 from decaf.progress import log
 from decaf.protocols import (
     PatchFeatures,
@@ -31,6 +30,7 @@ from decaf.protocols import (
 )
 from decaf.protocols.draw import folds, strata
 from decaf.store import FeatureStore
+from decaf.stored_images import StoredImages
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 N_FOLDS = 5
@@ -68,7 +68,7 @@ def train(
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Train one head on a data set's pictures and write it with all that prediction needs.
+    """Train one head on a data set's images and write it with all that prediction needs.
 
     Where the data set has an official split, what it tests is left out: its test side, or its
     validation side where it has no other. C is chosen by cross-validation; an SVM's margins become
@@ -105,7 +105,7 @@ def train(
     device, precision, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the head.
     limit, data_root, allow_partial, max_failures : optional
-        Which pictures; see `decaf.extract`.
+        Which images; see `decaf.extract`.
     seed : int
         Seed of folds, heads and random weights.
     allow_code : bool
@@ -123,7 +123,7 @@ def train(
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or a class has no usable picture.
+        If the data set is missing or malformed, or a class has no usable image.
     BackboneError
         If the net, its weights or the layer is not usable.
     StoreError
@@ -174,9 +174,9 @@ def train(
         quiet=quiet,
     )
     with FeatureStore(store_path) as store:
-        pictures = StoredPictures(table, store, rule)
-        rows = training_rows(table, pictures.done)
-        used = pictures.features(asked.layers[-1])
+        images = StoredImages(table, store, rule)
+        rows = training_rows(table, images.done)
+        used = images.features(asked.layers[-1])
         names = table.class_names if patches is None else store.class_names
         task = _Fit(table, used, rows, rule, device, store_path.parent)
         fitted = task.fit(head)
@@ -199,14 +199,14 @@ def train(
         layers=fitted.layers,
     ).save(path)
     if not quiet:
-        log(f"{len(rows)} pictures of {len(fitted.classes)} classes; {fitted.said}; wrote {path}")
+        log(f"{len(rows)} images of {len(fitted.classes)} classes; {fitted.said}; wrote {path}")
     return path
 
 
 def _check(head: str, out: Path) -> None:
     if head == "knn" or head not in HEADS:
         names = ", ".join(name for name in HEADS if name != "knn")
-        found = "keeps the training pictures" if head == "knn" else "is unknown"
+        found = "keeps the training images" if head == "knn" else "is unknown"
         raise ConfigError(f"asked to train head {head!r}, which {found}; choose one of: {names}")
     if out.suffix != ".safetensors":
         raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
@@ -242,11 +242,11 @@ class _Fitted:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """The training pictures of one classifier."""
+    """The training images of one classifier."""
 
     table: ImageDataset
     features: ViewFeatures | PatchFeatures
-    pictures: IntArray
+    images: IntArray
     rule: PublishedProtocol
     device: str
     folder: Path
@@ -264,10 +264,10 @@ class _Fit:
         if "checkpoint" in head.get_params():
             head.set_params(checkpoint=str(self.folder))
         X, linear = self.features.train, isinstance(head, LinearModel)
-        groups = strata(self.table, self.pictures, np.random.default_rng(self.rule.seed))
-        nothing = self.pictures[:0]
+        groups = strata(self.table, self.images, np.random.default_rng(self.rule.seed))
+        nothing = self.images[:0]
         split = self.features.training_split(
-            Split(self.pictures, nothing, folds(groups, N_FOLDS, self.table.labels), 0)
+            Split(self.images, nothing, folds(groups, N_FOLDS, self.table.labels), 0)
         )
         rows, inner = split.train, split.inner
         grid, fixed = self.rule.c_values(X, rows)
@@ -284,7 +284,7 @@ class _Fit:
         (whole,) = run([split], c_grid=grid, fixed_c=fixed)
         learned: Any = whole.head
         layers = head_layers(learned)
-        said = "no validation: a class has a single picture" if linear else learned.summary_
+        said = "no validation: a class has a single image" if linear else learned.summary_
         if inner and linear:
             refits = [Split(fit, nothing, (), 0) for fit, _ in inner]
             parts = run(refits, c_grid=grid, fixed_c=whole.C or fixed)

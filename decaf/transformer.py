@@ -19,9 +19,9 @@ from decaf.types import FloatArray
 
 
 class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """Turn picture files into features of one layer.
+    """Turn image files into features of one layer.
 
-    Nothing is learned: `fit` only loads the net. For large sets of pictures use
+    Nothing is learned: `fit` only loads the net. For large sets of images use
     `decaf.extract`, which keeps the features in a file.
 
     Parameters
@@ -42,7 +42,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
     precision : str
         ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it).
     batch_size : int
-        Pictures in one forward pass.
+        Images in one forward pass.
     seed : int
         Seed of random weights.
 
@@ -94,7 +94,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         Parameters
         ----------
         X : sequence of str or pathlib.Path
-            Picture files; not read.
+            Image files; not read.
         y : object
             Not used.
 
@@ -153,7 +153,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         return {name: value for name, value in state.items() if name != "_net"}
 
     def transform(self, X: Sequence[str | Path]) -> FloatArray:
-        """Return features of picture files.
+        """Return features of image files.
 
         Parameters
         ----------

@@ -16,7 +16,6 @@ from decaf.errors import ConfigError, DataError
 from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers
 from decaf.heads import HEADS, FittedSplit, fit_splits
 from decaf.metrics import METRICS, Metric, confusion, predicted_classes
-from decaf.pictures import StoredPictures
 from decaf.progress import log, show_progress
 from decaf.protocols import (
     PatchFeatures,
@@ -29,6 +28,7 @@ from decaf.protocols import (
 from decaf.results import Journal, Result
 from decaf.results.identity import changes, digest_of, split_digest
 from decaf.store import FeatureStore
+from decaf.stored_images import StoredImages
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
 
 _SAID = ("train_per_class", "normalize", "view", "box", "box_scale", "metric", "notes", "source")
@@ -86,7 +86,7 @@ class Trials:
         others: it is added to `failed`.
         """
         total = len(layers) * len(heads) * sum(rule.n_splits for rule in rules)
-        images = StoredPictures(self.table, self.store, rules[0])
+        images = StoredImages(self.table, self.store, rules[0])
         drawn = [(rule, list(rule.splits(self.table, images.done))) for rule in rules]
         data = _Data(
             images,
@@ -146,7 +146,7 @@ class Trials:
         worst, split = max(leaked, key=lambda one: len(one[0]))
         if not len(worst):
             return ()
-        said = f"{len(worst)} of {len(split.test)} test pictures also stand in training"
+        said = f"{len(worst)} of {len(split.test)} test images also stand in training"
         example = self.table.image_ids[worst[0]]
         log(
             f"{self.table.name}: {said}, as the same file, such as {example}; `decaf inspect "
@@ -289,7 +289,7 @@ class Trials:
 class _Data:
     """What all rows of an evaluation are trained on."""
 
-    images: StoredPictures
+    images: StoredImages
     digest: str
     n_left_out: int
     leaks: tuple[str, ...]
@@ -371,7 +371,7 @@ def _per_class(
 def _confusion(
     labels: IntArray, scores: FloatArray, classes: IntArray, table: ImageDataset, rows: IntArray
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Yield how often each class was taken for each, where a picture has one label."""
+    """Yield how often each class was taken for each, where an image has one label."""
     if labels.ndim == 2:
         return
     for label, predicted, count, first in confusion(labels, predicted_classes(scores, classes)):

@@ -1,4 +1,4 @@
-"""Pictures to a fine-tuned net and its head: `finetune`."""
+"""TrainingImages to a fine-tuned net and its head: `finetune`."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from decaf.finetuning import (
     Recipe,
     name_stopped,
     parse_recipe,
-    rule_pictures,
+    rule_images,
     tuning_precision,
 )
 from decaf.metrics import METRICS
@@ -57,11 +57,11 @@ def finetune(
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Train a net's last blocks, or all of it, together with a head, on a data set's pictures.
+    """Train a net's last blocks, or all of it, together with a head, on a data set's images.
 
     The head starts as the linear one on the frozen net's features. Where the data set has an
     official split, what it tests is left out: its test side, or its validation side where it has
-    no other. A part of the other pictures chooses the number of
+    no other. A part of the other images chooses the number of
     epochs; then all of them train. A run that was stopped goes on after its last whole epoch when
     it is called again, and ends with the same weights, to the bit on a CPU.
 
@@ -99,7 +99,7 @@ def finetune(
     pixels, batch_size, workers : optional
         How the frozen net's features are extracted; see `decaf.extract`.
     limit, data_root, allow_partial, max_failures : optional
-        Which pictures; see `decaf.extract`.
+        Which images; see `decaf.extract`.
     seed : int
         Seed of everything that is drawn, and of random weights.
     allow_code : bool
@@ -117,7 +117,7 @@ def finetune(
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or a class has no usable picture.
+        If the data set is missing or malformed, or a class has no usable image.
     BackboneError
         If the net, its weights or the layer is not usable.
     StoreError
@@ -131,7 +131,7 @@ def finetune(
     rule = get_protocol("holdout", table, normalize=normalize, view=views, seed=seed)
     net = load_backbone(backbone, weights=weights, device=device, seed=seed, allow_code=allow_code)
     how = parse_recipe(recipe, blocks, net.weights, labels=table.labels)
-    pictures = rule_pictures(table, net, rule, pixels, recipe=how, workers=workers)
+    images = rule_images(table, net, rule, pixels, recipe=how, workers=workers)
     asked = make_plan(table, net, layers=None if layer is None else [layer], pool=pool, view=views)
     store_path = extract(
         table,
@@ -154,7 +154,7 @@ def finetune(
         backbone=net,
         layer=asked.layers[-1],
         pool=pool,
-        pictures=pictures,
+        images=images,
         recipe=how,
         precision=tuning_precision(precision, net),
         folder=path.parent,
@@ -192,5 +192,5 @@ def finetune(
     tuning.clear()
     name_stopped(path.parent)
     if not quiet:
-        log(f"{len(rows)} pictures; {tuned.said()}; wrote {path} and {weights_path}")
+        log(f"{len(rows)} images; {tuned.said()}; wrote {path} and {weights_path}")
     return path

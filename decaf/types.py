@@ -33,19 +33,19 @@ DIFFICULT = "difficult"
 """Name of the class of patches that show a difficult object: they train nothing."""
 
 PATCH_VIEWS = ("patches", "dense")
-"""Views that make a row of each patch of a picture."""
+"""Views that make a row of each patch of an image."""
 
 
-class PictureSource(Protocol):
-    """Reads pictures that are not files of a folder; goes to other processes with its table."""
+class ImageSource(Protocol):
+    """Reads images that are not files of a folder; goes to other processes with its table."""
 
     def read(self, image_id: str) -> bytes:
-        """Return the bytes of a picture, from any thread; an OSError says why it cannot."""
+        """Return the bytes of an image, from any thread; an OSError says why it cannot."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """An ordered table of labelled pictures; the order is part of its identity.
+    """An ordered table of labelled images; the order is part of its identity.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ImageDataset:
     root : pathlib.Path
         Folder that the image ids are relative to.
     image_ids : sequence of str
-        Relative POSIX path of each picture; unique unless boxes tell rows apart.
+        Relative POSIX path of each image; unique unless boxes tell rows apart.
     labels : numpy.ndarray
         ``(n_images,)`` int64 class numbers, or ``(n_images, n_classes)`` int8 with 1 (present),
         -1 (absent) and 0 ("difficult": left out of that class's training and test).
@@ -67,9 +67,9 @@ class ImageDataset:
     boxes : numpy.ndarray or None
         ``(n_images, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
     partial : bool
-        True when pictures of the published data set are missing; every result says so.
-    source : PictureSource or None
-        What reads the pictures; None where they are files below `root`.
+        True when images of the published data set are missing; every result says so.
+    source : ImageSource or None
+        What reads the images; None where they are files below `root`.
     """
 
     name: str
@@ -81,23 +81,23 @@ class ImageDataset:
     official: IntArray | None = None
     boxes: FloatArray | None = None
     partial: bool = False
-    source: PictureSource | None = None
+    source: ImageSource | None = None
 
 
 @dataclass(frozen=True)
 class PatchRule:
-    """Which square patches are taken of a picture.
+    """Which square patches are taken of an image.
 
     Attributes
     ----------
     scales : tuple of float
-        A patch of scale s is as wide as the picture's shorter side divided by s.
+        A patch of scale s is as wide as the image's shorter side divided by s.
     overlap : float
         Neighbours of one scale share at least this share of their width.
     per_image : int or None
-        At most so many patches a picture, evenly spaced in the order of scales and rows.
+        At most so many patches an image, evenly spaced in the order of scales and rows.
     edges : str
-        ``"clip"``: all patches lie within the picture; ``"reflect"``: they go on until their
+        ``"clip"``: all patches lie within the image; ``"reflect"``: they go on until their
         centres are on its edges, and what lies outside is mirrored.
 
     References

@@ -28,7 +28,7 @@ def read_options(
     parser.add_argument("--pool")
     parser.add_argument("--views")
     parser.add_argument("--patches-per-image", type=int)
-    parser.add_argument("--shots", help="training pictures a class, where the paper has so many")
+    parser.add_argument("--shots", help="training images a class, where the paper has so many")
     parser.add_argument("--splits", type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--allow-partial", action="store_true")

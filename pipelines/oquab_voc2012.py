@@ -23,7 +23,7 @@ from common import compare, evaluate, read_options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train adaptation layers on patches, and score pictures by the mean of fifth powers."""
+    """Train adaptation layers on patches, and score images by the mean of fifth powers."""
     options = read_options(__doc__, arguments)
     adapted = evaluate(
         options, "voc2012", "oquab", layers="fc7", heads="adaptation"

@@ -12,7 +12,7 @@ from damage import damaged
 
 from decaf.classifier import Classifier
 from decaf.errors import DataError, DecafError
-from decaf.prediction import load_net, plan_pictures
+from decaf.prediction import load_net, plan_images
 from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import PatchRule
 
@@ -68,7 +68,7 @@ def attack(folder: Path, n: int, seed: int = 0) -> tuple[int, int]:
             found = Classifier.load(path)
             found.probabilities(np.ones((2, found.layers[0][0].shape[1]), "f4"))
             net = load_net(found, device="cpu")
-            plan_pictures(found, net, ["a.png"])
+            plan_images(found, net, ["a.png"])
             counts[0] += 1
         except DecafError:
             counts[1] += 1

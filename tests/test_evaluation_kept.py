@@ -17,11 +17,11 @@ from tests.test_evaluation import NET, run
 
 
 def test_results_of_other_heads_nets_and_settings_are_added(
-    picture_folder: Path, tmp_path: Path
+    image_folder: Path, tmp_path: Path
 ) -> None:
     common = {"layers": "pool5", "splits": 2, "c_grid": "1"}
     for other in ({}, {"heads": "knn"}, {"seed": 5}, {"protocol": "kfold"}, {"c_grid": "2"}):
-        run(picture_folder, tmp_path, **common | other)
+        run(image_folder, tmp_path, **common | other)
     frame = pd.read_csv(tmp_path / "r.csv")
     assert len(frame) == 5
     assert frame["key"].nunique() == 5
@@ -31,25 +31,25 @@ def test_results_of_other_heads_nets_and_settings_are_added(
 
 
 def test_two_folders_of_one_name_do_not_mix(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "second").mkdir()
-    for path in sorted(picture_folder.glob("*/*.png")):
-        target = tmp_path / "second" / path.relative_to(picture_folder.parent)
+    for path in sorted(image_folder.glob("*/*.png")):
+        target = tmp_path / "second" / path.relative_to(image_folder.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).rotate(90).save(target)
-    for folder in (picture_folder, tmp_path / "second" / picture_folder.name):
+    for folder in (image_folder, tmp_path / "second" / image_folder.name):
         run(folder, tmp_path, layers="pool5", splits=1, c_grid="1", out=None)
-    frame = pd.read_csv(tmp_path / "results" / f"{picture_folder.name}.csv")
+    frame = pd.read_csv(tmp_path / "results" / f"{image_folder.name}.csv")
     assert frame["dataset_digest"].nunique() == len(frame) == 2
 
 
 def test_finished_splits_are_not_computed_again(
-    picture_folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"layers": "pool5", "splits": 3, "c_grid": "1,2", "heads": "svm,knn"}
-    whole = run(picture_folder, tmp_path, out=tmp_path / "whole.csv", **options)
+    whole = run(image_folder, tmp_path, out=tmp_path / "whole.csv", **options)
     add, count = Journal.add, 0
 
     def stopped(self: Journal, result: Result) -> None:
@@ -61,7 +61,7 @@ def test_finished_splits_are_not_computed_again(
 
     monkeypatch.setattr(Journal, "add", stopped)
     with pytest.raises(KeyboardInterrupt):
-        run(picture_folder, tmp_path, **options)
+        run(image_folder, tmp_path, **options)
     assert "4 finished splits of this run are in" in capsys.readouterr().err
     assert pd.read_csv(tmp_path / "r.csv")["n_splits"].tolist() == [3, 1]
     assert [a.splits for a in read_results([tmp_path / "r.csv"]).aggregates()] == [
@@ -69,7 +69,7 @@ def test_finished_splits_are_not_computed_again(
         "1 of 3 splits",
     ]
     count = 100
-    table = run(picture_folder, tmp_path, **options)
+    table = run(image_folder, tmp_path, **options)
     assert count == 102
     assert "4 of 6 splits were finished before" in capsys.readouterr().err
     names = ("layer", "head", "split", "value", "C", "per_class", "confusion")
@@ -78,17 +78,17 @@ def test_finished_splits_are_not_computed_again(
     ]
 
 
-def test_changed_images_are_not_taken_for_finished(picture_folder: Path, tmp_path: Path) -> None:
+def test_changed_images_are_not_taken_for_finished(image_folder: Path, tmp_path: Path) -> None:
     options = {"layers": "pool5", "splits": 1, "c_grid": "1"}
-    run(picture_folder, tmp_path, **options)
-    for path in sorted(picture_folder.glob("red/*.png")):
+    run(image_folder, tmp_path, **options)
+    for path in sorted(image_folder.glob("red/*.png")):
         Image.open(path).rotate(180).save(path)
-    run(picture_folder, tmp_path, features=tmp_path / "new", **options)
+    run(image_folder, tmp_path, features=tmp_path / "new", **options)
     assert len(pd.read_csv(tmp_path / "r.csv")) == 2
 
 
 def test_a_head_that_cannot_be_trained_does_not_lose_the_others(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError("too few rows")
@@ -96,7 +96,7 @@ def test_a_head_that_cannot_be_trained_does_not_lose_the_others(
     monkeypatch.setattr(HEADS["logreg"], "fit", fail)
     monkeypatch.setattr(HEADS["logreg"], "samples", fail)
     with pytest.raises(DataError, match=r"logreg on pool5: .*too few rows.* 4 results of the oth"):
-        run(picture_folder, tmp_path, layers="pool5", splits=2, heads="svm,logreg,knn")
+        run(image_folder, tmp_path, layers="pool5", splits=2, heads="svm,logreg,knn")
     assert pd.read_csv(tmp_path / "r.csv")["head"].tolist() == ["svm", "knn"]
 
 
@@ -104,28 +104,28 @@ def test_a_head_that_cannot_be_trained_does_not_lose_the_others(
     ("shots", "protocol", "most"), [("1,50", "holdout", 6), ("5", "kfold", 4), (7, "holdout", 6)]
 )
 def test_more_shots_than_there_are_images_are_refused_with_the_most(
-    picture_folder: Path, tmp_path: Path, shots: object, protocol: str, most: int
+    image_folder: Path, tmp_path: Path, shots: object, protocol: str, most: int
 ) -> None:
     options = {"train_per_class": shots, "protocol": protocol, "splits": 2}
     with pytest.raises(ConfigError, match=f"ask for {most} or fewer"):
-        run(picture_folder, tmp_path, **options)
+        run(image_folder, tmp_path, **options)
     assert not (tmp_path / "features").exists()
     options["train_per_class"] = most
-    frame = run(picture_folder, tmp_path, layers="pool5", c_grid="1", **options).to_frame()
+    frame = run(image_folder, tmp_path, layers="pool5", c_grid="1", **options).to_frame()
     assert frame["n_train"].tolist() == [3 * most]
 
 
-def test_fewer_images_than_asked_for_are_said(picture_folder: Path, tmp_path: Path) -> None:
+def test_fewer_images_than_asked_for_are_said(image_folder: Path, tmp_path: Path) -> None:
     for number in range(3):
-        (picture_folder / "red" / f"{number}.png").write_bytes(b"broken")
+        (image_folder / "red" / f"{number}.png").write_bytes(b"broken")
     options = {"layers": "pool5", "splits": 1, "train_per_class": 6, "max_failures": 0.2}
-    (result,) = run(picture_folder, tmp_path, **options)
+    (result,) = run(image_folder, tmp_path, **options)
     assert "4 to 6 training images a class instead of 6" in result.notes
 
 
-def test_with_one_image_a_class_the_nearest_decides(picture_folder: Path, tmp_path: Path) -> None:
+def test_with_one_image_a_class_the_nearest_decides(image_folder: Path, tmp_path: Path) -> None:
     options = {"layers": "pool5", "splits": 5, "heads": "knn", "train_per_class": "1,6"}
-    table = run(picture_folder, tmp_path, **options)
+    table = run(image_folder, tmp_path, **options)
     one, six = table.to_frame()["mean"]
     assert one > 0.6  # chance is 1 / 3
     assert six > 0.6
@@ -133,7 +133,7 @@ def test_with_one_image_a_class_the_nearest_decides(picture_folder: Path, tmp_pa
     assert [any(said in note for note in r.notes) for r in table] == [True] * 5 + [False] * 5
 
 
-def test_outputs_are_checked_before_the_work(picture_folder: Path, tmp_path: Path) -> None:
+def test_outputs_are_checked_before_the_work(image_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "dir.csv").mkdir()
     for out, error in (
         ("/proc/none/r.csv", DataError),
@@ -142,12 +142,12 @@ def test_outputs_are_checked_before_the_work(picture_folder: Path, tmp_path: Pat
         (tmp_path / "run.a", ConfigError),
     ):
         with pytest.raises(error, match="asked to write"):
-            run(picture_folder, tmp_path, out=out)
+            run(image_folder, tmp_path, out=out)
         assert not (tmp_path / "features").exists()
 
 
 def test_a_failed_write_keeps_what_was_computed(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"layers": "pool5", "splits": 2, "c_grid": "1"}
 
@@ -157,14 +157,14 @@ def test_a_failed_write_keeps_what_was_computed(
     with monkeypatch.context() as patch:
         patch.setattr("decaf.results.files.write_whole", full)
         with pytest.raises(DataError, match="No space left"):
-            run(picture_folder, tmp_path, **options)
+            run(image_folder, tmp_path, **options)
     monkeypatch.setattr(Journal, "add", full)  # nothing is computed again
-    assert len(run(picture_folder, tmp_path, **options)) == 2
+    assert len(run(image_folder, tmp_path, **options)) == 2
 
 
 @pytest.mark.parametrize(("number", "lines"), [(signal.SIGKILL, 2), (signal.SIGINT, 3)])
 def test_finished_splits_survive_signals(
-    picture_folder: Path, tmp_path: Path, number: signal.Signals, lines: int
+    image_folder: Path, tmp_path: Path, number: signal.Signals, lines: int
 ) -> None:
     options = {"layers": "pool5", "heads": "svm,logreg", "splits": 4, "c_grid": "0.1,1"}
     call = {**NET, "pool": "avg", "out": "r.csv", "features": "features", **options}
@@ -172,7 +172,7 @@ def test_finished_splits_survive_signals(
         "import time; from decaf.cli import app; from decaf.results import Journal; "
         "from decaf import evaluation; add = Journal.add; "
         "Journal.add = lambda *a: (add(*a), time.sleep(0.3)); "
-        f"app.app.command('go')(lambda: evaluation.evaluate({str(picture_folder)!r}, **{call!r}) "
+        f"app.app.command('go')(lambda: evaluation.evaluate({str(image_folder)!r}, **{call!r}) "
         "and None); app.main()"
     )
     command = [sys.executable, "-c", code, "go"]
@@ -190,7 +190,7 @@ def test_finished_splits_survive_signals(
         assert "finished splits of this run are in r.csv" in said
         assert not read_results([tmp_path / "r.csv"]).aggregates()[-1].finished
     kept = journal.read_bytes()
-    table = run(picture_folder, tmp_path, **options)
+    table = run(image_folder, tmp_path, **options)
     assert journal.read_bytes().startswith(kept)
     assert journal.read_bytes().count(b"\n") == len(table) == 8
     assert all(row.finished for row in read_results([tmp_path / "r.csv"]).aggregates())

@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 
 from decaf.analysis.inspection import inspect_store
-from decaf.analysis.pictures import data_uri, image_files
+from decaf.analysis.thumbnails import data_uri, image_files
 from decaf.analysis.top_images import top_images
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import ImageFiles, load_dataset, read_image
 from decaf.datasets.patches import patch_table
 from decaf.errors import DataError
 from decaf.extraction import extract
-from decaf.finetuning.pictures import Pictures
+from decaf.finetuning.samples import TrainingImages
 from decaf.images.views import make_view
 from decaf.prediction import predict
 from decaf.report.inspection_page import write_inspection
@@ -38,20 +38,20 @@ def net() -> TorchBackbone:
 
 
 @pytest.fixture
-def places(picture_folder: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+def places(image_folder: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The same images three times: one lies on its side, and one stands twice, saved anew."""
-    copied = Image.open(picture_folder / "blue" / "3.png")
-    copied.save(picture_folder / "red" / "copy.bmp")
+    copied = Image.open(image_folder / "blue" / "3.png")
+    copied.save(image_folder / "red" / "copy.bmp")
     exif = Image.Exif()
     exif[0x112] = 6
-    Image.open(picture_folder / "red" / "1.png").save(picture_folder / "red" / "1.png", exif=exif)
-    tar = tmp_path / "pictures.tar"
+    Image.open(image_folder / "red" / "1.png").save(image_folder / "red" / "1.png", exif=exif)
+    tar = tmp_path / "images.tar"
     with tarfile.open(tar, "w") as archive:
-        for path in sorted(picture_folder.glob("*/*")):
-            archive.add(path, str(path.relative_to(picture_folder)))
+        for path in sorted(image_folder.glob("*/*")):
+            archive.add(path, str(path.relative_to(image_folder)))
     memory = fsspec.filesystem("memory")
-    memory.put(str(picture_folder), "/one/pictures", recursive=True)
-    yield {"folder": str(picture_folder), "tar": str(tar), "url": "memory://one/pictures"}
+    memory.put(str(image_folder), "/one/images", recursive=True)
+    yield {"folder": str(image_folder), "tar": str(tar), "url": "memory://one/images"}
     memory.rm("/one", recursive=True)
 
 
@@ -61,7 +61,7 @@ def _extracted(place: str, tmp_path: Path, net: TorchBackbone) -> Path:
 
 
 def _plain(image_id: str) -> str:
-    return image_id.removeprefix("pictures.tar/")
+    return image_id.removeprefix("images.tar/")
 
 
 def test_fine_tuning_and_patches_see_the_same_pixels(
@@ -70,11 +70,11 @@ def test_fine_tuning_and_patches_see_the_same_pixels(
     seen, boxes = {}, {}
     for place, spec in places.items():
         table = load_dataset(spec)
-        pictures = Pictures(
+        samples = TrainingImages(
             table=table, preprocessing=net.preprocessing, view="center", box_scale=None,
             decoder="auto", area=0.5, seed=0, workers=1,
         )  # fmt: skip
-        (batch,) = pictures.batches([[(row, None) for row in range(len(table.image_ids))]])
+        (batch,) = samples.batches([[(row, None) for row in range(len(table.image_ids))]])
         ids = map(_plain, table.image_ids)
         seen[place] = dict(zip(ids, batch, strict=True))
         patches = patch_table(table, PatchRule(scales=(1.0, 2.0)), None)
@@ -94,15 +94,15 @@ def test_duplicates_top_images_and_thumbnails(
 ) -> None:
     spec = places[place]
     store_path = _extracted(spec, tmp_path, net)
-    found = inspect_store(store_path, pictures=spec, quiet=True)
+    found = inspect_store(store_path, images=spec, quiet=True)
     best = found.duplicates[0]
     ids = {_plain(found.image_ids[row]) for row in (best.first, best.second)}
     assert ids == {"blue/3.png", "red/copy.bmp"}
-    assert best.kind == "same picture"
+    assert best.kind == "same image"
     assert not math.isnan(best.agreement)
     page = write_inspection(found, tmp_path / "inspected")[0]
     assert "data:image/jpeg" in page.read_text()
-    files = image_files("pictures", tmp_path, spec)
+    files = image_files("images", tmp_path, spec)
     assert files is not None
     folder = ImageFiles(Path(places["folder"]))
     with FeatureStore(store_path) as store:
@@ -115,15 +115,15 @@ def test_duplicates_top_images_and_thumbnails(
         (turned,) = (image_id for image_id in store.image_ids if image_id.endswith("red/1.png"))
     assert data_uri(files, turned) == data_uri(folder, "red/1.png")
     figure = tmp_path / "embedding.png"
-    plot_embedding(store_path, method="tsne", out=figure, thumbnails=True, pictures=spec)
-    plot_top_images(store_path, layer="pool5", units="0-1", out=tmp_path / "top.png", pictures=spec)
+    plot_embedding(store_path, method="tsne", out=figure, thumbnails=True, images=spec)
+    plot_top_images(store_path, layer="pool5", units="0-1", out=tmp_path / "top.png", images=spec)
     assert figure.stat().st_size > 0
 
 
 @pytest.mark.parametrize("spec", ["nowhere", "nowhere.tar", "memory://nowhere/at/all"])
 def test_places_without_images_are_said(tmp_path: Path, spec: str) -> None:
     with pytest.raises(DataError, match=r"found no such folder|nowhere"):
-        image_files("pictures", tmp_path, spec)
+        image_files("images", tmp_path, spec)
 
 
 def _odd_folder(folder: Path) -> int:
@@ -152,26 +152,26 @@ def _n_lines(path: Path) -> int:
 
 @pytest.mark.parametrize("place", ["folder", "tar", "manifest"])
 def test_as_many_rows_and_failures_come_out_as_images_go_in(
-    picture_folder: Path, tmp_path: Path, net: TorchBackbone, place: str
+    image_folder: Path, tmp_path: Path, net: TorchBackbone, place: str
 ) -> None:
-    n_given = _odd_folder(picture_folder)
-    spec = picture_folder
+    n_given = _odd_folder(image_folder)
+    spec = image_folder
     if place == "tar":
         spec = tmp_path / "odd.tar"
         with tarfile.open(spec, "w") as archive:
-            for path in sorted(picture_folder.glob("*/*")):
-                archive.add(path, str(path.relative_to(picture_folder)))
+            for path in sorted(image_folder.glob("*/*")):
+                archive.add(path, str(path.relative_to(image_folder)))
     else:
-        n_given += _only_a_folder_holds(picture_folder)
+        n_given += _only_a_folder_holds(image_folder)
     if place == "manifest":
-        spec = picture_folder / "list.csv"
+        spec = image_folder / "list.csv"
         files = [
-            path.relative_to(picture_folder)
-            for path in picture_folder.glob("*/*")
+            path.relative_to(image_folder)
+            for path in image_folder.glob("*/*")
             if path.name.isascii() and path.name != "folder.png"
         ]
         odd = [
-            os.path.relpath("/etc/passwd", picture_folder.resolve()),
+            os.path.relpath("/etc/passwd", image_folder.resolve()),
             "blue/missing.jpg",
             "green/" + "x" * 5000,
             "green/folder.png",
@@ -199,7 +199,7 @@ def test_as_many_rows_and_failures_come_out_as_images_go_in(
         return  # `predict` takes files
     what = spec
     if place == "manifest":
-        what = picture_folder / "all.txt"
+        what = image_folder / "all.txt"
         what.write_text("\n".join(paths))
     out = predict(model, [what], out=tmp_path / "p.csv", max_failures=0.5, quiet=True)
     assert _n_lines(out) == 24

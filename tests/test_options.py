@@ -18,7 +18,7 @@ from decaf.training import train
 from decaf.tuning import finetune
 
 NO_VALUE = {
-    "dataset", "model", "pictures", "out", "features", "device", "batch_size", "workers",
+    "dataset", "model", "images", "out", "features", "device", "batch_size", "workers",
     "max_failures", "quiet", "to",
 }  # fmt: skip
 """What says which images, where, and how fast: no option of these decides a value."""
@@ -103,12 +103,12 @@ def test_every_option_is_tried(command: Callable[..., Any]) -> None:
     ("command", "name"), [(c, name) for c in (train, finetune) for name in CHANGES[c]]
 )
 def test_an_option_changes_what_is_made(
-    command: Callable[..., Any], name: str, picture_folder: Path, tmp_path: Path
+    command: Callable[..., Any], name: str, image_folder: Path, tmp_path: Path
 ) -> None:
     options = CHANGES[command][name]
     plain = {k: v for k, v in options.items() if k != name} if name.startswith("patch") else {}
-    expected = made(command, tmp_path / "plain", picture_folder, **plain)
-    assert made(command, tmp_path / "other", picture_folder, **options) != expected
+    expected = made(command, tmp_path / "plain", image_folder, **plain)
+    assert made(command, tmp_path / "other", image_folder, **options) != expected
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what a GPU can do")
@@ -116,10 +116,10 @@ def test_an_option_changes_what_is_made(
     ("command", "name"), [(c, name) for c in (train, finetune) for name in REFUSED[c]]
 )
 def test_an_option_that_would_be_ignored_is_refused(
-    command: Callable[..., Any], name: str, picture_folder: Path, tmp_path: Path
+    command: Callable[..., Any], name: str, image_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=f"patch|{name[:6]}"):
-        made(command, tmp_path / "other", picture_folder, **REFUSED[command][name])
+        made(command, tmp_path / "other", image_folder, **REFUSED[command][name])
     assert not (tmp_path / "other" / "m.safetensors").exists()
 
 
@@ -135,33 +135,33 @@ def test_an_option_that_would_be_ignored_is_refused(
 )
 @pytest.mark.parametrize("command", [train, finetune, extract])
 def test_a_loaded_net_takes_no_other_options(
-    command: Callable[..., Any], options: dict[str, Any], picture_folder: Path, tmp_path: Path
+    command: Callable[..., Any], options: dict[str, Any], image_folder: Path, tmp_path: Path
 ) -> None:
     if command is finetune and "precision" in options:
         pytest.skip("the precision of training, which is the trained copy's")
     net = load_backbone("decaf-mini", device="cpu")
     with pytest.raises(ConfigError, match=next(iter(options))):
-        command(picture_folder, backbone=net, out=tmp_path / "m.safetensors", quiet=True, **options)
+        command(image_folder, backbone=net, out=tmp_path / "m.safetensors", quiet=True, **options)
 
 
-def test_a_limit_counts_for_a_table_too(picture_folder: Path, tmp_path: Path) -> None:
-    table = load_dataset(picture_folder)
+def test_a_limit_counts_for_a_table_too(image_folder: Path, tmp_path: Path) -> None:
+    table = load_dataset(image_folder)
     assert len(load_dataset(table, limit=6).image_ids) == 6
-    found = made(train, tmp_path / "a", picture_folder, limit=6)
+    found = made(train, tmp_path / "a", image_folder, limit=6)
     again = made(train, tmp_path / "b", table, limit=6)
     assert found == again
     with pytest.raises(ConfigError, match="allow_partial"):
         load_dataset(table, allow_partial=True)
 
 
-def test_options_of_prediction(picture_folder: Path, tmp_path: Path) -> None:
-    made(train, tmp_path, picture_folder)
+def test_options_of_prediction(image_folder: Path, tmp_path: Path) -> None:
+    made(train, tmp_path, image_folder)
     model, quiet = tmp_path / "m.safetensors", {"device": "cpu", "quiet": True}
-    plain = predict(model, [picture_folder], out=tmp_path / "p.csv", **quiet).read_text()
-    every = predict(model, [picture_folder], out=tmp_path / "q.csv", all_classes=True, **quiet)
+    plain = predict(model, [image_folder], out=tmp_path / "p.csv", **quiet).read_text()
+    every = predict(model, [image_folder], out=tmp_path / "q.csv", all_classes=True, **quiet)
     assert every.read_text() != plain
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="pixels 'gpu'"):
-            predict(model, [picture_folder], out=tmp_path / "r.csv", pixels="gpu", **quiet)
+            predict(model, [image_folder], out=tmp_path / "r.csv", pixels="gpu", **quiet)
     with pytest.raises(ConfigError, match="pixels 'crystal'"):
-        predict(model, [picture_folder], out=tmp_path / "r.csv", pixels="crystal", **quiet)
+        predict(model, [image_folder], out=tmp_path / "r.csv", pixels="crystal", **quiet)

@@ -24,10 +24,10 @@ from decaf.heads import HEADS, fit_splits
 from decaf.images.patches import intersections_over_unions, label_patches
 from decaf.onnx_model import export
 from decaf.patch_scores import score_patches
-from decaf.pictures import StoredPictures
 from decaf.prediction import predict
 from decaf.protocols import get_protocol
 from decaf.store import FeatureStore
+from decaf.stored_images import StoredImages
 from decaf.training import train
 from decaf.types import BACKGROUND, DIFFICULT, ImageDataset, PatchRule
 
@@ -44,7 +44,7 @@ def flat_scene(rng: np.random.Generator) -> Scene:
         side = int(rng.integers(50, 64))
         x = int(rng.integers(0, 100 - side)) + 100 * (len(scene.classes) % 2)
         y = int(rng.integers(0, 160 - side))
-        scene.picture.paste(COLOURS[number], (x, y, x + side, y + side))
+        scene.image.paste(COLOURS[number], (x, y, x + side, y + side))
         scene.classes.append(int(number))
         scene.boxes.append((x, y, x + side, y + side))
     return scene
@@ -169,7 +169,7 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
     for number in range(2):
         path = extract(table, out=tmp_path / f"{number}.h5", **options)
         with FeatureStore(path) as store:
-            features = StoredPictures(table, store, rule).features("pool5")
+            features = StoredImages(table, store, rule).features("pool5")
             patches = features.training_split(split)
             (fitted,) = fit_splits(
                 HEADS["logreg"](device="cpu"), features.train, features.labels(table.labels),

@@ -21,13 +21,13 @@ QUIET = {"device": "cpu", "quiet": True}
 
 
 @pytest.fixture(params=["center", "patches"])
-def model(request: pytest.FixtureRequest, picture_folder: Path, tmp_path: Path) -> Path:
-    return fit(picture_folder, tmp_path, views=request.param)
+def model(request: pytest.FixtureRequest, image_folder: Path, tmp_path: Path) -> Path:
+    return fit(image_folder, tmp_path, views=request.param)
 
 
 @pytest.fixture
-def plain(picture_folder: Path, tmp_path: Path) -> Path:
-    return fit(picture_folder, tmp_path)
+def plain(image_folder: Path, tmp_path: Path) -> Path:
+    return fit(image_folder, tmp_path)
 
 
 def fit(folder: Path, tmp_path: Path, **options: object) -> Path:
@@ -43,28 +43,28 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_images_come_out_in_the_lists_order_with_repeats(
-    model: Path, picture_folder: Path, tmp_path: Path
+    model: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     names = ["red/1.png", "blue/2.png", "red/1.png", "red/1.png", "green/3.png", "blue/2.png"]
-    listed = picture_folder / "list.txt"
+    listed = image_folder / "list.txt"
     listed.write_text("\n".join(names))
     rows = read(predict(model, [listed], out=tmp_path / "p.csv", all_classes=True, **QUIET))
     found = [row["path"] for row in rows[::3]]
-    assert [str(Path(path).relative_to(picture_folder)) for path in found] == names
+    assert [str(Path(path).relative_to(image_folder)) for path in found] == names
     by_place = [tuple(row.values()) for row in rows]
     assert by_place[:3] == by_place[6:9] == by_place[9:12]
-    once = read(predict(model, [picture_folder / "red" / "1.png"], out=tmp_path / "q.csv", **QUIET))
+    once = read(predict(model, [image_folder / "red" / "1.png"], out=tmp_path / "q.csv", **QUIET))
     assert once[0]["class"] == rows[0]["class"]
 
 
 def test_every_image_is_a_row_or_a_failure_that_can_be_given_back(
-    model: Path, picture_folder: Path, tmp_path: Path
+    model: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    broken = [picture_folder / "red" / f"{i}.png" for i in (1, 4)]
+    broken = [image_folder / "red" / f"{i}.png" for i in (1, 4)]
     whole = {path: path.read_bytes() for path in broken}
     for path in broken:
         path.write_bytes(b"no image")
-    items = [picture_folder, broken[1], picture_folder / "red"]
+    items = [image_folder, broken[1], image_folder / "red"]
     out = predict(model, items, out=tmp_path / "out" / "p.csv", max_failures=0.5, **QUIET)
     assert len({row["path"] for row in read(out)}) == 22
     failures = out.with_name("p.failures.csv")
@@ -79,24 +79,24 @@ def test_every_image_is_a_row_or_a_failure_that_can_be_given_back(
 
 
 def test_a_run_that_ends_by_its_failures_lists_them(
-    plain: Path, picture_folder: Path, tmp_path: Path
+    plain: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    broken = sorted(picture_folder.glob("*/[0-3].png"))
+    broken = sorted(image_folder.glob("*/[0-3].png"))
     for path in broken:
         path.write_bytes(b"no image")
     with pytest.raises(DataError, match="max-failures"):
-        predict(plain, [picture_folder], out=tmp_path / "p.csv", **QUIET)
+        predict(plain, [image_folder], out=tmp_path / "p.csv", **QUIET)
     assert sorted(row["path"] for row in read(tmp_path / "p.failures.csv")) == list(
         map(str, broken)
     )
 
 
 def test_a_name_that_is_not_utf8_is_a_failure(
-    plain: Path, picture_folder: Path, tmp_path: Path
+    plain: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    name = os.fsencode(picture_folder / "red") + b"/caf\xe9.png"
-    shutil.copy(picture_folder / "red" / "1.png", name)
-    out = predict(plain, [picture_folder], out=tmp_path / "p.csv", **QUIET)
+    name = os.fsencode(image_folder / "red") + b"/caf\xe9.png"
+    shutil.copy(image_folder / "red" / "1.png", name)
+    out = predict(plain, [image_folder], out=tmp_path / "p.csv", **QUIET)
     assert len(read(out)) == 24
     (failure,) = read(tmp_path / "p.failures.csv")
     assert failure["path"].endswith("caf\\udce9.png")
@@ -106,19 +106,19 @@ def test_a_name_that_is_not_utf8_is_a_failure(
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_head_that_is_not_finite_is_refused(
-    part: int, value: float, plain: Path, picture_folder: Path, tmp_path: Path
+    part: int, value: float, plain: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     good = Classifier.load(plain)
     layer = [values.copy() for values in good.layers[0]]
     layer[part].flat[0] = value
     dataclasses.replace(good, layers=(tuple(layer),)).save(plain)
     with pytest.raises(DataError, match="not finite"):
-        predict(plain, [picture_folder], out=tmp_path / "p.csv", **QUIET)
+        predict(plain, [image_folder], out=tmp_path / "p.csv", **QUIET)
     assert not (tmp_path / "p.csv").exists()
 
 
 def test_features_that_are_not_finite_are_failures(
-    plain: Path, picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Path, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = torch.nn.AdaptiveMaxPool2d.forward
 
@@ -129,21 +129,21 @@ def test_features_that_are_not_finite_are_failures(
 
     monkeypatch.setattr(torch.nn.AdaptiveMaxPool2d, "forward", spoilt)
     options = {**QUIET, "max_failures": 0.5, "workers": 0}
-    out = predict(plain, [picture_folder], out=tmp_path / "p.csv", **options)
+    out = predict(plain, [image_folder], out=tmp_path / "p.csv", **options)
     failures = read(tmp_path / "p.failures.csv")
     assert len(read(out)) == 21
     assert ["not finite" in row["reason"] for row in failures] == [True] * 3
     with pytest.raises(DataError, match="max-failures"):
-        predict(plain, [picture_folder], out=out, **{**options, "max_failures": 0.1})
+        predict(plain, [image_folder], out=out, **{**options, "max_failures": 0.1})
 
 
 @pytest.fixture
-def moved(picture_folder: Path, tmp_path: Path) -> Path:
+def moved(image_folder: Path, tmp_path: Path) -> Path:
     """Return a model of a file of weights, both moved to another folder."""
     torch.manual_seed(0)
     torch.save(resnet18().state_dict(), tmp_path / "r18.pth")
     options = {"backbone": "resnet18", "weights": str(tmp_path / "r18.pth"), "limit": 9}
-    model = fit(picture_folder, tmp_path, **options)
+    model = fit(image_folder, tmp_path, **options)
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     shutil.move(tmp_path / "r18.pth", folder)
@@ -177,8 +177,8 @@ def test_models_have_ordinary_modes(plain: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_of_a_gpus_pixels_can_be_used_without_one(
-    plain: Path, picture_folder: Path, tmp_path: Path
+    plain: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     dataclasses.replace(Classifier.load(plain), pixels="gpu").save(plain)
-    out = predict(plain, [picture_folder], out=tmp_path / "p.csv", pixels="auto", **QUIET)
+    out = predict(plain, [image_folder], out=tmp_path / "p.csv", pixels="auto", **QUIET)
     assert len(read(out)) == 24

@@ -38,12 +38,12 @@ def test_the_python_of_the_readme(
 
 
 def test_the_readmes_commands_run(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(caltech101, "fetch", lambda _info, _root: None)  # as without a network
-    picture_folder.rename("my_pictures")
-    Path("new_pictures").symlink_to(Path("my_pictures") / "red")
+    image_folder.rename("my_images")
+    Path("new_images").symlink_to(Path("my_images") / "red")
     for line in "".join(blocks(README, "sh")).splitlines():
         words = shlex.split(line.replace("--backbone alexnet", ""))[1:]
         if words[0] in {"extract", "evaluate", "train"}:
@@ -96,7 +96,7 @@ def test_the_names_that_are_named_exist() -> None:
 
 
 def test_a_head_by_the_recipe_takes_part(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (code,) = blocks(CONTRIBUTING, "python")
     names: dict[str, type] = {}
@@ -104,6 +104,6 @@ def test_a_head_by_the_recipe_takes_part(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(HEADS, "nearest-mean", names["NearestMean"])
     table = decaf.evaluate(
-        str(picture_folder), backbone="decaf-mini", layers="fc6", heads="nearest-mean", quiet=True
+        str(image_folder), backbone="decaf-mini", layers="fc6", heads="nearest-mean", quiet=True
     )
     assert table.to_frame()["mean"].min() > 0.6

@@ -168,8 +168,8 @@ def test_what_is_not_decafs_is_refused(tmp_path, text):
         ResultTable.from_csv(tmp_path / "own.csv")
 
 
-def test_names_that_a_spreadsheet_would_compute_are_quoted_and_come_back(make_result, tmp_path):
-    result = make_result(per_class=(("mean_per_class", "=1+1", 0.5), ("mean_per_class", "'@x", 1)))
+def test_names_that_a_spreadsheet_would_compute_are_quoted_and_come_back(tmp_path):
+    result = replace(ONE, per_class=(("mean_per_class", "=1+1", 0.5), ("mean_per_class", "'@x", 1)))
     table = ResultTable((result,))
     table.to_csv(tmp_path / "r.csv")
     text = (tmp_path / "r-classes.csv").read_text()

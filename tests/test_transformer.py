@@ -21,8 +21,8 @@ from decaf.errors import BackboneError, ConfigError, DataError
 
 
 @pytest.fixture
-def paths(picture_folder: Path) -> list[str]:
-    return sorted(map(str, picture_folder.glob("*/*.png")))
+def paths(image_folder: Path) -> list[str]:
+    return sorted(map(str, image_folder.glob("*/*.png")))
 
 
 def dumped(estimator: object) -> object:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from decaf.analysis.duplicates import DuplicatePair, duplicate_pairs
-from decaf.analysis.pictures import image_files, thumbnail
 from decaf.analysis.sample import layer_rows, sample_rows
 from decaf.analysis.similarity import cka_matrix
 from decaf.analysis.statistics import LayerStatistics, layer_statistics
+from decaf.analysis.thumbnails import image_files, thumbnail
 from decaf.analysis.transfer import logme
 from decaf.datasets import ImageFiles
 from decaf.errors import DataError, StoreMismatchError
@@ -44,9 +44,9 @@ class Inspection:
     similarity : numpy.ndarray
         ``(n, n)`` debiased linear CKA of these.
     duplicates : tuple of DuplicatePair
-        Pictures that stand in the data set more than once.
+        Images that stand in the data set more than once.
     image_ids : tuple of str
-        Picture of each row.
+        Image of each row.
     labels : tuple of str
         Class or classes of each row, in words.
     sides : tuple of str
@@ -78,28 +78,28 @@ def inspect_store(
     layers: str | None = None,
     limit: int = 2000,
     mirrored: bool = False,
-    pictures: str | Path | None = None,
+    images: str | Path | None = None,
     data_root: str | Path = "data",
     quiet: bool = False,
 ) -> Inspection:
-    """Look at a store's features, and for pictures that stand in the data set more than once.
+    """Look at a store's features, and for images that stand in the data set more than once.
 
     Parameters
     ----------
     path : str or pathlib.Path
         The store.
     against : sequence of pathlib.Path
-        Other stores of the same pictures, to compare layers with.
+        Other stores of the same images, to compare layers with.
     layers : str, optional
         Comma-separated layers; all if not given. Duplicates are looked for in the last.
     limit : int
-        Pictures that statistics, likeness and transfer scores are of, evenly spaced.
+        Images that statistics, likeness and transfer scores are of, evenly spaced.
     mirrored : bool
         Look for mirror images too.
-    pictures : str or pathlib.Path, optional
-        Folder that the pictures' ids are relative to, or the archives, URL or CSV file that
+    images : str or pathlib.Path, optional
+        Folder that the images' ids are relative to, or the archives, URL or CSV file that
         was extracted; those of the named data set below `data_root` if not given. Without
-        pictures, duplicates are judged by features alone.
+        images, duplicates are judged by features alone.
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
     quiet : bool
@@ -115,11 +115,11 @@ def inspect_store(
     StoreError
         If a store cannot be read, or has no such layer.
     StoreMismatchError
-        If another store has none of the pictures.
+        If another store has none of the images.
     DataError
-        If fewer than 4 pictures have features, or the folder of pictures is missing.
+        If fewer than 4 images have features, or the folder of images is missing.
     ConfigError
-        If mirror images are asked for without pictures.
+        If mirror images are asked for without images.
     """
     with ExitStack() as stack:
         store = stack.enter_context(FeatureStore(path))
@@ -127,9 +127,9 @@ def inspect_store(
         names = store.layers if layers is None else tuple(n.strip() for n in layers.split(","))
         rows = sample_rows(store, limit)
         if len(rows) < 4:
-            raise DataError(f"asked to inspect {path}, found {len(rows)} pictures; give 4 or more")
+            raise DataError(f"asked to inspect {path}, found {len(rows)} images; give 4 or more")
         dataset = store.provenance.dataset
-        files = image_files(dataset, Path(data_root), pictures)
+        files = image_files(dataset, Path(data_root), images)
         total = len(names) + 2
         with show_progress("inspecting", total, "steps", quiet=quiet) as advance:
             statistics, norms, scores = {}, {}, {}
@@ -171,7 +171,7 @@ def _score(X: FloatArray, labels: IntArray) -> float:
 def _similarity(
     store: FeatureStore, names: Sequence[str], others: Sequence[FeatureStore], rows: IntArray
 ) -> tuple[tuple[str, ...], FloatArray]:
-    """Compare layers over the pictures that every store has."""
+    """Compare layers over the images that every store has."""
     places = [
         {image_id: row for row, image_id in enumerate(other.image_ids) if other.done[row]}
         for other in others
@@ -182,7 +182,7 @@ def _similarity(
     if len(shared) < 4:
         raise StoreMismatchError(
             f"asked to compare {store.path} with {', '.join(str(o.path) for o in others)}, found "
-            f"{len(shared)} pictures in common; give stores of one data set"
+            f"{len(shared)} images in common; give stores of one data set"
         )
     found = [layer_rows(store, name, np.array(shared)) for name in names]
     told = list(names)

@@ -68,7 +68,7 @@ class Pair:
 def corrected_t_test(differences: Sequence[float], n_train: float, n_test: float) -> CorrectedTest:
     """Test whether paired differences over random splits of one data set are 0 on average.
 
-    The splits share pictures, so that their differences vary less than those of new data sets
+    The splits share images, so that their differences vary less than those of new data sets
     would; the variance is therefore taken ``1 / n + n_test / n_train`` times, not ``1 / n``.
 
     Parameters

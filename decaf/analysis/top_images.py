@@ -1,4 +1,4 @@
-"""The pictures that activate a unit most, with the part of each that the unit sees."""
+"""The images that activate a unit most, with the part of each that the unit sees."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from decaf.store import FeatureStore
 from decaf.types import FloatArray, IntArray
 
 N_TOP = 9
-"""Pictures a unit, as Zeiler and Fergus show them."""
+"""Images a unit, as Zeiler and Fergus show them."""
 
 _BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
 class TopImage:
-    """One of the pictures that activate a unit most.
+    """One of the images that activate a unit most.
 
     Attributes
     ----------
     row : int
         Row of the store.
     image_id : str
-        The picture.
+        The image.
     activation : float
-        The unit's largest activation in this picture's map.
+        The unit's largest activation in this image's map.
     box : tuple of int
         ``x0, y0, x1, y1``: what the unit sees of the net's input there, in pixels.
     crop : numpy.ndarray
@@ -54,13 +54,13 @@ def top_images(
     units: Sequence[int],
     root: Path | ImageFiles,
 ) -> Mapping[int, tuple[TopImage, ...]]:
-    """Return the pictures that activate units most, from a store and one more pass over them.
+    """Return the images that activate units most, from a store and one more pass over them.
 
     Parameters
     ----------
     store : FeatureStore
         An open store of one view, with the layer. Where it holds averages over the map, these
-        choose the pictures.
+        choose the images.
     net : TorchBackbone
         The store's net.
     layer : str
@@ -68,12 +68,12 @@ def top_images(
     units : sequence of int
         Channels of the layer's map, or numbers of features of a vector.
     root : pathlib.Path or ImageFiles
-        Folder that the pictures' ids are relative to, or where they lie.
+        Folder that the images' ids are relative to, or where they lie.
 
     Returns
     -------
     mapping of int to tuple of TopImage
-        For each unit up to `N_TOP` pictures, the most active first.
+        For each unit up to `N_TOP` images, the most active first.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def top_images(
     ConfigError
         There is no such unit, or the store has several views.
     DataError
-        A picture cannot be read.
+        An image cannot be read.
 
     References
     ----------
@@ -97,7 +97,7 @@ def top_images(
         )
     if store.n_views != 1:
         raise ConfigError(
-            f"asked for the pictures of a unit, found {store.n_views} views in {store.path}; "
+            f"asked for the images of a unit, found {store.n_views} views in {store.path}; "
             "extract one view, such as center"
         )
     n_units = net.shape(layer)[0]

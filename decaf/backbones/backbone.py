@@ -81,7 +81,7 @@ class TorchBackbone:
         return "winograd" if WinogradConv2d in kinds else "direct"
 
     def shape(self, layer: str) -> tuple[int, ...]:
-        """Return the shape of one picture's output at `layer`.
+        """Return the shape of one image's output at `layer`.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class TorchBackbone:
     def activations_after(
         self, layer: str, given: torch.Tensor, layers: Sequence[str]
     ) -> dict[str, torch.Tensor]:
-        """Return layers of pictures whose outputs at a shallower layer are at hand.
+        """Return layers of images whose outputs at a shallower layer are at hand.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class TorchBackbone:
     def follows(self, layer: str, layers: Sequence[str]) -> bool:
         """Return whether `layers` can be computed from `layer` alone, to the bit.
 
-        It is tried on two random pictures.
+        It is tried on two random images.
         """
         if layer in layers:
             return False

@@ -46,7 +46,7 @@ _UNITS = {"fc6": 1024, "fc7": 1024}
 
 
 class MiniNet(nn.Module):
-    """Five convolutions and three fully connected layers, for 64 x 64 pictures of 200 classes.
+    """Five convolutions and three fully connected layers, for 64 x 64 images of 200 classes.
 
     The shape is AlexNet's [1]_ at a quarter of its input: pooling after the first, the second
     and the fifth convolution. Batch normalisation stands between each layer and its ReLU.
@@ -104,7 +104,7 @@ class MiniNet(nn.Module):
         self.classifier = nn.Sequential(classifier)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(n, 200)`` class scores of ``(n, 3, 64, 64)`` normalised pictures."""
+        """Return ``(n, 200)`` class scores of ``(n, 3, 64, 64)`` normalised images."""
         scores: Tensor = self.classifier(self.features(x).flatten(1))
         return scores
 

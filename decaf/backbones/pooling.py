@@ -7,7 +7,7 @@ from decaf.errors import ConfigError
 
 
 def pool_features(output: torch.Tensor, pool: str, prefix_tokens: int = 0) -> torch.Tensor:
-    """Turn a layer's output into one vector per picture.
+    """Turn a layer's output into one vector per image.
 
     Parameters
     ----------

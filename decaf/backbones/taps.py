@@ -71,7 +71,7 @@ class LayerShape:
     tap : Tap
         Where it is read.
     shape : tuple of int
-        Shape of one picture's output.
+        Shape of one image's output.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Trace:
     Attributes
     ----------
     shapes : mapping of Tap to tuple of int
-        Shape of one picture's output, in the order of the taps' last calls.
+        Shape of one image's output, in the order of the taps' last calls.
     counts : mapping of Tap to int
         How often the tap is passed in one forward pass.
     lack : Lack
@@ -156,7 +156,7 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
     Returns
     -------
     Trace
-        Of the outputs of every module that gives one tensor per picture, and of the aliases.
+        Of the outputs of every module that gives one tensor per image, and of the aliases.
     """
     shapes: dict[Tap, tuple[int, ...]] = {}
     counts: Counter[Tap] = Counter()
@@ -254,7 +254,7 @@ class TappedNet:
         self._pass = threading.local()  # what this thread's pass still misses, and has read
 
     def shape(self, layer: str) -> tuple[int, ...]:
-        """Return the shape of one picture's output at `layer`."""
+        """Return the shape of one image's output at `layer`."""
         return self._trace.shapes[find_tap(self.name, layer, self._trace, self._layout)]
 
     def depth(self, layer: str) -> int:

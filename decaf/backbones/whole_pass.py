@@ -13,7 +13,7 @@ from decaf.backbones.taps import as_maps, find_tap
 
 
 class WholePass(nn.Module):
-    """Takes normalised pictures in the net's precision, gives one layer's output.
+    """Takes normalised images in the net's precision, gives one layer's output.
 
     Parameters
     ----------

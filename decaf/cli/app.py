@@ -21,7 +21,7 @@ from decaf.cli import (
 app = typer.Typer(
     cls=border.Border,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Pictures to pretrained features, features to honest results tables.",
+    help="Images to pretrained features, features to honest results tables.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

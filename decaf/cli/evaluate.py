@@ -37,12 +37,12 @@ def evaluate(
     patch_power: Annotated[
         float | None,
         typer.Option(
-            help="Power of a patch's probability in the picture's score.", rich_help_panel=_HEADS
+            help="Power of a patch's probability in the image's score.", rich_help_panel=_HEADS
         ),
     ] = None,
     patch_pool: Annotated[
         choices.PatchPool | None,
-        typer.Option(help="mean or max over the picture's patches.", rich_help_panel=_HEADS),
+        typer.Option(help="mean or max over the image's patches.", rich_help_panel=_HEADS),
     ] = None,
     drop_classes: Annotated[
         str | None,
@@ -73,7 +73,7 @@ def evaluate(
     train_per_class: Annotated[
         str | None,
         typer.Option(
-            help="Training pictures a class; several, as 1,5,10, make a learning curve.",
+            help="Training images a class; several, as 1,5,10, make a learning curve.",
             rich_help_panel=_HEADS,
         ),
     ] = None,

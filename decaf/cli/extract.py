@@ -42,7 +42,7 @@ def extract(
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Extract layers of a net for every picture into a feature store."""
+    """Extract layers of a net for every image into a feature store."""
     arguments = dict(locals())
     from decaf import extraction
 

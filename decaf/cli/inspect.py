@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from decaf.cli import border, options
-from decaf.cli.report import Pictures
+from decaf.cli.report import Images
 
 
 def inspect(
@@ -14,24 +14,24 @@ def inspect(
     *,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Another store of the same pictures to compare layers with; repeatable."),
+        typer.Option(help="Another store of the same images to compare layers with; repeatable."),
     ] = None,
     layers: Annotated[
         str | None,
         typer.Option(help="Comma-separated; all if not given. Duplicates are sought in the last."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=4, help="Pictures that statistics are of.")] = 2000,
+    limit: Annotated[int, typer.Option(min=4, help="Images that statistics are of.")] = 2000,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="Look for mirror images too.")
     ] = False,
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     out: Annotated[
         Path | None, typer.Option(help="Folder; results/inspect-<store> if not given.")
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Print a store's statistics, likeness of layers, transfer scores and duplicate pictures."""
+    """Print a store's statistics, likeness of layers, transfer scores and duplicate images."""
     from decaf.analysis.inspection import inspect_store
     from decaf.report import inspection_page as page
     from decaf.report.terminal import print_whole, terminal_grid
@@ -44,7 +44,7 @@ def inspect(
         layers=layers,
         limit=limit,
         mirrored=mirrored,
-        pictures=pictures,
+        images=images,
         data_root=data_root,
         quiet=quiet,
     )

@@ -10,7 +10,7 @@ import typer
 
 from decaf import choices
 
-_NET, _DATA, _RUN = "The net", "The pictures", "The run"
+_NET, _DATA, _RUN = "The net", "The images", "The run"
 
 
 def _known(dataset: str) -> str:
@@ -42,13 +42,13 @@ AllowPartial = Annotated[
     bool,
     typer.Option(
         "--allow-partial",
-        help="Accept a data set with pictures missing; results are marked.",
+        help="Accept a data set with images missing; results are marked.",
         rich_help_panel=_DATA,
     ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="Take only N pictures, evenly spaced.", rich_help_panel=_DATA),
+    typer.Option(min=1, help="Take only N images, evenly spaced.", rich_help_panel=_DATA),
 ]
 Shard = Annotated[
     str | None,
@@ -62,7 +62,7 @@ MaxFailures = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="Share of unusable pictures above which the run fails.",
+        help="Share of unusable images above which the run fails.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -82,12 +82,12 @@ PatchScales = Annotated[
 ]
 PatchesPerImage = Annotated[
     int | None,
-    typer.Option(min=1, help="At most so many patches of a picture.", rich_help_panel=_DATA),
+    typer.Option(min=1, help="At most so many patches of an image.", rich_help_panel=_DATA),
 ]
 PatchEdges = Annotated[
     choices.PatchEdges | None,
     typer.Option(
-        help="clip: patches lie within the picture; reflect: they reach beyond, mirrored.",
+        help="clip: patches lie within the image; reflect: they reach beyond, mirrored.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -96,7 +96,7 @@ BackgroundShare = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="Share of the background patches of training pictures that is kept.",
+        help="Share of the background patches of training images that is kept.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -169,7 +169,7 @@ BatchSize = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Pictures in one pass; 32 on a CPU, 256 on a GPU if not given.",
+        help="Images in one pass; 32 on a CPU, 256 on a GPU if not given.",
         rich_help_panel=_RUN,
     ),
 ]
@@ -182,7 +182,7 @@ Devices = Annotated[
 BatchSizeOrAuto = Annotated[
     str | None,
     typer.Option(
-        help="Pictures in one pass, or auto to try; 32 on a CPU, 256 on a GPU if not given.",
+        help="Images in one pass, or auto to try; 32 on a CPU, 256 on a GPU if not given.",
         metavar="N|auto",
         rich_help_panel=_RUN,
     ),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from decaf.cli import border, options
-from decaf.cli.report import Pictures, Results
+from decaf.cli.report import Images, Results
 from decaf.cli.train import Model, ModelWeights
 
 app = typer.Typer(help="Draw a figure, as .png, .svg or .pdf.", no_args_is_help=True)
@@ -18,19 +18,17 @@ Out = Annotated[Path, typer.Option(help="The figure: .png, .svg or .pdf.")]
 Layer = Annotated[str | None, typer.Option(help="That of the best result if not given.")]
 Head = Annotated[str | None, typer.Option(help="That of the best result if not given.")]
 Shots = Annotated[
-    int | None, typer.Option(help="Training pictures a class; the best result's if not given.")
+    int | None, typer.Option(help="Training images a class; the best result's if not given.")
 ]
 Store = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
 StoreLayer = Annotated[str | None, typer.Option(help="The store's last layer if not given.")]
-Limit = Annotated[int, typer.Option(min=5, help="Pictures to place, evenly spaced.")]
-Thumbnails = Annotated[
-    bool, typer.Option("--thumbnails", help="Draw pictures where there is room.")
-]
+Limit = Annotated[int, typer.Option(min=5, help="Images to place, evenly spaced.")]
+Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Draw images where there is room.")]
 
 
 @app.command()
 def curve(paths: Results, *, out: Out) -> None:
-    """Draw accuracy against training pictures a class, with the published curve."""
+    """Draw accuracy against training images a class, with the published curve."""
     from decaf.report.plots import plot_curve
 
     border.say(plot_curve(paths, out=out))
@@ -72,7 +70,7 @@ def tsne(
     layer: StoreLayer = None,
     limit: Limit = 2000,
     thumbnails: Thumbnails = False,
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     seed: options.Seed = 0,
 ) -> None:
@@ -91,7 +89,7 @@ def umap(
     layer: StoreLayer = None,
     limit: Limit = 2000,
     thumbnails: Thumbnails = False,
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     seed: options.Seed = 0,
 ) -> None:
@@ -110,12 +108,12 @@ def top_images(
     units: Annotated[str, typer.Option(help="Units, as 0-15,40.")] = "0-15",
     out: Out,
     weights: options.Weights = "imagenet",
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     device: options.Device = "auto",
     seed: options.Seed = 0,
 ) -> None:
-    """Draw the nine pictures that activate each unit most, as far as the unit sees them."""
+    """Draw the nine images that activate each unit most, as far as the unit sees them."""
     arguments = dict(locals())
     from decaf.report.plots import plot_top_images
 
@@ -125,9 +123,9 @@ def top_images(
 @visualize.command()
 def scores(
     model: Model,
-    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders, .csv or .txt lists.")],
+    images: Annotated[list[str], typer.Argument(help="Images, folders, .csv or .txt lists.")],
     *,
-    out: Annotated[Path, typer.Option(help="The figure, or a folder for several pictures.")],
+    out: Annotated[Path, typer.Option(help="The figure, or a folder for several images.")],
     classes: Annotated[
         str | None, typer.Option(help="Comma-separated; the most probable three if not given.")
     ] = None,
@@ -138,7 +136,7 @@ def scores(
     device: options.Device = "auto",
     allow_code: options.AllowCode = False,
 ) -> None:
-    """Draw over pictures where their patches show a class, as a trained model sees them."""
+    """Draw over images where their patches show a class, as a trained model sees them."""
     arguments = dict(locals())
     from decaf.report.score_maps import plot_scores
 

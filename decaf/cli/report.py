@@ -9,10 +9,10 @@ from decaf import choices
 from decaf.cli import border, options
 
 Results = Annotated[list[Path], typer.Argument(help="Results of `decaf evaluate`: results/*.csv")]
-Pictures = Annotated[
+Images = Annotated[
     str | None,
     typer.Option(
-        help="Folder, archives, URL or CSV file of the pictures; the named data set's own if not "
+        help="Folder, archives, URL or CSV file of the images; the named data set's own if not "
         "given."
     ),
 ]
@@ -25,7 +25,7 @@ def report(
     features: Annotated[
         Path, typer.Option(help="Folder of the stores; their versions are shown.")
     ] = Path("features"),
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     form: Annotated[
         choices.ReportFormat, typer.Option("--format", help="html, or markdown or latex on stdout.")
@@ -41,5 +41,5 @@ def report(
         border.say(texts[form](read_results(paths)))
     else:
         border.say(
-            write_report(paths, out=out, features=features, pictures=pictures, data_root=data_root)
+            write_report(paths, out=out, features=features, images=images, data_root=data_root)
         )

@@ -66,7 +66,7 @@ def train(
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train one head on a data set's pictures; `decaf predict` uses it."""
+    """Train one head on a data set's images; `decaf predict` uses it."""
     arguments = dict(locals())
     from decaf import training
 
@@ -75,9 +75,9 @@ def train(
 
 def predict(
     model: Model,
-    pictures: Annotated[
+    images: Annotated[
         list[str],
-        typer.Argument(help="Pictures, folders, .csv files with a column path, .txt lists."),
+        typer.Argument(help="Images, folders, .csv files with a column path, .txt lists."),
     ],
     *,
     out: Annotated[Path, typer.Option(help="CSV file of path,class,probability.")] = Path(
@@ -98,7 +98,7 @@ def predict(
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the class of each picture and its probability."""
+    """Write the class of each image and its probability."""
     arguments = dict(locals())
     from decaf import prediction
 

@@ -1,7 +1,7 @@
 """The digits of scikit-learn: 1 797 handwritten digits of 8 x 8 pixels, in 10 classes.
 
 They come with scikit-learn and are written as PNG files, so that they take the way of all
-pictures.
+images.
 
 References
 ----------
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from decaf.datasets.files import pictures
+from decaf.datasets.files import image_names
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.table import image_table
 from decaf.errors import DataError
@@ -38,7 +38,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -48,12 +48,12 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        Pictures were removed, or the folder cannot be written.
+        Images were removed, or the folder cannot be written.
     """
     tree = data_root / INFO.tree
     if not tree.is_dir():
         _write(tree)
-    ids = [f"{digit}/{file}" for digit in range(10) for file in pictures(tree / str(digit))]
+    ids = [f"{digit}/{file}" for digit in range(10) for file in image_names(tree / str(digit))]
     written = {int(Path(image_id).stem) for image_id in ids}
     missing = [f"{number:04d}.png" for number in range(INFO.n_images) if number not in written]
     partial = INFO.check_complete(len(ids), missing, tree, allow_partial=allow_partial)

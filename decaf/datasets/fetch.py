@@ -33,7 +33,7 @@ def fetch(info: DatasetInfo, data_root: Path, source: Path | None = None) -> Pat
     Returns
     -------
     pathlib.Path
-        Folder of the pictures.
+        Folder of the images.
 
     Raises
     ------

@@ -101,7 +101,7 @@ def _looks_like_image(path: Path) -> bool:
     return bool(_BEGIN.match(head)) or (not path.suffix and head.startswith(_TIFF))
 
 
-def pictures(folder: Path) -> list[str]:
+def image_names(folder: Path) -> list[str]:
     """Return the names of the image files directly in a folder; see `listing`."""
     return listing(folder).images
 

@@ -9,9 +9,9 @@ from decaf.datasets.files import (
     SUFFIXES,
     Listing,
     escaped,
+    image_names,
     images_under,
     listing,
-    pictures,
     say_passed_over,
 )
 from decaf.datasets.passed_over import PassedOver
@@ -33,7 +33,7 @@ def load_folder(folder: Path) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        One row a picture in natural order; classes are the folders' names in natural order.
+        One row an image in natural order; classes are the folders' names in natural order.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def load_folder(folder: Path) -> ImageDataset:
     outer = listing(folder)
     split = bool(outer.folders) and set(outer.folders) <= set(SIDES)
     advice = layout_advice(outer.folders)
-    if not split and advice != LAYOUT and not any(pictures(folder / x) for x in outer.folders):
+    if not split and advice != LAYOUT and not any(image_names(folder / x) for x in outer.folders):
         raise DataError(
             f"folder {folder} holds the folders {', '.join(outer.folders[:8])}; {advice}"
         )
@@ -64,7 +64,7 @@ def load_folder(folder: Path) -> ImageDataset:
     empty.say(f"folder {folder}")
     if not of:
         raise DataError(
-            f"folder {folder} holds no pictures ({', '.join(SUFFIXES)}) in its class folders; "
+            f"folder {folder} holds no images ({', '.join(SUFFIXES)}) in its class folders; "
             "fill them"
         )
     return table_of_places(f"folder {folder}", name, folder, Names.joined(found), of)
@@ -73,7 +73,7 @@ def load_folder(folder: Path) -> ImageDataset:
 def _check_outer(folder: Path, found: Listing) -> None:
     if found.images:
         raise DataError(
-            f"folder {folder} holds {len(found.images)} pictures outside of class folders, first "
+            f"folder {folder} holds {len(found.images)} images outside of class folders, first "
             f"{found.images[0]!r}; {LAYOUT}"
         )
     if not found.folders:
@@ -84,7 +84,5 @@ def _class_files(folder: Path) -> Listing:
     found = listing(folder)
     for inner in found.folders:
         if next(images_under(folder / inner), None) is not None:
-            raise DataError(
-                f"class folder {folder} holds a folder of pictures, {inner!r}; {LAYOUT}"
-            )
+            raise DataError(f"class folder {folder} holds a folder of images, {inner!r}; {LAYOUT}")
     return found

@@ -27,7 +27,7 @@ def read_lines(file: Path) -> list[str]:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(
-            f"the list {file} cannot be read ({error.strerror}); it comes with the pictures: "
+            f"the list {file} cannot be read ({error.strerror}); it comes with the images: "
             "unpack the archive anew"
         ) from error
     except UnicodeDecodeError as error:

@@ -68,23 +68,23 @@ def load_dataset(
     allow_partial: bool = False,
     limit: int | None = None,
 ) -> ImageDataset:
-    """Read a named data set, pictures in folders or tar archives, here or at a URL, or a CSV file.
+    """Read a named data set, images in folders or tar archives, here or at a URL, or a CSV file.
 
     Parameters
     ----------
     name_or_path : str, pathlib.Path or ImageDataset
         A table, of which only `limit` counts; a name in `ADAPTERS`; else the path of a folder
-        ``<class>/<picture>`` (with ``train`` and ``test`` above the classes for an official
+        ``<class>/<image>`` (with ``train`` and ``test`` above the classes for an official
         split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in webdataset's
         form, or of a ``.csv`` file with the columns ``path,label[,split]``. Folders and archives
         may be at any URL that fsspec reads.
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Accept a named data set with fewer pictures than published; the table is marked. Refused
+        Accept a named data set with fewer images than published; the table is marked. Refused
         for others, which are as they are.
     limit : int, optional
-        Keep only so many pictures, evenly spaced; the table is marked as partial.
+        Keep only so many images, evenly spaced; the table is marked as partial.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def load_dataset(
     ConfigError
         The name is unknown and no path, or the limit is less than 1.
     DataError
-        The pictures or lists are missing or malformed.
+        The images or lists are missing or malformed.
     """
     if allow_partial and str(name_or_path) not in ADAPTERS:
         raise ConfigError(
@@ -121,7 +121,7 @@ def load_dataset(
 
 
 def require_known(spec: str) -> None:
-    """Refuse what is neither a data set's name nor a place of pictures; nothing is read.
+    """Refuse what is neither a data set's name nor a place of images; nothing is read.
 
     Raises
     ------

@@ -107,7 +107,7 @@ def _read(file: Path) -> _Rows:
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     if not rows.paths:
-        raise DataError(f"{file} lists no pictures; write one a line under the header")
+        raise DataError(f"{file} lists no images; write one a line under the header")
     unused = [name for place, name in columns.items() if name not in _COLUMNS and used[place]]
     if unused:
         say_once(f"{file}: not used are the columns {', '.join(unused)}")

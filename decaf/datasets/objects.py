@@ -1,4 +1,4 @@
-"""Where the objects of a data set's pictures are."""
+"""Where the objects of a data set's images are."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from decaf.types import FloatArray, ImageDataset, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The objects of one picture.
+    """The objects of one image.
 
     Attributes
     ----------
@@ -33,17 +33,17 @@ class Objects:
 
 
 def load_objects(table: ImageDataset) -> list[Objects] | None:
-    """Return the objects of each picture, as far as the data set says where they are.
+    """Return the objects of each image, as far as the data set says where they are.
 
     Parameters
     ----------
     table : ImageDataset
-        With a box a row, or in a tree that has VOC's ``Annotations/<picture>.xml``.
+        With a box a row, or in a tree that has VOC's ``Annotations/<image>.xml``.
 
     Returns
     -------
     list of Objects or None
-        One for each picture; None where there are no boxes.
+        One for each image; None where there are no boxes.
 
     Raises
     ------

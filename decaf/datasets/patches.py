@@ -1,4 +1,4 @@
-"""A table of pictures as a table of their patches."""
+"""A table of images as a table of their patches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 from decaf.datasets.objects import Objects
 from decaf.datasets.read import open_file, read_bytes
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import picture_size
+from decaf.images.decode import image_size
 from decaf.images.patches import DenseGrid, dense_boxes, label_patches, patch_boxes
 from decaf.names import Names
 from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArray, PatchRule
@@ -20,28 +20,28 @@ def patch_table(
     objects: Sequence[Objects] | None,
     grid: DenseGrid | None = None,
 ) -> ImageDataset:
-    """Return a table whose rows are the patches of a table's pictures, each with its box.
+    """Return a table whose rows are the patches of a table's images, each with its box.
 
     All patches are rows, whatever they show, so that the table serves any protocol: which of them
     train is the protocol's to say. Where objects are given, patches are labelled by them, with two
     more classes: the background, and what shows a difficult object. Where none are, a patch has
-    its picture's labels.
+    its image's labels.
 
     Parameters
     ----------
     table : ImageDataset
-        Pictures; their headers are read for their sizes.
+        Images; their headers are read for their sizes.
     rule : PatchRule
         Which patches.
     objects : sequence of Objects or None
-        Those of each picture.
+        Those of each image.
     grid : DenseGrid, optional
-        Those that passes of a net over whole pictures make.
+        Those that passes of a net over whole images make.
 
     Returns
     -------
     ImageDataset
-        Picture after picture, one row a patch and one picture at least; a picture that cannot be
+        Image after image, one row a patch and one image at least; an image that cannot be
         read has one row, of one pixel, which will fail.
 
     Raises
@@ -55,7 +55,7 @@ def patch_table(
         raise ConfigError(
             f"rows of {table.name} are boxes already; give --box crop instead of --views patches"
         )
-    boxes, labels, pictures = [], [], []
+    boxes, labels, images = [], [], []
     for row in range(len(table.image_ids)):
         found = _boxes(table, row, rule, grid)
         if objects is None:
@@ -64,8 +64,8 @@ def patch_table(
             named = _shown(found, objects[row], len(table.class_names))
         boxes.append(found)
         labels.append(named)
-        pictures.append(np.full(len(found), row))
-    of = np.concatenate(pictures)
+        images.append(np.full(len(found), row))
+    of = np.concatenate(images)
     more = () if objects is None else (BACKGROUND, DIFFICULT)
     return replace(
         table,
@@ -90,9 +90,9 @@ def _boxes(table: ImageDataset, row: int, rule: PatchRule, grid: DenseGrid | Non
     try:
         if table.source is None:  # only the header need be read
             with open_file(table.root / table.image_ids[row]) as file:
-                size = picture_size(file)
+                size = image_size(file)
         else:
-            size = picture_size(read_bytes(table, row))
+            size = image_size(read_bytes(table, row))
     except (DataError, OSError):
         return np.array([[0, 0, 1, 1]], np.float32)
     return dense_boxes(*size, rule, grid) if grid else patch_boxes(*size, rule)

@@ -1,4 +1,4 @@
-"""Labels from where pictures lie: ``<class>/<picture>``, with a side above it or without."""
+"""Labels from where images lie: ``<class>/<image>``, with a side above it or without."""
 
 import unicodedata
 from collections.abc import Collection, Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 from decaf.datasets.order import natural_sorted
 from decaf.datasets.table import image_table, official_sides
 from decaf.errors import DataError
-from decaf.types import SIDES, ImageDataset, IntArray, PictureSource
+from decaf.types import SIDES, ImageDataset, ImageSource, IntArray
 
-LAYOUT = "lay the pictures out as <class>/<picture>, or list them in a CSV file (path,label)"
+LAYOUT = "lay the images out as <class>/<image>, or list them in a CSV file (path,label)"
 
 
 _NEARLY_SIDES = {"training": "train", "trn": "train", "valid": "val", "validation": "val",
@@ -51,9 +51,9 @@ def table_of_places(
     places: Sequence[str],
     *,
     sizes_bytes: Sequence[int] | IntArray | None = None,
-    source: PictureSource | None = None,
+    source: ImageSource | None = None,
 ) -> ImageDataset:
-    """Build a table of pictures whose folders are their classes.
+    """Build a table of images whose folders are their classes.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ def table_of_places(
     image_ids : sequence of str
         One row each, in this order.
     places : sequence of str
-        Each picture's folder: ``<class>``, or ``<side>/<class>`` if all have one of `SIDES`.
+        Each image's folder: ``<class>``, or ``<side>/<class>`` if all have one of `SIDES`.
     sizes_bytes : sequence of int or numpy.ndarray, optional
         Sizes of the files; looked up below `root` if not given.
-    source : PictureSource, optional
-        What reads the pictures, if not files below `root`.
+    source : ImageSource, optional
+        What reads the images, if not files below `root`.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def table_of_places(
     Raises
     ------
     DataError
-        A picture lies elsewhere, or the table is none; see `image_table`.
+        An image lies elsewhere, or the table is none; see `image_table`.
     """
     parts = {place: place.split("/") if place else [] for place in set(places)}
     split = bool(parts) and {part[0] if part else "" for part in parts.values()} <= set(SIDES)
@@ -89,7 +89,7 @@ def table_of_places(
     if odd:
         first = next(x for x, place in zip(image_ids, places, strict=True) if place in odd)
         tops = {part[0] for part in parts.values() if part}
-        raise DataError(f"{where} holds the picture {first!r}; {layout_advice(tops)}")
+        raise DataError(f"{where} holds the image {first!r}; {layout_advice(tops)}")
     names = {place: unicodedata.normalize("NFC", part[-1]) for place, part in parts.items()}
     class_names = natural_sorted(set(names.values()))
     ranks = {name: number for number, name in enumerate(class_names)}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from decaf.errors import ConfigError, DataError, DecafError
-from decaf.types import ImageDataset, PictureSource
+from decaf.types import ImageDataset, ImageSource
 
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf datasets` must not pay for it
     import torch
@@ -43,12 +43,12 @@ class ImageFiles:
     ----------
     root : pathlib.Path
         Folder that their ids are relative to.
-    source : PictureSource or None
+    source : ImageSource or None
         What reads them; None where they are files below `root`.
     """
 
     root: Path = Path()
-    source: PictureSource | None = None
+    source: ImageSource | None = None
 
     def read(self, image_id: str) -> bytes:
         """Return the whole file of an image; an OSError says why it cannot be read."""
@@ -205,9 +205,7 @@ def open_url(url: str) -> tuple[Any, str]:
         try:
             fs, path = url_to_fs(url)
         except (ValueError, ImportError) as error:
-            raise ConfigError(
-                f"asked for pictures at {url}, found no way there: {error}"
-            ) from error
+            raise ConfigError(f"asked for images at {url}, found no way there: {error}") from error
     return fs, str(path).rstrip("/")
 
 
@@ -226,7 +224,7 @@ def url_errors(url: str) -> Iterator[None]:
         raise
     except Exception as error:  # each file system has errors of its own
         raise DataError(
-            f"asked for pictures at {url}, found {type(error).__name__}: {error}; check the "
+            f"asked for images at {url}, found {type(error).__name__}: {error}; check the "
             "address and the right to read it"
         ) from error
 

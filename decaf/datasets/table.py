@@ -13,7 +13,7 @@ import numpy as np
 from decaf.datasets.info import DatasetInfo
 from decaf.errors import ConfigError, DataError
 from decaf.names import Names
-from decaf.types import SIDES, FloatArray, ImageDataset, IntArray, PictureSource
+from decaf.types import SIDES, FloatArray, ImageDataset, ImageSource, IntArray
 
 _IDS_AT_ONCE = 4096
 _LONG_NAME, _NAMES_BYTES = 4096, 2**28  # a store gives all names one width
@@ -30,9 +30,9 @@ def image_table(
     boxes: FloatArray | None = None,
     partial: bool = False,
     sizes_bytes: Sequence[int] | IntArray | None = None,
-    source: PictureSource | None = None,
+    source: ImageSource | None = None,
 ) -> ImageDataset:
-    """Build a table of labelled pictures, with the sizes of their files.
+    """Build a table of labelled images, with the sizes of their files.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def image_table(
     boxes : numpy.ndarray, optional
         ``(n_images, 4)`` boxes, as in `ImageDataset`.
     partial : bool
-        Whether pictures of the published data set are missing.
+        Whether images of the published data set are missing.
     sizes_bytes : sequence of int or numpy.ndarray, optional
         Sizes of the files; looked up below `root` if not given.
-    source : PictureSource, optional
-        What reads the pictures, if not files below `root`.
+    source : ImageSource, optional
+        What reads the images, if not files below `root`.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def image_table(
     Raises
     ------
     DataError
-        The rows contradict each other, or no picture is there.
+        The rows contradict each other, or no image is there.
     """
     table = ImageDataset(
         name=name,
@@ -127,7 +127,7 @@ def _check(table: ImageDataset) -> None:
     n_images, n_classes = len(table.image_ids), len(table.class_names)
     if (table.sizes_bytes < 0).all():
         raise DataError(
-            f"data set {table.name}: none of its {n_images} pictures is under {table.root}, the "
+            f"data set {table.name}: none of its {n_images} images is under {table.root}, the "
             f"first looked for is {next(iter(table.image_ids), '')[:200]!r}; put them there or "
             "correct the paths"
         )
@@ -135,8 +135,8 @@ def _check(table: ImageDataset) -> None:
         column = getattr(table, what)
         if column is not None and len(column) != n_images:
             raise DataError(
-                f"data set {table.name}: {len(column)} rows of {what} for {n_images} pictures; "
-                "give one a picture"
+                f"data set {table.name}: {len(column)} rows of {what} for {n_images} images; "
+                "give one an image"
             )
     longest = max(table.image_ids, key=len, default="")
     if len(longest) > _LONG_NAME and len(longest) * n_images > _NAMES_BYTES:
@@ -183,7 +183,7 @@ def official_sides(name: str, sides: Sequence[str]) -> IntArray:
     found = set(sides)
     if "train" not in found or len(found) < 2:
         raise DataError(
-            f"{name} has a split, but only of {', '.join(sorted(found))}; it needs pictures under "
+            f"{name} has a split, but only of {', '.join(sorted(found))}; it needs images under "
             "'train', and held-out ones under 'test' or 'val'"
         )
     codes: dict[str, int] = {side: 1 + index for index, side in enumerate(SIDES)}
@@ -242,7 +242,7 @@ def take(dataset: ImageDataset, n_images: int) -> ImageDataset:
         `n_images` is less than 1.
     """
     if n_images < 1:
-        raise ConfigError(f"a limit of {n_images} pictures was asked; give 1 or more")
+        raise ConfigError(f"a limit of {n_images} images was asked; give 1 or more")
     total = len(dataset.image_ids)
     if n_images >= total:
         return dataset
@@ -271,7 +271,7 @@ def slice_rows(dataset: ImageDataset, rows: slice) -> ImageDataset:
 def only_present(
     info: DatasetInfo, dataset: ImageDataset, *, allow_partial: bool = False
 ) -> ImageDataset:
-    """Return the rows of a published table whose pictures are there.
+    """Return the rows of a published table whose images are there.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def only_present(
     dataset : ImageDataset
         All the published rows.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -290,7 +290,7 @@ def only_present(
     Raises
     ------
     DataError
-        Pictures are missing and that is not allowed.
+        Images are missing and that is not allowed.
     """
     present = dataset.sizes_bytes >= 0
     missing = [dataset.image_ids[row] for row in np.flatnonzero(~present).tolist()]

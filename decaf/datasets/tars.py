@@ -1,7 +1,7 @@
-"""Pictures in tar archives, in the form of webdataset: entries of one name are one sample.
+"""Images in tar archives, in the form of webdataset: entries of one name are one sample.
 
-An archive's entries are found once; each picture is then read where it lies, from any thread or
-machine. The class is what the sample's ``.cls`` entry says, else the picture's folder. Hidden
+An archive's entries are found once; each image is then read where it lies, from any thread or
+machine. The class is what the sample's ``.cls`` entry says, else the image's folder. Hidden
 entries, and images beside the one of their sample, are passed over and counted.
 
 References
@@ -40,7 +40,7 @@ _MOST_DIGITS = 6  # of the numbers in a range
 
 @dataclass(frozen=True, eq=False)
 class TarEntries:
-    """Pictures that are entries of tar archives.
+    """Images that are entries of tar archives.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class TarEntries:
     archives : tuple of str
         Their paths.
     image_ids : Names
-        Of the pictures, in the order of their bytes.
+        Of the images, in the order of their bytes.
     places : numpy.ndarray
         ``(n_images, 3)`` int64: archive, first byte and size of each.
     """
@@ -60,12 +60,12 @@ class TarEntries:
     places: IntArray
 
     def read(self, image_id: str) -> bytes:
-        """Return the bytes of a picture; an OSError if there is none of that id."""
+        """Return the bytes of an image; an OSError if there is none of that id."""
         archive, start, size = self._place(image_id)
         return read_part(self.fs, self.archives[archive], start, start + size)
 
     def stamp(self, image_id: str) -> str:
-        """Return what the file system says of a picture's archive, and its place there."""
+        """Return what the file system says of an image's archive, and its place there."""
         archive, start, size = self._place(image_id)
         if archive not in self._keys:
             self._keys[archive] = str(self.fs.ukey(self.archives[archive]))
@@ -89,7 +89,7 @@ class TarEntries:
 
 
 def load_tars(spec: str) -> ImageDataset:
-    """Read tar archives of pictures.
+    """Read tar archives of images.
 
     Parameters
     ----------
@@ -100,14 +100,14 @@ def load_tars(spec: str) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        The pictures in the order of the archives; ids are ``<archive>/<entry>``.
+        The images in the order of the archives; ids are ``<archive>/<entry>``.
 
     Raises
     ------
     ConfigError
         The kind of URL is unknown, or a range is empty.
     DataError
-        An archive is missing, compressed, damaged or cut short, or a picture has no class.
+        An archive is missing, compressed, damaged or cut short, or an image has no class.
     """
     urls = expanded(spec)
     fs, first = open_url(urls[0])
@@ -122,17 +122,17 @@ def load_tars(spec: str) -> ImageDataset:
         name = posixpath.basename(archives[0]).rsplit(".", 1)[0]
     found, places, classes, over = [], [], [], PassedOver()
     for number, path in enumerate(archives):
-        pictures = list(images_in(fs, path, over))
-        if len({picture.entry for picture in pictures}) < len(pictures):
-            double, _ = Counter(picture.entry for picture in pictures).most_common(1)[0]
+        images = list(images_in(fs, path, over))
+        if len({image.entry for image in images}) < len(images):
+            double, _ = Counter(image.entry for image in images).most_common(1)[0]
             raise DataError(f"{path} holds {double!r} twice; leave one out")
         prefix = posixpath.relpath(path, root)
-        found.append(names_of(name, [f"{prefix}/{picture.entry}" for picture in pictures]))
-        places += [(number, picture.start, picture.size) for picture in pictures]
-        classes += [picture.place for picture in pictures]
+        found.append(names_of(name, [f"{prefix}/{image.entry}" for image in images]))
+        places += [(number, image.start, image.size) for image in images]
+        classes += [image.place for image in images]
     over.say(spec)
     if not places:
-        raise DataError(f"{spec}: found no pictures ({', '.join(SUFFIXES)}) in its archives")
+        raise DataError(f"{spec}: found no images ({', '.join(SUFFIXES)}) in its archives")
     image_ids, table = Names.joined(found), np.array(places, np.int64)
     order = image_ids.order()
     source = TarEntries(fs, tuple(archives), image_ids.take(order), table[order])

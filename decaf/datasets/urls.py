@@ -17,7 +17,7 @@ from decaf.types import ImageDataset
 
 @dataclass(frozen=True)
 class UrlFolder:
-    """Pictures that are files below a folder of a file system.
+    """Images that are files below a folder of a file system.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class UrlFolder:
     root: str
 
     def read(self, image_id: str) -> bytes:
-        """Return the bytes of a picture."""
+        """Return the bytes of an image."""
         return read_part(self.fs, f"{self.root}/{image_id}")
 
     def stamp(self, image_id: str) -> str:
-        """Return what the file system says of a picture's file, its size and time among it."""
+        """Return what the file system says of an image's file, its size and time among it."""
         return str(self.fs.ukey(f"{self.root}/{image_id}"))
 
 
@@ -60,10 +60,10 @@ def load_url(url: str) -> ImageDataset:
         The folder cannot be read, or its layout is another one.
     """
     fs, root = open_url(url)
-    sizes = picture_sizes(fs, root, url)
+    sizes = image_sizes(fs, root, url)
     ids = natural_sorted(sizes)
     if not ids:
-        raise DataError(f"{url} holds no pictures; {LAYOUT}")
+        raise DataError(f"{url} holds no images; {LAYOUT}")
     return table_of_places(
         url,
         posixpath.basename(root),
@@ -75,10 +75,10 @@ def load_url(url: str) -> ImageDataset:
     )
 
 
-def picture_sizes(
+def image_sizes(
     fs: Any, root: str, url: str, suffixes: tuple[str, ...] = SUFFIXES
 ) -> dict[str, int]:
-    """Return the size of each picture below a folder, by its relative path; hidden ones left out.
+    """Return the size of each image below a folder, by its relative path; hidden ones left out.
 
     Raises
     ------

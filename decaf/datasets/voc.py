@@ -38,7 +38,7 @@ def load_classification(
     sides : tuple of str
         The sides whose labels are published.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def load_classification(
     Raises
     ------
     DataError
-        Pictures or lists are missing, or the lists contradict each other.
+        Images or lists are missing, or the lists contradict each other.
     """
     tree = info.require(data_root)
     lists = tree / "ImageSets" / "Main"
@@ -80,7 +80,7 @@ def read_labels(
     side : str
         ``"train"``, ``"val"`` or ``"test"``.
     n_keys : int
-        Number of values before the label: picture, or picture and object.
+        Number of values before the label: image, or image and object.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def read_labels(
         keys = keys if columns else found
         if found != keys:
             raise DataError(
-                f"{file} lists other pictures than {classes[0]}_{side}.txt; unpack the archive anew"
+                f"{file} lists other images than {classes[0]}_{side}.txt; unpack the archive anew"
             )
         columns.append(np.array([_label(file, row[n_keys]) for row in rows], dtype=np.int8))
     return keys, np.stack(columns, axis=1)

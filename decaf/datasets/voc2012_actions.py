@@ -1,6 +1,6 @@
 """Pascal VOC 2012 actions: persons in boxes, ten actions, several to a person.
 
-It shares the pictures of `voc2012`; a row is a person, so that a picture may have several.
+It shares the images of `voc2012`; a row is a person, so that an image may have several.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        Pictures, lists or annotations are missing.
+        Images, lists or annotations are missing.
     """
     tree = INFO.require(data_root)
     lists = tree / "ImageSets" / "Action"

@@ -51,7 +51,7 @@ def fill(
     Raises
     ------
     DataError
-        If too many pictures cannot be used.
+        If too many images cannot be used.
     StoreError
         If the store cannot be written.
     KeyboardInterrupt
@@ -82,7 +82,7 @@ def fill(
     if n_pending:
         _say(quiet, closing_line(plan, n_pending, perf_counter() - start, seconds))
     if n_failed:
-        _say(quiet, f"{n_failed} pictures could not be used; see {store.stem}.failures.csv")
+        _say(quiet, f"{n_failed} images could not be used; see {store.stem}.failures.csv")
     return store
 
 
@@ -111,7 +111,7 @@ def closing_line(plan: Plan, n_images: int, wall_s: float, seconds: StageSeconds
     plan : Plan
         The extraction.
     n_images : int
-        Number of pictures that were worked on.
+        Number of images that were worked on.
     wall_s : float
         Seconds from start to end.
     seconds : StageSeconds

@@ -48,7 +48,7 @@ class Batch:
 
 
 def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> Batch:
-    """Read, decode and crop the pictures of some rows.
+    """Read, decode and crop the images of some rows.
 
     Parameters
     ----------

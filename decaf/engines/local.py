@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from decaf.engines.allocator import keep_freed_memory
-from decaf.engines.dense import DenseBatch, DenseForward, load_dense, picture_blocks
+from decaf.engines.dense import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.engines.forward import Forward
 from decaf.engines.load import Batch, load_batch
 from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
@@ -52,7 +52,7 @@ def run(
     Raises
     ------
     DataError
-        If more than the plan's share of pictures failed.
+        If more than the plan's share of images failed.
     """
     keep_freed_memory()
     return _Run(plan, writer, progress, stop or threading.Event()).finish()
@@ -82,7 +82,7 @@ class _Run:
         self._blocks = (
             _blocks(pending, plan.batch_size, len(plan.dataset.image_ids))
             if plan.dense is None
-            else picture_blocks(pending, plan.dataset.image_ids)
+            else image_blocks(pending, plan.dataset.image_ids)
         )
         self._taking = threading.Lock()
         self._writing = threading.Lock()
@@ -164,7 +164,7 @@ def refuse_failures(plan: Plan, n_failed: int, more: str) -> None:
     if n_failed <= plan.max_failures * plan.n_images:
         return
     raise DataError(
-        f"{n_failed} of {plan.n_images} pictures cannot be used, more than the share of "
+        f"{n_failed} of {plan.n_images} images cannot be used, more than the share of "
         f"{plan.max_failures:g} that --max-failures allows; {more}"
     )
 

@@ -27,7 +27,7 @@ class StoredStart:
     layer : str
         The layer that is stored, ``pool5``.
     store : FeatureStore
-        An open store of the same pictures, made with the same settings.
+        An open store of the same images, made with the same settings.
     failures : mapping of int to str
         Why rows of it hold no features.
     """
@@ -44,7 +44,7 @@ class Plan:
     Attributes
     ----------
     dataset : ImageDataset
-        The pictures.
+        The images.
     backbone : TorchBackbone
         The net.
     layers : tuple of str
@@ -56,21 +56,21 @@ class Plan:
     pixels : str
         Who decodes: ``auto``, ``pillow`` or ``gpu``.
     batch_size : int
-        Pictures in one forward pass.
+        Images in one forward pass.
     workers : int
         Threads that take batches from file to store; 0 does all in the calling thread.
     max_failures : float
-        Share of the pictures that may fail before the run is stopped.
+        Share of the images that may fail before the run is stopped.
     box_scale : float or None
-        Views are made of the row's box, enlarged so many times; None for the whole picture.
+        Views are made of the row's box, enlarged so many times; None for the whole image.
     replicas : tuple of TorchBackbone
         The same net on further devices; threads take the devices in turn.
     dense : DensePass or None
-        Rows are patches that are made at once for each scale of a picture.
+        Rows are patches that are made at once for each scale of an image.
     patches : PatchRule
         Where rows are patches, which ones.
     start : StoredStart or None
-        Stored maps that the layers are computed from, without the pictures.
+        Stored maps that the layers are computed from, without the images.
     """
 
     dataset: ImageDataset
@@ -127,14 +127,14 @@ class StageSeconds:
         Parameters
         ----------
         n_images : int
-            Number of pictures that the seconds were spent on.
+            Number of images that the seconds were spent on.
         plan : Plan
             The extraction.
 
         Returns
         -------
         float
-            On a CPU, which all stages share: ``cores / (seconds a picture in all stages)``. With
+            On a CPU, which all stages share: ``cores / (seconds an image in all stages)``. With
             GPUs the smaller of theirs and of what the cores could do in the other stages, to
             which decoding and cropping do not belong with pixels ``gpu``.
         """

@@ -175,5 +175,5 @@ def shard_rows(shard: str, n_images: int) -> tuple[int, int]:
     if not 1 <= number <= total:
         raise ConfigError(f"asked for shard {shard!r}; give I/N with I from 1 to N, such as 1/4")
     if total > n_images:
-        raise ConfigError(f"asked for {total} shards of {n_images} pictures; give fewer")
+        raise ConfigError(f"asked for {total} shards of {n_images} images; give fewer")
     return (number - 1) * n_images // total, number * n_images // total

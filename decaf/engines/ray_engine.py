@@ -2,7 +2,7 @@
 
 Ray schedules, starts actors anew where they die, and hands their shards to others. A shard is a
 store of its own, written as safely as any: an actor that takes up a shard another one began goes on
-where that was, and a rerun does only the shards that are missing. Pictures and shards lie where
+where that was, and a rerun does only the shards that are missing. Images and shards lie where
 every machine sees them, at the same paths.
 """
 
@@ -71,7 +71,7 @@ def fill_with_ray(
         If Ray is not installed, there is no cluster at the address, or fewer than one worker or
         dense patches are asked for.
     DataError
-        If too many pictures cannot be used.
+        If too many images cannot be used.
     StoreError
         If a shard or the store cannot be written.
     DecafError

@@ -1,4 +1,4 @@
-"""Deeper layers from stored ones: fc6 and fc7 from pool5, without touching a picture."""
+"""Deeper layers from stored ones: fc6 and fc7 from pool5, without touching an image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | Non
     """Return a store from which a plan's layers follow exactly, if the folder has one.
 
     Exactly: stored as it was computed, unpooled and in float32, and the net gives the same bits
-    from there on as in a whole pass, which is tried on two random pictures.
+    from there on as in a whole pass, which is tried on two random images.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ from decaf.finetuning.inputs import Inputs
 from decaf.finetuning.kept import Kept
 from decaf.finetuning.loop import ColumnScore, Loop, Task, best_epoch
 from decaf.finetuning.model import Head, Layer, Model
-from decaf.finetuning.pictures import Pictures
 from decaf.finetuning.recipe import Recipe
+from decaf.finetuning.samples import TrainingImages
 from decaf.finetuning.start import Frozen, linear_starts, random_starts, scale_of
 from decaf.finetuning.tuned import FineTuned
 from decaf.heads.select import Score
@@ -56,7 +56,7 @@ class FineTuning:
         The net, in float32.
     layer, pool : str
         What the head is on.
-    pictures : Pictures
+    images : TrainingImages
         Where pixels come from.
     recipe : Recipe
         How to train.
@@ -71,7 +71,7 @@ class FineTuning:
     backbone: TorchBackbone
     layer: str
     pool: str
-    pictures: Pictures
+    images: TrainingImages
     recipe: Recipe
     precision: Precision
     folder: Path
@@ -87,7 +87,7 @@ class FineTuning:
     def inputs(self) -> Inputs:
         """What the splits share: the frozen part's outputs."""
         return Inputs(
-            self.pictures,
+            self.images,
             self._net(),
             self.recipe,
             dtype=PRECISIONS[self.precision],
@@ -97,7 +97,7 @@ class FineTuning:
     @cached_property
     def _kept(self) -> Kept:
         path = self._shared / "frozen"
-        return Kept(path, len(self.pictures.table.image_ids), max(self.recipe.crops, 1))
+        return Kept(path, len(self.images.table.image_ids), max(self.recipe.crops, 1))
 
     @cached_property
     def _shared(self) -> Path:
@@ -113,7 +113,7 @@ class FineTuning:
             "recipe": asdict(self.recipe),
             "precision": self.precision,
             "device": self.backbone.device.type,
-            "seed": self.pictures.seed,
+            "seed": self.images.seed,
             "versions": [__version__, torch.__version__],
         }
         return json.dumps(about, sort_keys=True).encode()
@@ -197,8 +197,8 @@ class FineTuning:
         """
         if split.inner:
             return split.inner[0]
-        share, labels = self.recipe.validation, self.pictures.table.labels
-        groups = strata(self.pictures.table, split.train, np.random.default_rng(split.seed))
+        share, labels = self.recipe.validation, self.images.table.labels
+        groups = strata(self.images.table, split.train, np.random.default_rng(split.seed))
         pairs = hold_out(groups, share, labels) if share else ()
         return pairs[0] if pairs else (split.train, split.train[:0])
 
@@ -244,7 +244,7 @@ def _targets(labels: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
         return np.arange(labels.shape[1]), labels
     classes = np.unique(labels[rows])
     if len(classes) < 2:
-        raise DataError(f"asked to fine-tune on {len(classes)} class; give pictures of two or more")
+        raise DataError(f"asked to fine-tune on {len(classes)} class; give images of two or more")
     return classes, np.searchsorted(classes, labels)
 
 

@@ -38,9 +38,9 @@ class Recipe:
     blocks : int or "all"
         How many of the net's last blocks are trained; see `decaf.backbones.blocks_of`.
     epochs : int
-        Passes over the training pictures.
+        Passes over the training images.
     batch_size : int
-        Pictures a step.
+        Images a step.
     head_rate : float
         Highest learning rate of the head.
     rate : float
@@ -60,25 +60,25 @@ class Recipe:
         Of batch normalisation in trained blocks: ``kept``, so that training starts at the linear
         head's own scores, or ``moving`` with the batches, as a net without pretraining needs.
     crops : int
-        0: a new random crop of each picture in each epoch, mirrored half the time. 1: no
+        0: a new random crop of each image in each epoch, mirrored half the time. 1: no
         augmentation, the plain view. N: the plain view and N - 1 random crops, drawn once; what
         the frozen blocks give of them is computed once and kept on disk.
     area : float
-        Smallest share of a picture that a random crop covers [6]_.
+        Smallest share of an image that a random crop covers [6]_.
     dropout : float
         Share of the features that are dropped in training.
     smoothing : float
-        Label smoothing; for pictures of one label.
+        Label smoothing; for images of one label.
     ema : float
         Decay of the moving average of the weights that is validated and kept; 0 for none.
     start : str
         Where the head starts: at an ``svm`` or ``logreg`` on the frozen features, or ``random``.
     validation : float
-        Share of each class's training pictures that chooses the epoch, where the protocol sets
+        Share of each class's training images that chooses the epoch, where the protocol sets
         none aside.
     refit : bool
-        Train on all the training pictures once the number of epochs is chosen, as the heads are;
-        else keep what was trained without the validation pictures.
+        Train on all the training images once the number of epochs is chosen, as the heads are;
+        else keep what was trained without the validation images.
 
     References
     ----------

@@ -93,7 +93,7 @@ def encode(
     if labels.ndim == 2:
         return _encode_matrix(labels, class_weight, sample_weight)
     with warnings.catch_warnings():
-        # One picture a class is few, and usual.
+        # One image a class is few, and usual.
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
         check_classification_targets(labels)
     classes, numbers = np.unique(labels, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Bytes of a picture file to RGB pixels: the one pixel policy of decaf.
+"""Bytes of an image file to RGB pixels: the one pixel policy of decaf.
 
 Two libraries that decode differently give different features, so every rule is fixed here and
 travels in the provenance of a store as `PIXEL_POLICY`. Pillow is the reference; torchcodec
@@ -105,7 +105,7 @@ _BROKEN_FILE = (
 
 
 def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
-    """Decode one picture file.
+    """Decode one image file.
 
     Safe to call from many threads; changes no setting of any library.
 
@@ -192,7 +192,7 @@ def regular_jpeg(data: bytes) -> Jpeg | None:
     return Jpeg(torch.frombuffer(hidden, dtype=torch.uint8), orientation)
 
 
-def picture_size(file: BinaryIO | bytes) -> tuple[int, int]:
+def image_size(file: BinaryIO | bytes) -> tuple[int, int]:
     """Return the width and height that an image file has once decoded, from its header.
 
     Parameters
@@ -244,9 +244,9 @@ def _reasons(data: bytes) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        raise DataError(f"not a picture: found {_found(data)}; read are {_READ}") from error
+        raise DataError(f"not an image: found {_found(data)}; read are {_READ}") from error
     except _BROKEN_FILE as error:
-        raise DataError(f"broken picture: {_plain(str(error))}") from error
+        raise DataError(f"broken image: {_plain(str(error))}") from error
 
 
 def _found(data: bytes) -> str:
@@ -308,7 +308,7 @@ def _pillow(image: Image.Image) -> torch.Tensor:
 def _to_rgb(image: Image.Image, kind: str | None) -> Image.Image:
     if image.mode in ("F", "I") and kind == "TIFF":
         raise DataError(
-            f"pixels of mode {image.mode!r} have no fixed range; save the picture with 8 or 16 bits"
+            f"pixels of mode {image.mode!r} have no fixed range; save the image with 8 or 16 bits"
         )
     if image.mode.startswith("I"):
         # Pillow's own conversion clips at 255; the high byte is what it takes of 16-bit colour.
@@ -320,7 +320,7 @@ def _to_rgb(image: Image.Image, kind: str | None) -> Image.Image:
 
 
 def upright(image: torch.Tensor, orientation: int) -> torch.Tensor:
-    """Return a ``(3, H, W)`` picture turned as its EXIF orientation says, channels last."""
+    """Return a ``(3, H, W)`` image turned as its EXIF orientation says, channels last."""
     swap, flips = _ORIENTATIONS.get(orientation, (False, ()))
     rows = image.permute(1, 2, 0)  # flips of whole pixels are the fast ones
     if swap:

@@ -44,7 +44,7 @@ def check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise DataError(
             f"too large: {width} x {height} pixels, at most {MAX_PIXELS} are decoded; "
-            "scale the picture down"
+            "scale the image down"
         )
 
 

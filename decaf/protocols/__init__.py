@@ -11,9 +11,9 @@ from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.files import read_splits, write_splits
 from decaf.protocols.patches import (
     PatchFeatures,
+    image_starts,
     patch_features,
     patch_probabilities,
-    picture_starts,
     pool_patches,
 )
 from decaf.protocols.rule import PublishedProtocol, Selection
@@ -30,9 +30,9 @@ __all__ = [
     "ViewFeatures",
     "default_protocol",
     "get_protocol",
+    "image_starts",
     "patch_features",
     "patch_probabilities",
-    "picture_starts",
     "pool_patches",
     "protocol_names",
     "published_protocol_differences",

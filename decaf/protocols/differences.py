@@ -19,7 +19,7 @@ def published_protocol_differences(
     dataset : ImageDataset
         The data set it was used on.
     n_left_out : int
-        Pictures without features, left out before drawing.
+        Images without features, left out before drawing.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def published_protocol_differences(
         words.append(f"{_splits(used)} instead of {published.n_splits}")
     if used.train_per_class not in (published.train_per_class, *published.published_shots):
         asked = published.train_per_class or "all"
-        words.append(f"{used.train_per_class} training pictures a class instead of {asked}")
+        words.append(f"{used.train_per_class} training images a class instead of {asked}")
     if used.drop_classes != published.drop_classes:
         words.append(f"without the classes {', '.join(used.drop_classes)}")
     if used.view != published.view:
@@ -73,9 +73,9 @@ def _data(published: PublishedProtocol, dataset: ImageDataset, n_left_out: int) 
     n_images = len(dataset.image_ids)
     if dataset.partial:
         whole = "" if published.n_images is None else f" of {_thousands(published.n_images)}"
-        words.append(f"partial data set: {_thousands(n_images)}{whole} pictures")
+        words.append(f"partial data set: {_thousands(n_images)}{whole} images")
     if n_left_out:
-        words.append(f"{_thousands(n_left_out)} pictures without features are left out")
+        words.append(f"{_thousands(n_left_out)} images without features are left out")
     if dataset.official is not None and not (dataset.official == 3).any():
         words.append("no labelled test side: tested on the validation side")
     return words
@@ -87,7 +87,7 @@ def _thousands(number: int) -> str:
 
 def _box(protocol: PublishedProtocol) -> str:
     if protocol.box == "none":
-        return "whole pictures"
+        return "whole images"
     return f"boxes enlarged {protocol.box_scale:g} times"
 
 

@@ -46,7 +46,7 @@ def low_shot(
     Parameters
     ----------
     dataset : ImageDataset
-        A table with several labels a picture.
+        A table with several labels an image.
     rows : numpy.ndarray
         Sorted row numbers to draw from.
     shots : int
@@ -74,7 +74,7 @@ def low_shot(
             candidates = rows[dataset.labels[rows, number] == sign]
             if len(candidates) < count:
                 raise DataError(
-                    f"class '{name}' of {dataset.name} has {len(candidates)} pictures of label "
+                    f"class '{name}' of {dataset.name} has {len(candidates)} images of label "
                     f"{sign} to train, needs {count}; ask for fewer shots"
                 )
             drawn[rng.permutation(candidates)[:count], number] = sign
@@ -238,7 +238,7 @@ def require(dataset: ImageDataset, groups: Strata, skip: Sequence[int], n: int, 
     if short:
         c = min(short, key=counts.__getitem__)
         raise DataError(
-            f"{why} needs {n} usable pictures a class; class '{dataset.class_names[c]}' of "
+            f"{why} needs {n} usable images a class; class '{dataset.class_names[c]}' of "
             f"{dataset.name} has {counts[c]} ({len(short)} of {len(counts)} classes have too few); "
-            "ask for fewer or add pictures"
+            "ask for fewer or add images"
         )

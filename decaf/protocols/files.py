@@ -59,7 +59,7 @@ def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:
     path : pathlib.Path
         The JSON file.
     dataset : ImageDataset
-        The table to use them on; it must hold the same pictures in the same order.
+        The table to use them on; it must hold the same images in the same order.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:
     Raises
     ------
     DataError
-        If the file is not a split file, or was made for other pictures.
+        If the file is not a split file, or was made for other images.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -82,8 +82,8 @@ def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:
         ) from error
     if found != _image_ids_sha256(dataset):
         raise DataError(
-            f"split file {path} was made for {content['dataset']} with other pictures than "
-            f"{dataset.name} has here; use it with the same pictures"
+            f"split file {path} was made for {content['dataset']} with other images than "
+            f"{dataset.name} has here; use it with the same images"
         )
     return splits
 

@@ -94,31 +94,31 @@ class PublishedProtocol:
         ``"none"``, ``"l2"`` (each row), ``"standard"`` (mean and variance of training rows) or
         ``"signed-square"`` (each value times its magnitude, then l2).
     view : str
-        View, or views, of each picture.
+        View, or views, of each image.
     box : str
-        ``"none"``: views of whole pictures; ``"crop"``: of the data set's boxes.
+        ``"none"``: views of whole images; ``"crop"``: of the data set's boxes.
     box_scale : float
         With ``"crop"``, factor for a box's width and height about its centre.
     patches : PatchRule or None
         With views of patches, which ones; these train as separate rows.
     background_share : float
-        With patches, share of the training pictures' background patches that train, at random.
+        With patches, share of the training images' background patches that train, at random.
     patch_power : float
-        Power of a patch's probability of a class in the picture's score.
+        Power of a patch's probability of a class in the image's score.
     patch_pool : str
-        A picture's score is the ``"mean"`` of its patches' powers, or their ``"max"``.
+        An image's score is the ``"mean"`` of its patches' powers, or their ``"max"``.
     train_views : str
-        Several views of a picture train as ``"separate"`` rows, or their ``"mean"`` does.
+        Several views of an image train as ``"separate"`` rows, or their ``"mean"`` does.
     test_views : str
-        A picture's score is that of its views' ``"mean"``, or the ``"sum"`` of their scores.
+        An image's score is that of its views' ``"mean"``, or the ``"sum"`` of their scores.
     positive_weight : float
-        Weight of positives in the loss, where pictures have several labels.
+        Weight of positives in the loss, where images have several labels.
     ignored_are_negative : bool
         Whether label 0 trains as -1; else it is left out.
     seed : int
         Split ``i`` is drawn from ``(seed, i)``; see :meth:`splits`.
     n_images : int or None
-        Pictures of the published data set.
+        Images of the published data set.
     published_shots : tuple of int
         Training rows a class for which figures are published.
     notes : tuple of str
@@ -159,7 +159,7 @@ class PublishedProtocol:
         if self.train_per_class is not None and self.train_per_class < 1:
             raise ConfigError(f"{self.train_per_class} to train a class; ask for 1 or more")
         if self.draw in {"shots", "lowshot"} and self.train_per_class is None:
-            raise ConfigError(f"protocol {self.name} draws a number of pictures a class; give it")
+            raise ConfigError(f"protocol {self.name} draws a number of images a class; give it")
         grid = self.c_grid
         if grid is not None and (
             not grid or min(grid) <= 0 or tuple(sorted(grid)) != grid or not np.isfinite(grid).all()
@@ -248,7 +248,7 @@ class PublishedProtocol:
         ConfigError
             If the protocol does not fit the data set.
         DataError
-            If a class has too few usable pictures.
+            If a class has too few usable images.
         """
         dropped = self._dropped(dataset)
         keep = np.ones(len(dataset.image_ids), np.bool_) if usable is None else usable
@@ -283,7 +283,7 @@ class PublishedProtocol:
         by_class = self.drop_classes or (self.train_per_class and self.draw != "lowshot")
         if dataset.labels.ndim == 2 and by_class:
             raise ConfigError(
-                f"{dataset.name} has several labels a picture, so that protocol {self.name} cannot "
+                f"{dataset.name} has several labels an image, so that protocol {self.name} cannot "
                 "draw or drop by class; use its official split, holdout or kfold"
             )
         return [dataset.class_names.index(name) for name in self.drop_classes]
@@ -327,13 +327,13 @@ class PublishedProtocol:
         if not len(test) or not sum(map(len, train)):
             raise DataError(
                 f"official split {index + 1} of {dataset.name} has {sum(map(len, train))} usable "
-                f"pictures to train and {len(test)} to test; both sides must have some"
+                f"images to train and {len(test)} to test; both sides must have some"
             )
         if dataset.labels.ndim == 1:
             untrained = [c for c in np.unique(dataset.labels[test]) if not len(train[c])]
             if untrained:
                 raise DataError(
-                    f"class '{dataset.class_names[untrained[0]]}' of {dataset.name} has pictures "
+                    f"class '{dataset.class_names[untrained[0]]}' of {dataset.name} has images "
                     "to test but none to train; add some or remove the class"
                 )
         if self.selection.kind == "official" and test_side == TEST and VAL in side:

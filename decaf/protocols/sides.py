@@ -61,6 +61,6 @@ def training_rows(dataset: ImageDataset, usable: npt.NDArray[np.bool_]) -> IntAr
         if not counts.all():
             raise DataError(
                 f"class '{dataset.class_names[int(counts.argmin())]}' of {dataset.name} has no "
-                "usable picture to train on; add some or remove the class"
+                "usable image to train on; add some or remove the class"
             )
     return rows

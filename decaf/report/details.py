@@ -41,7 +41,7 @@ class ConfusedPair:
     share : float
         Of the class's test rows.
     example : str
-        Id of one of these pictures.
+        Id of one of these images.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Features on a plane: t-SNE and UMAP, coloured by class, with pictures if wanted."""
+"""Features on a plane: t-SNE and UMAP, coloured by class, with images if wanted."""
 
 from collections.abc import Callable, Sequence
 
@@ -47,7 +47,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
     Raises
     ------
     DataError
-        There are fewer than 5 pictures.
+        There are fewer than 5 images.
     ConfigError
         UMAP is not installed.
 
@@ -57,7 +57,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
     """
     n = len(X)
     if n < 5:
-        raise DataError(f"asked to place pictures on a plane, found {n}; give 5 or more")
+        raise DataError(f"asked to place images on a plane, found {n}; give 5 or more")
     X = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     reduced = PCA(min(N_COMPONENTS, *X.shape), random_state=seed).fit_transform(X)
     if method == "tsne":
@@ -79,7 +79,7 @@ def embedding_figure(
     places: FloatArray,
     labels: IntArray,
     class_names: Sequence[str],
-    pictures: Callable[[int], Image.Image | None] | None = None,
+    images: Callable[[int], Image.Image | None] | None = None,
 ) -> Figure:
     """Draw features on a plane, coloured by class.
 
@@ -91,13 +91,13 @@ def embedding_figure(
         ``(n_images,)`` class numbers.
     class_names : sequence of str
         Name of each class number.
-    pictures : callable, optional
+    images : callable, optional
         Gives a row's image, or None; drawn where there is room for it.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Classes are named where most of their pictures lie, if they are few.
+        Classes are named where most of their images lie, if they are few.
 
     References
     ----------
@@ -108,19 +108,19 @@ def embedding_figure(
     colours = dict(zip(present.tolist(), spectrum, strict=True))
     with house_style():
         figure = Figure((_SIDE_IN, _SIDE_IN))
-        axes = figure.add_axes((0, 0, 1, 1))  # pictures may reach beyond any layout
+        axes = figure.add_axes((0, 0, 1, 1))  # images may reach beyond any layout
         dots = [colours[label] for label in labels.tolist()]
         axes.scatter(places[:, 0], places[:, 1], c=dots, s=9, linewidths=0)
         axes.set_axis_off()
-        if pictures is not None:
+        if images is not None:
             for row in _roomy(places):
-                picture = pictures(row)
-                if picture is None:
+                image = images(row)
+                if image is None:
                     continue
-                picture.thumbnail((_THUMBNAIL_PX * 2, _THUMBNAIL_PX * 2))
+                image.thumbnail((_THUMBNAIL_PX * 2, _THUMBNAIL_PX * 2))
                 axes.add_artist(
                     AnnotationBbox(
-                        OffsetImage(np.asarray(picture), zoom=0.4),
+                        OffsetImage(np.asarray(image), zoom=0.4),
                         tuple(places[row]),
                         pad=0.12,
                         bboxprops={"edgecolor": colours[int(labels[row])], "linewidth": 1.2},
@@ -136,7 +136,7 @@ def embedding_figure(
 
 
 def _roomy(places: FloatArray) -> list[int]:
-    """Return rows that lie apart enough for a picture each, one for each cell of a grid."""
+    """Return rows that lie apart enough for an image each, one for each cell of a grid."""
     low, span = places.min(axis=0), np.ptp(places, axis=0)
     n_cells = int(_SIDE_IN * 100 / (_THUMBNAIL_PX * 1.3))
     cells = np.floor((places - low) / np.maximum(span, 1e-12) * (n_cells - 1e-6)).astype(int)

@@ -24,7 +24,7 @@ _BAR_IN = 0.17
 
 
 def curve_figure(table: ResultTable) -> Figure:
-    """Draw accuracy against training pictures a class, with the published curves.
+    """Draw accuracy against training images a class, with the published curves.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
             axes.plot([f.shots or 0 for f in known], [100 * f.value for f in known], "s", color=INK,
                       markerfacecolor=PAPER, linestyle=dash, linewidth=1, markersize=4,
                       label=label)  # fmt: skip
-    axes.set_xlabel("training pictures a class")
+    axes.set_xlabel("training images a class")
     axes.set_xlim(left=0)
 
 

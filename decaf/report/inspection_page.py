@@ -13,7 +13,7 @@ from decaf.analysis.statistics import LayerStatistics
 from decaf.escapes import csv_cell, csv_path, figure_text
 from decaf.report.drawing import COLOURS, WIDTH_IN, house_style
 from decaf.report.grid import Grid, Row, per_cent
-from decaf.report.page import PageTable, grid_table, page_figure, picture, plain_table, write_page
+from decaf.report.page import PageTable, grid_table, image, page_figure, plain_table, write_page
 from decaf.whole_files import require_writable, whole_file
 
 FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv")
@@ -24,7 +24,7 @@ MOST_SHOWN = 200
 _STATISTICS = (
     "sparseness: 0 if all values are alike, 1 if one alone is not 0 (Vinje and Gallant)",
     "correlation of units: root mean square over pairs",
-    "LogME: log evidence of the labels per picture (You et al.); higher transfers better",
+    "LogME: log evidence of the labels per image (You et al.); higher transfers better",
 )
 
 
@@ -35,7 +35,7 @@ def statistics_grid(found: Inspection) -> Grid:
         "zeros, %": lambda s: per_cent(s.zeros),
         "dead units, %": lambda s: per_cent(s.dead),
         "sparseness of a unit": lambda s: _number(s.lifetime_sparseness, 2),
-        "sparseness of a picture": lambda s: _number(s.population_sparseness, 2),
+        "sparseness of an image": lambda s: _number(s.population_sparseness, 2),
         "mean": lambda s: f"{s.mean:.3g}",
         "variance": lambda s: f"{s.variance:.3g}",
         "correlation of units": lambda s: _number(s.correlation, 3),
@@ -44,7 +44,7 @@ def statistics_grid(found: Inspection) -> Grid:
     }
     rows = [Row(n, tuple(map(line, found.statistics.values()))) for n, line in lines.items()]
     rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
-    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} pictures"
+    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} images"
     return Grid(title, "statistic", tuple(found.statistics), tuple(rows), _STATISTICS)
 
 
@@ -59,7 +59,7 @@ def similarity_grid(found: Inspection) -> Grid:
 
 
 def duplicates_grid(found: Inspection) -> Grid:
-    """Return how many pictures stand in the data set more than once."""
+    """Return how many images stand in the data set more than once."""
     kinds = dict.fromkeys(pair.kind for pair in found.duplicates)
     rows = []
     for kind in kinds:
@@ -71,9 +71,9 @@ def duplicates_grid(found: Inspection) -> Grid:
         rows.append(Row(kind, (str(len(pairs)), str(labels), str(sides))))
     notes = [f"{len(found.duplicates)} pairs"]
     if found.files is None:
-        notes.append("the pictures are not at hand, so only features are compared: look at them")
+        notes.append("the images are not at hand, so only features are compared: look at them")
     columns = ("pairs", "with other labels", "train and test")
-    return Grid("pictures that stand more than once", "kind", columns, tuple(rows), tuple(notes))
+    return Grid("images that stand more than once", "kind", columns, tuple(rows), tuple(notes))
 
 
 def check_folder(out: Path) -> None:
@@ -134,7 +134,7 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
         ],
     )  # fmt: skip
     tables = [grid_table(statistics_grid(found)), grid_table(similarity_grid(found))]
-    caption = "Norms of the pictures' features, layer by layer."
+    caption = "Norms of the images' features, layer by layer."
     page = write_page(
         "inspection.html.j2",
         out / "index.html",
@@ -148,7 +148,7 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
 
 
 def norms_figure(found: Inspection) -> Figure:
-    """Draw a histogram of the pictures' norms for each layer."""
+    """Draw a histogram of the images' norms for each layer."""
     layers = list(found.norms)
     with house_style():
         figure = Figure((WIDTH_IN, 1.3 * len(layers) + 0.4), layout="constrained")
@@ -157,7 +157,7 @@ def norms_figure(found: Inspection) -> Figure:
             norms = found.norms[layer]
             axes.hist(norms, bins=min(40, max(5, int(np.sqrt(len(norms))))), color=COLOURS[0])
             axes.set_title(figure_text(layer))
-            axes.set_ylabel("pictures")
+            axes.set_ylabel("images")
         column[-1].set_xlabel("Euclidean norm")
     return figure
 
@@ -167,7 +167,7 @@ def _duplicates(found: Inspection) -> PageTable | None:
         (
             pair.kind,
             *(
-                picture(found.files, found.image_ids[row], _told(found, row))
+                image(found.files, found.image_ids[row], _told(found, row))
                 for row in (pair.first, pair.second)
             ),
             f"{_told(found, pair.first)}; {_told(found, pair.second)}",
@@ -176,9 +176,9 @@ def _duplicates(found: Inspection) -> PageTable | None:
         )
         for pair in found.duplicates[:MOST_SHOWN]
     ]
-    columns = ("kind", "one", "the other", "pictures", "features' cosine", "pixels' correlation")
+    columns = ("kind", "one", "the other", "images", "features' cosine", "pixels' correlation")
     caption = f"The first {len(rows)} of {len(found.duplicates)} pairs"
-    words = frozenset({"one", "the other", "pictures"})
+    words = frozenset({"one", "the other", "images"})
     return plain_table(caption, columns, rows, words=words) if rows else None
 
 

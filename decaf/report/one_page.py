@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from decaf.analysis.pictures import image_files
+from decaf.analysis.thumbnails import image_files
 from decaf.errors import StoreError
 from decaf.report.compare import comparison
 from decaf.report.details import Details
@@ -18,7 +18,7 @@ def write_report(
     *,
     out: str | Path = "report.html",
     features: str | Path = "features",
-    pictures: str | Path | None = None,
+    images: str | Path | None = None,
     data_root: str | Path = "data",
 ) -> Path:
     """Write results as one page that can be sent to a colleague: a single file, no network.
@@ -31,9 +31,9 @@ def write_report(
         The page.
     features : str or pathlib.Path
         Folder of the stores; versions and precision are shown of those that are there.
-    pictures : str or pathlib.Path, optional
-        Folder that the pictures' ids are relative to; that of the named data set below
-        `data_root` if not given. Mistakes are shown where the pictures are there.
+    images : str or pathlib.Path, optional
+        Folder that the images' ids are relative to; that of the named data set below
+        `data_root` if not given. Mistakes are shown where the images are there.
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
 
@@ -45,7 +45,7 @@ def write_report(
     Raises
     ------
     DataError
-        If there are no results, or they cannot be read, the folder of pictures is missing, or the
+        If there are no results, or they cannot be read, the folder of images is missing, or the
         page cannot be written.
     """
     require_writable(Path(out))
@@ -53,7 +53,7 @@ def write_report(
     parts = sections(details)
     stores = _provenances(Path(features))
     files = {
-        name: image_files(name, Path(data_root), pictures)
+        name: image_files(name, Path(data_root), images)
         for name in dict.fromkeys(part.table.results[0].dataset for part in parts)
     }
     made = [

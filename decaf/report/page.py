@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from decaf._version import __version__
-from decaf.analysis.pictures import data_uri
+from decaf.analysis.thumbnails import data_uri
 from decaf.datasets import ImageFiles
 from decaf.escapes import visible
 from decaf.report.drawing import inline_svg
@@ -87,14 +87,14 @@ def page_figure(figure: Figure, name: str, caption: str) -> PageFigure:
     return PageFigure(Markup(inline_svg(figure, name, caption)), caption)  # noqa: S704 (own SVG)
 
 
-def picture(files: ImageFiles | None, image_id: str, description: str) -> str:
+def image(files: ImageFiles | None, image_id: str, description: str) -> str:
     """Return a small image for a table's cell; the description where there is no image."""
     description = visible(description)
     address = None if files is None else data_uri(files, image_id)
     if address is None:
         return description
-    image = Markup('<img src="{}" alt="{}">')
-    return image.format(address, description)
+    tag = Markup('<img src="{}" alt="{}">')
+    return tag.format(address, description)
 
 
 def write_page(template: str, out: Path, title: str, **content: Any) -> Path:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from decaf.analysis.pictures import image_files, read_picture
 from decaf.analysis.sample import layer_rows, sample_rows
+from decaf.analysis.thumbnails import image_files, pillow_image
 from decaf.analysis.top_images import top_images
 from decaf.backbones import load_backbone
 from decaf.choices import Method, checked
@@ -22,7 +22,7 @@ from decaf.store import FeatureStore
 
 
 def plot_curve(paths: Sequence[Path], *, out: Path) -> Path:
-    """Draw accuracy against training pictures a class; see `decaf.report.figures`."""
+    """Draw accuracy against training images a class; see `decaf.report.figures`."""
     check_output(out)
     return save(curve_figure(read_results(paths)), out)
 
@@ -77,7 +77,7 @@ def plot_embedding(
     layer: str | None = None,
     limit: int = 2000,
     thumbnails: bool = False,
-    pictures: str | Path | None = None,
+    images: str | Path | None = None,
     data_root: Path = Path("data"),
     seed: int = 0,
 ) -> Path:
@@ -94,10 +94,10 @@ def plot_embedding(
     layer : str, optional
         Name of the layer; the store's last if not given.
     limit : int
-        Pictures to place, evenly spaced.
+        Images to place, evenly spaced.
     thumbnails : bool
-        Draw pictures where there is room.
-    pictures, data_root : pathlib.Path
+        Draw images where there is room.
+    images, data_root : pathlib.Path
         As for `decaf.analysis.inspection.inspect_store`.
     seed : int
         Seed of the method.
@@ -110,22 +110,22 @@ def plot_embedding(
     Raises
     ------
     DataError
-        The pictures are asked for and not there, or have several labels each.
+        The images are asked for and not there, or have several labels each.
     """
     check_output(out)
     with FeatureStore(path) as store:
         if store.labels.ndim == 2:
             raise DataError(
-                f"asked to colour {path} by class, found several labels a picture; use a store of "
+                f"asked to colour {path} by class, found several labels an image; use a store of "
                 "a data set with one"
             )
-        where = _files(store, pictures, data_root) if thumbnails else None
+        where = _files(store, images, data_root) if thumbnails else None
         rows = sample_rows(store, limit)
         X = layer_rows(store, layer or store.layers[-1], rows)
         ids = [store.image_ids[row] for row in rows.tolist()]
         labels, names = store.labels[rows], store.class_names
-    images = None if where is None else lambda row: read_picture(where, ids[row])
-    return save(embedding_figure(embed(X, method, seed), labels, names, images), out)
+    shown = None if where is None else lambda row: pillow_image(where, ids[row])
+    return save(embedding_figure(embed(X, method, seed), labels, names, shown), out)
 
 
 def plot_top_images(
@@ -135,12 +135,12 @@ def plot_top_images(
     units: str = "0-15",
     out: Path,
     weights: str = "imagenet",
-    pictures: str | Path | None = None,
+    images: str | Path | None = None,
     data_root: Path = Path("data"),
     device: str = "auto",
     seed: int = 0,
 ) -> Path:
-    """Draw the pictures that activate units of a layer most.
+    """Draw the images that activate units of a layer most.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def plot_top_images(
         The figure's file.
     weights : str
         The store's weights, as for `decaf.extract`.
-    pictures, data_root : pathlib.Path
+    images, data_root : pathlib.Path
         As for `decaf.analysis.inspection.inspect_store`.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
@@ -171,7 +171,7 @@ def plot_top_images(
     ConfigError
         The units are not numbers, or there are none such.
     DataError
-        The pictures are not there.
+        The images are not there.
     StoreMismatchError
         The weights are not the store's.
     """
@@ -179,18 +179,18 @@ def plot_top_images(
     numbers = _units(units)
     with FeatureStore(path) as store:
         store[layer]  # says at once which layers there are
-        files = _files(store, pictures, data_root)
+        files = _files(store, images, data_root)
         net = load_backbone(store.provenance.backbone, weights=weights, device=device, seed=seed)
         found = top_images(store, net, layer, numbers, files)
     return save(top_images_figure(found, layer), out)
 
 
-def _files(store: FeatureStore, pictures: str | Path | None, data_root: Path) -> ImageFiles:
-    files = image_files(store.provenance.dataset, data_root, pictures)
+def _files(store: FeatureStore, images: str | Path | None, data_root: Path) -> ImageFiles:
+    files = image_files(store.provenance.dataset, data_root, images)
     if files is None:
         raise DataError(
             f"asked for the images of {store.provenance.dataset}, found none; give their folder "
-            "with --pictures"
+            "with --images"
         )
     return files
 

@@ -1,4 +1,4 @@
-"""A model's probabilities for patches, drawn over the picture."""
+"""A model's probabilities for patches, drawn over the image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,28 +10,28 @@ from matplotlib.patches import Rectangle
 from decaf.errors import ConfigError
 from decaf.escapes import figure_text
 from decaf.patch_scores import PatchScores, chosen_classes, score_patches
-from decaf.prediction import find_pictures
+from decaf.prediction import find_images
 from decaf.report.drawing import check_output, house_style, save
 
 
 def plot_scores(
     model: Path,
-    pictures: list[str],
+    images: list[str],
     *,
     out: Path,
     classes: str | None = None,
     **options: Any,
 ) -> str:
-    """Write a figure for each picture: the picture, and one map for each class.
+    """Write a figure for each image: the image, and one map for each class.
 
     Parameters
     ----------
     model : pathlib.Path
         A file that `decaf.training.train` wrote.
-    pictures : list of str
-        Picture files, folders and lists.
+    images : list of str
+        Image files, folders and lists.
     out : pathlib.Path
-        The figure, or for several pictures a folder of them.
+        The figure, or for several images a folder of them.
     classes : str, optional
         Comma-separated names; the three that are most probable if not given.
     **options
@@ -49,10 +49,10 @@ def plot_scores(
     DataError
         If the model or an image is not usable, or a figure cannot be written.
     """
-    images = list(find_pictures(pictures))
-    outs = _outputs(images, out)
+    paths = list(find_images(images))
+    outs = _outputs(paths, out)
     check_output(outs[0])
-    for path, found in zip(outs, score_patches(model, images, **options), strict=True):
+    for path, found in zip(outs, score_patches(model, paths, **options), strict=True):
         save(scores_figure(found, chosen_classes(found, classes)), path)
     return "\n".join(map(str, outs))
 
@@ -73,12 +73,12 @@ def _outputs(images: Sequence[str], out: Path) -> list[Path]:
 
 
 def scores_figure(found: PatchScores, classes: list[str]) -> Figure:
-    """Draw the picture, and over it for each class where patches show it.
+    """Draw the image, and over it for each class where patches show it.
 
     Parameters
     ----------
     found : PatchScores
-        The picture.
+        The image.
     classes : list of str
         Names of classes.
 

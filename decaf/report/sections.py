@@ -15,8 +15,8 @@ from decaf.report.page import (
     PageFigure,
     PageTable,
     grid_table,
+    image,
     page_figure,
-    picture,
     plain_table,
 )
 from decaf.report.significance import differences
@@ -70,7 +70,7 @@ def section(
     provenance : decaf.store.Provenance or None
         Of the store that the features came from, where it is at hand.
     files : ImageFiles or None
-        Folder of the pictures, where it is at hand.
+        Folder of the images, where it is at hand.
 
     Returns
     -------
@@ -89,9 +89,9 @@ def section(
         facts=tuple(_facts(table, best, provenance)),
         tables=tuple(grid_table(grid) for part in _parts(table) for grid in grids(part)),
         published=_published(best),
-        figures_title="Layer by layer, and against the number of training pictures"
+        figures_title="Layer by layer, and against the number of training images"
         if len(figures) > 1
-        else "In pictures",
+        else "In images",
         figures=figures,
         differences=_differences(table),
         class_figure=page_figure(
@@ -130,7 +130,7 @@ def _facts(
     facts = [
         ("data set", f"{first.dataset}{', partial' if best.partial else ''}"),
         ("classes", str(best.n_classes)),
-        ("pictures to train and test", f"{best.n_train} and {best.n_test}"),
+        ("images to train and test", f"{best.n_train} and {best.n_test}"),
         ("net", first.backbone),
         ("weights", f"{first.weights}, sha256 {first.weights_sha256[:16]}…"),
         ("layers", ", ".join(dict.fromkeys(r.layer for r in table))),
@@ -171,7 +171,7 @@ def _figures(table: ResultTable, name: str) -> list[PageFigure]:
         "curve": (
             curve_figure,
             (
-                "Accuracy against training pictures a class; bands are one standard deviation over "
+                "Accuracy against training images a class; bands are one standard deviation over "
                 "splits, hollow squares are published."
             ),
         ),
@@ -232,7 +232,7 @@ def _confusions(
         (
             pair.name,
             pair.predicted,
-            picture(files, pair.example, f"{pair.example}, taken for {pair.predicted}"),
+            image(files, pair.example, f"{pair.example}, taken for {pair.predicted}"),
             pair.n,
             per_cent(pair.share),
         )

@@ -1,4 +1,4 @@
-"""Small pictures side by side: what units of a layer respond to."""
+"""Small images side by side: what units of a layer respond to."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,12 +15,12 @@ _TILE_PX, _GAP_PX, _ACROSS = 96, 3, 4
 
 
 def top_images_figure(units: Mapping[int, Sequence[TopImage]], layer: str) -> Figure:
-    """Draw the pictures that activate each unit most, three by three.
+    """Draw the images that activate each unit most, three by three.
 
     Parameters
     ----------
     units : mapping of int to sequence of TopImage
-        Up to nine pictures a unit.
+        Up to nine images a unit.
     layer : str
         Name of the layer.
 

@@ -25,7 +25,7 @@ class Result:
     protocol : str
         Name of the protocol.
     shots : int or None
-        Training pictures a class, where fixed.
+        Training images a class, where fixed.
     split, seed : int
         Number of the split, from 0, and the seed that drew it.
     metric, other_metric : str
@@ -41,9 +41,9 @@ class Result:
     c_at_edge : bool
         Whether C is the smallest or largest of several values.
     partial : bool
-        Whether pictures of the published data set are missing.
+        Whether images of the published data set are missing.
     normalize, pool, view : str
-        What was done to the features, to the layer's map, and to the pictures.
+        What was done to the features, to the layer's map, and to the images.
     digest, decaf_version : str
         Digest of the feature store, and the version that wrote this.
     objective, gradient_norm : float or None
@@ -65,8 +65,8 @@ class Result:
     per_class : tuple of (str, str, float)
         Metric, class and value for single classes; not read back from files.
     confusion : tuple of (str, str, int, str)
-        Class, predicted class, number of test rows, and the picture of one of them; empty where
-        pictures have several labels; not read back from files.
+        Class, predicted class, number of test rows, and the image of one of them; empty where
+        images have several labels; not read back from files.
     """
 
     dataset: str

@@ -1,4 +1,4 @@
-"""The list of pictures that could not be made into features, kept beside the store."""
+"""The list of images that could not be made into features, kept beside the store."""
 
 import csv
 import time

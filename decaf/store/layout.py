@@ -4,7 +4,7 @@
 
     features/<layer>   (n_images, n_features), or (n_images, n_views, n_features)
     crc32/<layer>      (n_images,) uint32       checksum of each row of the features
-    image_sha256       (n_images, 32) uint8     SHA-256 of each encoded picture file
+    image_sha256       (n_images, 32) uint8     SHA-256 of each encoded image file
     image_stamp        (n_images, 16) uint8     what a change of the file changes, see rows.py
     row_crc32          (n_images,) uint32       checksum of the row's other entries, see rows.py
     done               (n_images,) uint8        1 where the row is complete

@@ -32,7 +32,7 @@ class Provenance:
     preprocessing : decaf.types.Preprocessing
         How pixels become the net's input.
     views : tuple of str
-        Names of the views, and the box that they are of if they are not of the whole picture.
+        Names of the views, and the box that they are of if they are not of the whole image.
     layers : tuple of str
         Names of the layers.
     pooling : str

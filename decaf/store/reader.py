@@ -112,7 +112,7 @@ class FeatureStore:
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
-        """Relative path of each row's picture."""
+        """Relative path of each row's image."""
         return self._names("image_ids")
 
     @cached_property

@@ -54,7 +54,7 @@ def seal_crcs(
     Parameters
     ----------
     sha256 : numpy.ndarray
-        ``(n_rows, 32)`` uint8 digests of the picture files.
+        ``(n_rows, 32)`` uint8 digests of the image files.
     crcs : numpy.ndarray
         ``(n_rows, n_layers)`` little-endian uint32 checksums, layers in the provenance's order.
     done : numpy.ndarray

@@ -26,7 +26,7 @@ class FeatureWriter:
 
     The file is ``<path>.part`` until `finish` renames it. A row's flag is written after all else
     of the row, and the rows found done are checked when a ``.part`` is taken up, so that neither
-    a killed process nor a power cut leaves a row that counts as done and is not. Pictures that
+    a killed process nor a power cut leaves a row that counts as done and is not. Images that
     failed are listed in ``<stem>.failures.csv``; they are tried again when a run is resumed.
 
     Parameters
@@ -100,7 +100,7 @@ class FeatureWriter:
 
     @property
     def n_failed(self) -> int:
-        """Number of pictures that failed in this run."""
+        """Number of images that failed in this run."""
         return len(self._failures)
 
     def pending(self) -> IntArray:
@@ -153,7 +153,7 @@ class FeatureWriter:
             ``(n_rows, n_features)`` or ``(n_rows, n_views, n_features)`` of each layer; cast to
             the store's dtype.
         sha256 : sequence of bytes
-            SHA-256 of each row's encoded picture file, 32 bytes each.
+            SHA-256 of each row's encoded image file, 32 bytes each.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class FeatureWriter:
         self._write_rows(rows, columns, digests, done=1)
 
     def fail(self, row: int, reason: str) -> None:
-        """Note that a picture could not be made into features.
+        """Note that an image could not be made into features.
 
         The row stays not done, and its features read as NaN, which no head takes in silence.
 

@@ -63,18 +63,18 @@ def change(tmp_path: Path, name: str, old: str, new: str) -> None:
     ],
 )
 def test_changed_code_makes_another_store(
-    tmp_path: Path, picture_folder: Path, package: str, old: str, new: str
+    tmp_path: Path, image_folder: Path, package: str, old: str, new: str
 ) -> None:
     options = {
         "backbone": f"{package}:net", "allow_code": True, "layers": "2", "pool": "avg",
         "out": tmp_path / "f", "quiet": True, "device": "cpu",
     }  # fmt: skip
-    first = extract(picture_folder, **options)
+    first = extract(image_folder, **options)
     sha256 = load_backbone(f"{package}:net", device="cpu", allow_code=True).weights_sha256
     change(tmp_path, package, "!", "!")
-    assert extract(picture_folder, **options) == first, "the same code is the same net"
+    assert extract(image_folder, **options) == first, "the same code is the same net"
     change(tmp_path, package, old, new)
-    assert extract(picture_folder, **options) != first
+    assert extract(image_folder, **options) != first
     changed = load_backbone(f"{package}:net", device="cpu", allow_code=True)
     assert changed.weights_sha256 != sha256, "a model of the old code refuses the new"
 
@@ -96,8 +96,8 @@ def test_code_without_a_source_is_never_the_same() -> None:
     assert code_sha256(scope["Own"]()) != code_sha256(scope["Own"]())
 
 
-def test_arithmetic_and_libraries_stand_in_the_provenance(picture_folder: Path) -> None:
-    table = load_dataset(picture_folder)
+def test_arithmetic_and_libraries_stand_in_the_provenance(image_folder: Path) -> None:
+    table = load_dataset(image_folder)
     net = load_backbone("alexnet", weights="random", device="cpu")
     found = provenance(make_plan(table, net), "float32")
     assert set(found.arithmetic) == {"features", "convolutions", "net"}
@@ -105,20 +105,20 @@ def test_arithmetic_and_libraries_stand_in_the_provenance(picture_folder: Path) 
     assert "timm" not in found.versions
 
 
-def test_timm_is_recorded_for_its_nets(picture_folder: Path) -> None:
+def test_timm_is_recorded_for_its_nets(image_folder: Path) -> None:
     pytest.importorskip("timm")
     net = load_backbone("timm/resnet18", weights="random", device="cpu")
-    found = provenance(make_plan(load_dataset(picture_folder), net, layers="layer4"), "float32")
+    found = provenance(make_plan(load_dataset(image_folder), net, layers="layer4"), "float32")
     assert "timm" in found.versions
 
 
-def test_renamed_weights_are_the_same_weights(tmp_path: Path, picture_folder: Path) -> None:
+def test_renamed_weights_are_the_same_weights(tmp_path: Path, image_folder: Path) -> None:
     import torch
 
     state = load_backbone("squeezenet1_1", weights="random", device="cpu")._net.net.state_dict()
     torch.save(state, tmp_path / "one.pth")
     options = {"backbone": "squeezenet1_1", "pool": "avg", "limit": 3, "quiet": True}
     options |= {"device": "cpu", "out": tmp_path / "f"}
-    first = extract(picture_folder, **options, weights=str(tmp_path / "one.pth"))
+    first = extract(image_folder, **options, weights=str(tmp_path / "one.pth"))
     (tmp_path / "one.pth").rename(tmp_path / "other.pth")
-    assert extract(picture_folder, **options, weights=str(tmp_path / "other.pth")) == first
+    assert extract(image_folder, **options, weights=str(tmp_path / "other.pth")) == first

@@ -76,10 +76,10 @@ def test_a_preprocessing_that_decaf_does_not_offer(field: str) -> None:
         wrap_module(nn.Conv2d(3, 4, 3), replace(PREPROCESSING, **{field: "spiral"}), device="cpu")
 
 
-def test_a_module_in_the_api(picture_folder: Path, tmp_path: Path) -> None:
+def test_a_module_in_the_api(image_folder: Path, tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     net = wrap_module(module, PREPROCESSING, name="mine", device="cpu")
     with pytest.raises(ConfigError, match="give layers from `decaf layers`"):
-        extract(picture_folder, backbone=net, out=tmp_path, quiet=True)
-    path = extract(picture_folder, backbone=net, layers="1", out=tmp_path, quiet=True)
+        extract(image_folder, backbone=net, out=tmp_path, quiet=True)
+    path = extract(image_folder, backbone=net, layers="1", out=tmp_path, quiet=True)
     assert path.is_file()

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from decaf.backbones.winograd import WinogradConv2d, use_winograd, uses_winograd
 
-# rows: side of the filter, channels in and out, groups, padding, height, width, pictures
+# rows: side of the filter, channels in and out, groups, padding, height, width, images
 FORMS = [
     (3, 128, 128, 1, 1, 13, 13, 2),
     (3, 128, 130, 1, 0, 9, 16, 1),
@@ -66,14 +66,14 @@ def test_takes_other_arithmetic_than_torch():
     assert not torch.equal(read(conv, x), conv(x))
 
 
-def test_many_pictures_are_those_of_each_alone():
+def test_many_images_are_those_of_each_alone():
     conv = made(3, 512, 512, 1, 1)
     x = torch.randn(40, 512, 7, 7)  # more than are worked on at once
     alone = torch.cat([read(conv, one[None]) for one in x])
     np.testing.assert_allclose(read(conv, x).numpy(), alone.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_no_pictures_give_no_maps():
+def test_no_images_give_no_maps():
     conv = made(3, 128, 128, 1, 1)
     assert read(conv, torch.empty(0, 128, 8, 8)).shape == (0, 128, 8, 8)
 

@@ -152,7 +152,7 @@ UNKNOWN = [
 @pytest.mark.parametrize("arguments", UNKNOWN, ids=[" ".join(a) for a in UNKNOWN])
 def test_an_unknown_name_is_wrong_usage(
     arguments: list[str],
-    picture_folder: Path,
+    image_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -160,7 +160,7 @@ def test_an_unknown_name_is_wrong_usage(
     monkeypatch.chdir(tmp_path)
     command, *options = arguments
     code, out, err = run(
-        monkeypatch, capsys, command, "--dataset", str(picture_folder), "--quiet", *options
+        monkeypatch, capsys, command, "--dataset", str(image_folder), "--quiet", *options
     )
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
@@ -188,9 +188,9 @@ def test_names_of_other_commands(
 
 
 @pytest.fixture
-def store(picture_folder: Path, tmp_path: Path) -> Path:
+def store(image_folder: Path, tmp_path: Path) -> Path:
     out = tmp_path / "store.h5"
-    arguments = ["extract", "--dataset", str(picture_folder), *MINI, "--layers", "fc6", "--quiet"]
+    arguments = ["extract", "--dataset", str(image_folder), *MINI, "--layers", "fc6", "--quiet"]
     done = CliRunner().invoke(app, [*arguments, "--out", str(out)])
     assert done.exit_code == 0, done.output
     return out

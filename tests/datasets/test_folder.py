@@ -43,7 +43,7 @@ def test_sides_above_the_classes_are_an_official_split(tmp_path):
     np.testing.assert_array_equal(table.official, [[3], [1], [1], [2]])
 
 
-def test_what_is_no_picture_is_passed_over(tmp_path):
+def test_what_is_no_image_is_passed_over(tmp_path):
     strays = ["a/._1.jpg", "a/Thumbs.db", "a/notes.txt", "README.md", ".git/x/1.jpg", "a/sub/n.txt"]
     table = load_folder(lay_out(tmp_path, "a/1.jpg", "b/2.jpg", *strays))
     assert table.image_ids == ("a/1.jpg", "b/2.jpg")
@@ -62,16 +62,16 @@ def test_links_are_followed(tmp_path):
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ([], "holds no class folders; lay the pictures out as <class>/<picture>"),
-        (["1.jpg", "2.jpg"], "holds 2 pictures outside of class folders, first '1.jpg'"),
-        (["1.jpg", "a/1.jpg"], "holds 1 pictures outside of class folders, first '1.jpg'"),
+        ([], "holds no class folders; lay the images out as <class>/<image>"),
+        (["1.jpg", "2.jpg"], "holds 2 images outside of class folders, first '1.jpg'"),
+        (["1.jpg", "a/1.jpg"], "holds 1 images outside of class folders, first '1.jpg'"),
         (["a/1.jpg"], r"found 1 class \(a\)"),
-        (["a/1.txt", "b/1.txt"], r"holds no pictures \(.jpg, .* in its class folders; fill them"),
-        (["a/1.jpg", "b/c/1.jpg"], "class folder .*b holds a folder of pictures, 'c'"),
-        (["a/1.jpg", "b/1.jpg", "b/c/1.jpg"], "class folder .*b holds a folder of pictures, 'c'"),
-        (["train/a/1.jpg", "train/b/1.jpg"], "but only of train; it needs pictures under"),
-        (["test/a/1.jpg", "val/b/1.jpg"], "but only of test, val; it needs pictures under"),
-        (["train/a/1.jpg", "test/1.jpg"], "test holds 1 pictures outside of class folders"),
+        (["a/1.txt", "b/1.txt"], r"holds no images \(.jpg, .* in its class folders; fill them"),
+        (["a/1.jpg", "b/c/1.jpg"], "class folder .*b holds a folder of images, 'c'"),
+        (["a/1.jpg", "b/1.jpg", "b/c/1.jpg"], "class folder .*b holds a folder of images, 'c'"),
+        (["train/a/1.jpg", "train/b/1.jpg"], "but only of train; it needs images under"),
+        (["test/a/1.jpg", "val/b/1.jpg"], "but only of test, val; it needs images under"),
+        (["train/a/1.jpg", "test/1.jpg"], "test holds 1 images outside of class folders"),
     ],
 )
 def test_other_layouts_are_explained(tmp_path, paths, message):
@@ -101,7 +101,7 @@ def test_endings_say_what_is_an_image_and_where_they_do_not_the_content(tmp_path
     assert set(table.image_ids) == {*(f"a/1.{e}" for e in kinds), *without, "b/new.heic"}
     for row, image_id in enumerate(table.image_ids):
         if image_id == "b/new.heic":
-            with pytest.raises(DataError, match="not a picture: found HEIC"):
+            with pytest.raises(DataError, match="not an image: found HEIC"):
                 decode(read_bytes(table, row))
         else:
             assert decode(read_bytes(table, row)).shape == (3, 6, 8)
@@ -130,7 +130,7 @@ def test_loops_of_links_end(tmp_path, capsys):
 
 
 def test_images_deep_in_a_class_folder_are_not_passed_over(tmp_path):
-    with pytest.raises(DataError, match=r"class folder .*b holds a folder of pictures, 'c'"):
+    with pytest.raises(DataError, match=r"class folder .*b holds a folder of images, 'c'"):
         load_folder(lay_out(tmp_path, "a/1.jpg", "b/1.jpg", "b/c/d/1.jpg"))
 
 

@@ -48,7 +48,7 @@ def test_every_record_is_whole(info, tmp_path):
     assert info.n_images > info.n_classes > 1
     assert info.licence
     assert info.home.startswith("http")
-    assert f"{info.n_images} pictures, {info.n_classes} classes" in info.summary
+    assert f"{info.n_images} images, {info.n_classes} classes" in info.summary
     assert not info.is_present(tmp_path)
     for archive in info.archives:
         assert archive.urls

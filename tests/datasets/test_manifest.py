@@ -55,7 +55,7 @@ def test_several_labels_are_joined_by_a_bar(write):
             "path|label\na.jpg|cat\n",
             "found the columns path|label; the first line".replace("|", "[|]"),
         ),
-        ("path,label\n", "lists no pictures"),
+        ("path,label\n", "lists no images"),
         ("path,label\na.jpg,cat\nb.jpg\n", "line 3: its number of values is not that of the head"),
         ("path,label\na.jpg,cat,x\n", "line 2: its number of values is not that of the header"),
         ("path,label\n,cat\nb.jpg,dog\n", "line 2: found the path ''"),
@@ -71,7 +71,7 @@ def test_several_labels_are_joined_by_a_bar(write):
         ("path,label\nb.jpg," + "9" * 100_000 + "\n", "line 2: the label '999.* is longer"),
         ("path,label\nb.jpg," + "9" * 1_200_000 + "\n", "after line 1: field larger than"),
         ("path,label\na.jpg,cat\nb.jpg,cat\n", r"found 1 class \(cat\)"),
-        ("path,label\nx.jpg,cat\ny.jpg,dog\n", "none of its 2 pictures is under"),
+        ("path,label\nx.jpg,cat\ny.jpg,dog\n", "none of its 2 images is under"),
         (
             "path,label,split\na.jpg,cat,trian\n",
             "line 2: found the split 'trian'; choose one of: tr",

@@ -47,14 +47,14 @@ def test_several_labels_are_a_matrix(build):
     ("change", "message"),
     [
         ({"ids": ("1.jpg", "2.jpg", "1.jpg")}, "'1.jpg' is listed twice"),
-        ({"ids": ("a.jpg", "b.jpg", "c.jpg")}, "none of its 3 pictures is under"),
-        ({"labels": (0, 1)}, "2 rows of labels for 3 pictures"),
+        ({"ids": ("a.jpg", "b.jpg", "c.jpg")}, "none of its 3 images is under"),
+        ({"labels": (0, 1)}, "2 rows of labels for 3 images"),
         ({"labels": (0, 1, 2)}, "labels reach beyond 0 to 1"),
         ({"labels": (0, 1, -1)}, "labels reach beyond 0 to 1"),
         ({"labels": np.full((3, 2), 2)}, "labels reach beyond -1 to 1"),
         ({"labels": (0, 0, 0), "names": ("cat",)}, r"found 1 class \(cat\)"),
-        ({"official": np.ones((2, 1))}, "2 rows of official for 3 pictures"),
-        ({"boxes": np.ones((2, 4))}, "2 rows of boxes for 3 pictures"),
+        ({"official": np.ones((2, 1))}, "2 rows of official for 3 images"),
+        ({"boxes": np.ones((2, 4))}, "2 rows of boxes for 3 images"),
         ({"ids": ("1.jpg", "2.jpg", "\udcff.jpg")}, "is not UTF-8; rename the file"),
     ],
 )
@@ -63,7 +63,7 @@ def test_contradictions_are_refused(build, change, message):
         build(**change)
 
 
-def test_boxes_tell_rows_of_one_picture_apart(build):
+def test_boxes_tell_rows_of_one_image_apart(build):
     table = build(ids=("1.jpg", "1.jpg", "2.jpg"), boxes=np.arange(12).reshape(3, 4))
     assert table.boxes.dtype == np.float32
 
@@ -126,7 +126,7 @@ def test_official_sides_are_coded_as_in_the_type():
 
 @pytest.mark.parametrize("sides", [["train", "train"], ["test", "val"]])
 def test_official_sides_need_training_and_held_out_rows(sides):
-    with pytest.raises(DataError, match="it needs pictures under 'train', and held-out ones"):
+    with pytest.raises(DataError, match="it needs images under 'train', and held-out ones"):
         official_sides("pets", sides)
 
 

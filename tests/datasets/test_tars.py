@@ -73,7 +73,7 @@ def test_sides_above_the_classes_are_an_official_split(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.official, [[1], [1], [3]])
 
 
-def test_a_table_reads_its_pictures_in_another_process_and_in_part(tmp_path: Path) -> None:
+def test_a_table_reads_its_images_in_another_process_and_in_part(tmp_path: Path) -> None:
     write_tar(tmp_path / "pets.tar", {f"{'ab'[i % 2]}/{i}.jpg": b"%d" % i for i in range(8)})
     table = pickle.loads(pickle.dumps(load_dataset(tmp_path / "pets.tar", limit=4)))
     assert [read_bytes(table, row) for row in range(4)] == [b"0", b"2", b"4", b"6"]
@@ -99,7 +99,7 @@ def test_an_archive_cut_at_an_entry_or_within_a_header_is_refused(
         load_dataset(path)
 
 
-def test_an_archive_that_is_cut_short_later_loses_no_other_picture(tmp_path: Path) -> None:
+def test_an_archive_that_is_cut_short_later_loses_no_other_image(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "pets.tar", {"a/1.jpg": b"one", "b/2.jpg": b"two"})
     table = load_dataset(path)
     path.write_bytes(path.read_bytes()[: 512 * 3 + 1])
@@ -124,8 +124,8 @@ def test_an_archive_that_is_cut_short_later_loses_no_other_picture(tmp_path: Pat
         ({"0.l.jpg": b"x", "0.r.jpg": b"x", "0.cls": b"a"}, "'0' has 2 images, '0.l.jpg' and"),
         ({"../a/1.jpg": b"x", "b/1.jpg": b"x"}, "'../a/1.jpg' leads out of the archive"),
         ({"a/" + "1" * 5000 + ".jpg": b"x", "b/1.jpg": b"x"}, "is longer than 4096 bytes"),
-        ({"a/1.txt": b"x"}, "found no pictures"),
-        ({"a/b/c/1.jpg": b"x"}, "lay the pictures out as <class>/<picture>"),
+        ({"a/1.txt": b"x"}, "found no images"),
+        ({"a/b/c/1.jpg": b"x"}, "lay the images out as <class>/<image>"),
         ({"a/1.jpg": b"x", "a/./1.jpg": b"x"}, "'a/1.jpg' twice"),
     ],
 )

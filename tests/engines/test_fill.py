@@ -1,4 +1,4 @@
-"""Extraction while things go wrong: signals, a full disk, no locks, vanishing pictures."""
+"""Extraction while things go wrong: signals, a full disk, no locks, vanishing images."""
 
 import errno
 import os
@@ -151,7 +151,7 @@ def test_a_file_system_without_locks_takes_a_store(
         assert store.done.all()
 
 
-def test_a_picture_that_vanishes_on_the_way_is_a_failure_and_no_end(
+def test_a_image_that_vanishes_on_the_way_is_a_failure_and_no_end(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_batch = local.load_batch

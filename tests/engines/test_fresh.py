@@ -221,7 +221,7 @@ def test_unreadable_images_of_patches_are_counted_as_images(tmp_path: Path) -> N
     images = write(tmp_path / "images", n_images=10)
     for image in sorted(images.glob("*/*"))[:7]:
         image.write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"of 10 pictures cannot be used"):
+    with pytest.raises(DataError, match=r"of 10 images cannot be used"):
         run(images, tmp_path / "f", views="patches", max_failures=0.3, patches_per_image=50)
 
 

@@ -1,4 +1,4 @@
-"""fc6 and fc7 from a stored pool5: the same bits, and no picture is touched."""
+"""fc6 and fc7 from a stored pool5: the same bits, and no image is touched."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ OPTIONS = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quie
 
 
 @pytest.mark.parametrize("views", ["center", "ten-crop"])
-def test_deeper_layers_follow_to_the_bit_without_a_picture(
+def test_deeper_layers_follow_to_the_bit_without_a_image(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, views: str
 ) -> None:
     (many / "a" / "16.png").write_bytes(b"broken")
@@ -55,7 +55,7 @@ def test_pooled_maps_are_no_start(many: Path, tmp_path: Path) -> None:
         assert store.done.all()
 
 
-def test_layers_that_need_more_than_pool5_are_computed_from_pictures(
+def test_layers_that_need_more_than_pool5_are_computed_from_images(
     many: Path, tmp_path: Path
 ) -> None:
     options = {**OPTIONS, "limit": 4, "out": tmp_path}

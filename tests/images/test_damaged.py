@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from decaf.errors import DataError
-from decaf.images.decode import decode, picture_size
+from decaf.images.decode import decode, image_size
 
 N_EACH = 40
 
@@ -69,7 +69,7 @@ def test_damage_ends_in_pixels_or_a_reason_of_one_line(kind):
     reasons = set()
     for _ in range(N_EACH):
         data = damaged(FILES[kind], rng)
-        for read in (decode, picture_size):
+        for read in (decode, image_size):
             try:
                 with warnings.catch_warnings(action="ignore"):
                     read(data)
@@ -83,7 +83,7 @@ def test_damage_ends_in_pixels_or_a_reason_of_one_line(kind):
 )
 def test_no_byte_of_another_file_is_told(begin):
     secret = b"root:x:0:0:root:/root:/bin/bash\n"
-    for read in (decode, picture_size):
+    for read in (decode, image_size):
         with pytest.raises(DataError) as caught:
             read(begin + secret * 3)
         assert "root" not in str(caught.value)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from decaf.errors import DataError
-from decaf.images.decode import decode, picture_size
+from decaf.images.decode import decode, image_size
 from decaf.images.limits import MAX_SCANS, room_to_decode
 
 SIDE_PX = 9459  # the largest square that is decoded
@@ -56,7 +56,7 @@ def progressive(n_more=0, *, metadata=b""):
 
 
 @pytest.mark.parametrize("kind", [b"VP8X", b"VP8L", b"VP8 "])
-@pytest.mark.parametrize("read", [decode, picture_size])
+@pytest.mark.parametrize("read", [decode, image_size])
 def test_a_canvas_of_too_many_pixels_is_refused_before_it_is_made(kind, read):
     with pytest.raises(DataError, match="too large: 13376 x 13376 pixels"):
         read(webp_claiming(kind, 13376))
@@ -91,7 +91,7 @@ def test_large_profiles_and_texts_are_no_reason_to_refuse(kind, text):
     after_header = 8 + 25
     large = plain[:after_header] + chunk(kind, text + body) + plain[after_header:]
     np.testing.assert_array_equal(decode(large).numpy(), decode(plain).numpy())
-    assert picture_size(large) == (10, 10)
+    assert image_size(large) == (10, 10)
 
 
 def test_texts_that_turn_an_image_are_kept():
@@ -99,7 +99,7 @@ def test_texts_that_turn_an_image_are_kept():
     exif = Image.Exif()
     exif[0x112] = 6
     Image.new("RGB", (20, 10)).save(buffer, "PNG", exif=exif, icc_profile=bytes(2_000_000))
-    assert picture_size(buffer.getvalue()) == (10, 20)
+    assert image_size(buffer.getvalue()) == (10, 20)
     assert decode(buffer.getvalue()).shape == (3, 20, 10)
 
 

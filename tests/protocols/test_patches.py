@@ -1,4 +1,4 @@
-"""From the probabilities of patches to the scores of pictures."""
+"""From the probabilities of patches to the scores of images."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ RULE = PublishedProtocol("p", draw="official", n_splits=1, metric="map_area",
 
 
 def test_scores_by_hand():
-    """Two pictures of two and three patches: mean of the fifth powers, then their maximum."""
+    """Two images of two and three patches: mean of the fifth powers, then their maximum."""
     y = np.array([[0.5, 0.1], [1.0, 0.2], [0.0, 0.3], [0.2, 0.3], [0.4, 0.9]])
     counts = np.array([2, 3])
     mean = [
@@ -47,7 +47,7 @@ def features(n_patches=(2, 1, 3), n_classes=2) -> PatchFeatures:
     return patch_features(X, ids, labels, n_classes, RULE)
 
 
-def test_pictures_become_their_patches():
+def test_images_become_their_patches():
     found = features()
     assert found.starts.tolist() == [0, 2, 3, 6]
     assert found.rows(np.array([0, 2])).tolist() == [0, 1, 3, 4, 5]
@@ -83,16 +83,16 @@ def test_training_thins_the_background_and_leaves_out_what_is_difficult():
 
 def test_scores_do_not_depend_on_blocks_and_leave_the_background_out(monkeypatch):
     found = features((5, 1, 7, 4, 4, 9))
-    pictures = np.array([0, 2, 3, 5])
+    images = np.array([0, 2, 3, 5])
 
     def head(X):
         return np.stack([X[:, 0], X[:, 1] ** 1.1, 3 + 0 * X[:, 0]], axis=1) / 10
 
-    whole = found.test_scores(head, pictures, np.arange(3))
+    whole = found.test_scores(head, images, np.arange(3))
     assert whole.shape == (4, 2)
     for block in (1, 6, 11):
         monkeypatch.setattr("decaf.protocols.patches.BLOCK_ROWS", block)
-        np.testing.assert_allclose(found.test_scores(head, pictures, np.arange(3)), whole)
+        np.testing.assert_allclose(found.test_scores(head, images, np.arange(3)), whole)
     assert BLOCK_ROWS > 11
     y = patch_probabilities(head(found.train), exclusive=True)
     wanted = (y[6:13, :2] ** 5).mean(0)

@@ -51,7 +51,7 @@ def test_default_of_caltech101_is_decafs(make_table):
     assert default_protocol(make_table([40], name="caltech101")).name == "decaf"
 
 
-def test_default_of_own_pictures_is_a_held_out_fifth(make_table):
+def test_default_of_own_images_is_a_held_out_fifth(make_table):
     protocol = default_protocol(make_table([10, 10]))
     assert (protocol.name, protocol.draw, protocol.n_splits) == ("holdout", "holdout", 5)
 

@@ -131,7 +131,7 @@ def test_unusable_rows_do_not_shift_the_draw_of_other_classes_counts(make_table)
         assert 4 not in np.concatenate([split.train, split.test])
 
 
-def test_a_class_with_too_few_pictures_is_named(make_table):
+def test_a_class_with_too_few_images_is_named(make_table):
     with pytest.raises(DataError, match=r"needs 7 usable.*'class-1' of own has 6 \(1 of 3"):
         list(SHOTS.splits(make_table([9, 6, 8])))
 
@@ -177,7 +177,7 @@ def test_several_labels_are_drawn_as_one_class(make_table):
 
 
 def test_several_labels_cannot_be_drawn_by_class(make_table):
-    with pytest.raises(ConfigError, match="several labels a picture"):
+    with pytest.raises(ConfigError, match="several labels an image"):
         list(SHOTS.splits(make_table(labels=np.ones((9, 2), np.int8))))
 
 
@@ -239,13 +239,13 @@ def test_each_official_split_is_one_split(make_table):
         list(replace(OFFICIAL, n_splits=3).splits(table))
 
 
-def test_official_class_without_training_pictures_is_named(make_table):
+def test_official_class_without_training_images_is_named(make_table):
     table = make_table([2, 2], official=official([1, 3, 3, 3]))
-    with pytest.raises(DataError, match="'class-1' of own has pictures to test but none to train"):
+    with pytest.raises(DataError, match="'class-1' of own has images to test but none to train"):
         list(OFFICIAL.splits(table))
 
 
-def test_training_pictures_of_any_split_can_be_fewer(make_table):
+def test_training_images_of_any_split_can_be_fewer(make_table):
     table = make_table([6, 6], official=official([1] * 5 + [3] + [1] * 5 + [3]))
     (split,) = replace(OFFICIAL, train_per_class=2).splits(table)
     assert np.bincount(table.labels[split.train]).tolist() == [2, 2]
@@ -289,7 +289,7 @@ def test_a_given_grid_is_kept():
     [
         ({"n_splits": 0}, "0 splits"),
         ({"train_per_class": 0}, "0 to train a class"),
-        ({"train_per_class": None}, "draws a number of pictures"),
+        ({"train_per_class": None}, "draws a number of images"),
         ({"c_grid": ()}, "C grid"),
         ({"c_grid": (1.0, 0.1)}, "ascending"),
         ({"c_grid": (0.0, 1.0)}, "above 0"),

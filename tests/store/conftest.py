@@ -43,7 +43,7 @@ def make_provenance(**changes: Any) -> Provenance:
 def make_dataset(n_images: int = 12, **changes: Any) -> ImageDataset:
     fields = {
         "name": "toys",
-        "root": Path("pictures"),
+        "root": Path("images"),
         "image_ids": tuple(f"tööl/{i}.jpg" for i in range(n_images)),
         "labels": np.arange(n_images) % 3,
         "class_names": ("ball", "doll", "tööl"),

@@ -14,7 +14,7 @@ from decaf.types import FloatArray
 
 
 def image_files(
-    dataset: str, data_root: Path, pictures: str | Path | None = None
+    dataset: str, data_root: Path, images: str | Path | None = None
 ) -> ImageFiles | None:
     """Return where the images of a store or of results lie.
 
@@ -24,7 +24,7 @@ def image_files(
         Name of the data set.
     data_root : pathlib.Path
         Folder that holds the named data sets.
-    pictures : str or pathlib.Path, optional
+    images : str or pathlib.Path, optional
         Where the images are, if not in the named data set's own place: the folder that their ids
         are relative to, or the archives, URL or CSV file that was extracted.
 
@@ -36,12 +36,12 @@ def image_files(
     Raises
     ------
     ConfigError
-        If `pictures` is a URL of an unknown kind.
+        If `images` is a URL of an unknown kind.
     DataError
-        If `pictures` is not there, or cannot be listed.
+        If `images` is not there, or cannot be listed.
     """
-    if pictures is not None:
-        return _given(str(pictures))
+    if images is not None:
+        return _given(str(images))
     if dataset not in ADAPTERS or not ADAPTERS[dataset].INFO.is_present(data_root):
         return None
     try:
@@ -50,17 +50,17 @@ def image_files(
         return None
 
 
-def _given(pictures: str) -> ImageFiles:
-    if Path(pictures).is_dir() and not holds_tars(pictures):
-        return ImageFiles(Path(pictures))
-    known = "://" in pictures or pictures.lower().endswith((".tar", ".csv"))
-    if not (known or Path(pictures).is_dir()):
-        raise DataError(f"asked for the pictures in {pictures}, found no such folder; correct it")
-    table = load_dataset(pictures)
+def _given(images: str) -> ImageFiles:
+    if Path(images).is_dir() and not holds_tars(images):
+        return ImageFiles(Path(images))
+    known = "://" in images or images.lower().endswith((".tar", ".csv"))
+    if not (known or Path(images).is_dir()):
+        raise DataError(f"asked for the images in {images}, found no such folder; correct it")
+    table = load_dataset(images)
     return ImageFiles(table.root, table.source)
 
 
-def read_picture(files: ImageFiles, image_id: str) -> Image.Image | None:
+def pillow_image(files: ImageFiles, image_id: str) -> Image.Image | None:
     """Return an image by decaf's pixel policy; None where it cannot be read."""
     try:
         pixels = read_image(files, image_id)
@@ -86,10 +86,10 @@ def thumbnail(files: ImageFiles, image_id: str, side_px: int = 32) -> FloatArray
     numpy.ndarray or None
         ``(side_px, side_px, 3)`` float32 RGB from 0 to 255; None where it cannot be read.
     """
-    picture = read_picture(files, image_id)
-    if picture is None:
+    image = pillow_image(files, image_id)
+    if image is None:
         return None
-    small = picture.resize((side_px, side_px), Image.Resampling.BOX)
+    small = image.resize((side_px, side_px), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32)
 
 
@@ -112,10 +112,10 @@ def data_uri(files: ImageFiles, image_id: str, side_px: int = 112, quality: int 
     str or None
         The address; None where the image cannot be read.
     """
-    picture = read_picture(files, image_id)
-    if picture is None:
+    image = pillow_image(files, image_id)
+    if image is None:
         return None
-    picture.thumbnail((side_px, side_px))
+    image.thumbnail((side_px, side_px))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, optimize=True)
+    image.save(buffer, "JPEG", quality=quality, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
