@@ -66,6 +66,8 @@ class ImageDataset:
         ``(n_images, n_partitions)`` int8 official splits: 0 unused, else 1 + index in `SIDES`.
     boxes : numpy.ndarray or None
         ``(n_images, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
+    groups : sequence of str or None
+        What each image belongs to, such as a patient or a place; a group is on one side of a split.
     partial : bool
         True when images of the published data set are missing; every result says so.
     source : ImageSource or None
@@ -80,6 +82,7 @@ class ImageDataset:
     sizes_bytes: IntArray
     official: IntArray | None = None
     boxes: FloatArray | None = None
+    groups: Sequence[str] | None = None
     partial: bool = False
     source: ImageSource | None = None
 

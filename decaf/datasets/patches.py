@@ -75,6 +75,7 @@ def patch_table(
         sizes_bytes=table.sizes_bytes[of],
         official=None if table.official is None else table.official[of],
         boxes=np.concatenate(boxes),
+        groups=None if table.groups is None else Names(table.groups).take(of),
     )
 
 

@@ -28,6 +28,7 @@ def image_table(
     *,
     official: IntArray | None = None,
     boxes: FloatArray | None = None,
+    groups: Sequence[str] | None = None,
     partial: bool = False,
     sizes_bytes: Sequence[int] | IntArray | None = None,
     source: ImageSource | None = None,
@@ -50,6 +51,8 @@ def image_table(
         ``(n_images, n_partitions)`` side codes, as in `ImageDataset`.
     boxes : numpy.ndarray, optional
         ``(n_images, 4)`` boxes, as in `ImageDataset`.
+    groups : sequence of str, optional
+        ``(n_images,)`` what each image belongs to, as in `ImageDataset`.
     partial : bool
         Whether images of the published data set are missing.
     sizes_bytes : sequence of int or numpy.ndarray, optional
@@ -78,6 +81,7 @@ def image_table(
         else np.array(sizes_bytes, np.int64),
         official=None if official is None else np.asarray(official, dtype=np.int8),
         boxes=None if boxes is None else np.asarray(boxes, dtype=np.float32),
+        groups=None if groups is None else names_of(name, groups),
         partial=partial,
         source=source,
     )
@@ -131,7 +135,7 @@ def _check(table: ImageDataset) -> None:
             f"first looked for is {next(iter(table.image_ids), '')[:200]!r}; put them there or "
             "correct the paths"
         )
-    for what in ("labels", "official", "boxes"):
+    for what in ("labels", "official", "boxes", "groups"):
         column = getattr(table, what)
         if column is not None and len(column) != n_images:
             raise DataError(
@@ -218,6 +222,8 @@ def dataset_digest(dataset: ImageDataset) -> str:
         else:
             digest.update(f"{column.dtype.str}{column.shape};".encode())
             digest.update(np.ascontiguousarray(column).tobytes())
+    for group in dataset.groups or ():
+        digest.update(f"{len(group)}:{group}".encode())
     return digest.hexdigest()
 
 
@@ -310,5 +316,6 @@ def _select(dataset: ImageDataset, rows: IntArray) -> ImageDataset:
         sizes_bytes=dataset.sizes_bytes[rows],
         official=None if dataset.official is None else dataset.official[rows],
         boxes=None if dataset.boxes is None else dataset.boxes[rows],
+        groups=None if dataset.groups is None else Names(dataset.groups).take(rows),
         partial=True,
     )

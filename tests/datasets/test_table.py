@@ -11,6 +11,7 @@ from decaf.datasets.table import (
     dataset_digest,
     image_table,
     official_sides,
+    slice_rows,
     take,
 )
 from decaf.errors import ConfigError, DataError
@@ -157,3 +158,14 @@ def test_a_path_that_no_file_can_have_is_a_row_that_fails(build, name):
     assert table.sizes_bytes.tolist() == [1, 2, -1]
     with pytest.raises(OSError, match=r"File name too long|no file can have this name"):
         read_bytes(table, 2)
+
+
+def test_groups_are_part_of_a_table(tmp_path):
+    (tmp_path / "a").touch()
+    common = ("t", tmp_path, ["a", "b", "c"], [0, 1, 1], ["x", "y"])
+    table = image_table(*common, groups=["p1", "p2", "p1"])
+    assert list(slice_rows(table, slice(1, 3)).groups) == ["p2", "p1"]
+    digests = {dataset_digest(image_table(*common, groups=g)) for g in (None, ["p"] * 3, ["q"] * 3)}
+    assert len(digests | {dataset_digest(table)}) == 4
+    with pytest.raises(DataError, match="2 rows of groups for 3 images"):
+        image_table(*common, groups=["p1", "p2"])
