@@ -12,7 +12,7 @@ import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
-from decaf.choices import Pixels
+from decaf.choices import Pixels, checked
 from decaf.classifier import Classifier
 from decaf.datasets.files import escaped, images_under
 from decaf.datasets.read import read_file
@@ -28,6 +28,7 @@ LIST_SUFFIXES = (".csv", ".txt")
 LIKELY = 0.5
 
 
+@checked
 def predict(
     model: str | Path,
     images: Sequence[str | Path],

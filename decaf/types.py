@@ -103,14 +103,14 @@ class PatchRule:
         ``"clip"``: all patches lie within the image; ``"reflect"``: they go on until their
         centres are on its edges, and what lies outside is mirrored.
 
-    References
-    ----------
-    Oquab, Bottou, Laptev and Sivic, CVPR 2014, section 3.3: eight scales, an overlap of one half.
-
     Raises
     ------
     ConfigError
         If it makes no sense.
+
+    References
+    ----------
+    Oquab, Bottou, Laptev and Sivic, CVPR 2014, section 3.3: eight scales, an overlap of one half.
     """
 
     scales: tuple[float, ...] = (1.0, 1.3, 1.6, 2.0, 2.4, 2.8, 3.2, 3.6)

@@ -125,12 +125,9 @@ def test_fewer_images_than_asked_for_are_said(image_folder: Path, tmp_path: Path
 
 def test_with_one_image_a_class_the_nearest_decides(image_folder: Path, tmp_path: Path) -> None:
     options = {"layers": "pool5", "splits": 5, "heads": "knn", "train_per_class": "1,6"}
-    table = run(image_folder, tmp_path, **options)
-    one, six = table.to_frame()["mean"]
+    one, six = run(image_folder, tmp_path, **options).to_frame()["mean"]
     assert one > 0.6  # chance is 1 / 3
     assert six > 0.6
-    said = "1 of 5 nearest neighbours vote"
-    assert [any(said in note for note in r.notes) for r in table] == [True] * 5 + [False] * 5
 
 
 def test_outputs_are_checked_before_the_work(image_folder: Path, tmp_path: Path) -> None:

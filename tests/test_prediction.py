@@ -99,7 +99,7 @@ def test_a_name_that_is_not_utf8_is_a_failure(
     out = predict(plain, [image_folder], out=tmp_path / "p.csv", **QUIET)
     assert len(read(out)) == 24
     (failure,) = read(tmp_path / "p.failures.csv")
-    assert failure["path"].endswith("caf\\udce9.png")
+    assert failure["path"].endswith("caf\\xe9.png")
     assert "UTF-8" in failure["reason"]
 
 

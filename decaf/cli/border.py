@@ -37,8 +37,9 @@ class Border(TyperGroup):
         """
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say_error("stopped; run the same command again to go on")
+        except KeyboardInterrupt as stop:
+            if not stop.args:  # else what stopped has said what is safe
+                say_error("stopped; run the same command again to go on")
             raise typer.Exit(STOPPED) from None
         except (DecafError, BrokenPipeError):
             raise

@@ -150,7 +150,7 @@ def say_passed_over(where: Path, names: Sequence[str]) -> None:
         named = ", ".join(repr(escaped(name)) for name in names[:_N_NAMED])
         more = f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else ""
         _say_once(
-            f"{escaped(str(where))}: passed over what is no image, {len(names)} in all: "
+            f"{escaped(str(where))}: passed over {len(names)} entries that are no images: "
             f"{named}{more}"
         )
 

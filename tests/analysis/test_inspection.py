@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from decaf.analysis.inspection import inspect_store
 from decaf.cli.app import app
-from decaf.errors import DataError, StoreError, StoreMismatchError
+from decaf.errors import ConfigError, DataError, StoreMismatchError
 from decaf.extraction import extract
 
 
@@ -59,7 +59,7 @@ def test_stores_of_other_images_cannot_be_compared(store_path, tmp_path, net):
 
 
 def test_a_wrong_layer_is_said(store_path):
-    with pytest.raises(StoreError, match="unknown layer 'fc9'"):
+    with pytest.raises(ConfigError, match="unknown layer 'fc9'"):
         inspect_store(store_path, layers="fc9", quiet=True)
 
 

@@ -159,4 +159,4 @@ def test_images_at_any_depth_are_found_once(tmp_path, capsys):
     assert found == ["2.jpg", "b/1.jpg", "b/5.jpg", "b/c/1.jpg", "y/3.jpg"]
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "4 in all: " in said
+    assert "passed over 4 entries" in said
