@@ -15,7 +15,7 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'decaf/*.py')
+	$(BIN)/numpydoc lint $$(git ls-files 'decaf/*.py')
 	$(BIN)/python -m pytest -q decaf
 
 bench: .venv/ready

@@ -23,7 +23,7 @@ NODES = {
 }
 
 
-class Pictures(Dataset):
+class Images(Dataset):
     def __init__(self, paths, transform):
         self.paths, self.transform = paths, transform
 
@@ -37,7 +37,7 @@ class Pictures(Dataset):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--backbone", default="alexnet", choices=NODES)
     parser.add_argument("--limit", type=int)
@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    paths = sorted(arguments.pictures.glob("*/*.jpg"))
+    paths = sorted(arguments.images.glob("*/*.jpg"))
     step = len(paths) / (arguments.limit or len(paths))
     paths = [paths[int(i * step)] for i in range(int(len(paths) / step))]
     torch.manual_seed(0)
@@ -54,7 +54,7 @@ def main():
     nodes = NODES[arguments.backbone]
     extractor = create_feature_extractor(net, return_nodes=nodes).to(arguments.device)
     loader = DataLoader(
-        Pictures(paths, transform),
+        Images(paths, transform),
         batch_size=arguments.batch_size,
         num_workers=arguments.workers,
         pin_memory=arguments.device != "cpu",

@@ -1,8 +1,8 @@
-"""Patches of one picture: cut out one by one, against one pass over the larger picture a scale.
+"""Patches of one image: cut out one by one, against one pass over the larger image a scale.
 
     python benchmarks/bench_dense.py [--backbone alexnet] [--layers fc7] [--repeats 3]
 
-Both compute the layers of the same windows of the same resized picture, 500 x 375 pixels and eight
+Both compute the layers of the same windows of the same resized image, 500 x 375 pixels and eight
 scales by default, in the same process, in turn. Multiply-adds are those of convolutions and matrix
 products, counted by torch. Weights are random: neither time nor count depends on them.
 """
@@ -39,13 +39,13 @@ def main() -> None:
     dense = dense_pass(net, layers)
     chance = torch.Generator().manual_seed(0)
     shape = (3, options.height, options.width)
-    picture = torch.randint(0, 256, shape, dtype=torch.uint8, generator=chance)
+    image = torch.randint(0, 256, shape, dtype=torch.uint8, generator=chance)
     print(f"{'scale':>5} {'windows':>8} {'crops s':>9} {'dense s':>9} {'faster':>7} {'fewer':>7}")
     rows = []
     for scale in dense_scales(
         options.width, options.height, PatchRule(overlap=options.overlap), dense.grid
     ):
-        rows.append(compare(net, dense, scale, picture, options.repeats))
+        rows.append(compare(net, dense, scale, image, options.repeats))
         show(f"{options.height / scale.boxes[0, 3]:.1f}", rows[-1])
     total = {key: sum(row[key] for row in rows) for key in rows[0]}
     show("all", total)
@@ -60,10 +60,10 @@ def main() -> None:
 
 
 def compare(
-    net: TorchBackbone, dense: DensePass, scale: DenseScale, picture: torch.Tensor, repeats: int
+    net: TorchBackbone, dense: DensePass, scale: DenseScale, image: torch.Tensor, repeats: int
 ) -> dict[str, float]:
     """Return seconds and multiply-adds of both ways at one scale."""
-    resized = at_scale(picture, scale, net.preprocessing)
+    resized = at_scale(image, scale, net.preprocessing)
     side, stride = dense.grid.side_px, dense.grid.stride_px
     crops = torch.stack(
         [

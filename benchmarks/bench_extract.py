@@ -1,22 +1,22 @@
 """Images per second from JPEG files to a feature store, against a careful user's script.
 
-    python benchmarks/bench_extract.py [PICTURES] [--only alexnet resnet50 ray] [--repeats 3]
+    python benchmarks/bench_extract.py [IMAGES] [--skip PART ...] [--repeats 3]
 
-PICTURES is a folder of class folders; without it, the Caltech-101 pictures below the folder
-that DECAF_ASSETS names. AlexNet gives pool5, fc6 and fc7, ResNet-50 its pool5, the averaged last
-map; weights are random (speed does not depend on their values). Every run is a process of its own,
-ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and with 2 workers and its
-best is taken. Loading the net is not timed, for either. bf16 is left out where the machine has no
-instructions for it.
+IMAGES is a folder of class folders; without it, the Caltech-101 images below the folder
+that DECAF_ASSETS names, or generated ones. AlexNet gives pool5, fc6 and fc7, ResNet-50 its pool5,
+the averaged last map; weights are random (speed does not depend on their values). Every run is a
+process of its own, ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and
+with 2 workers and its best is taken. Loading the net is not timed, for either. bf16 is left out
+where the machine has no instructions for it.
 
 The bound is what the machine could do if it did nothing but the stages' own work on all cores at
-once: 1 / (seconds a picture spent reading, decoding, cropping, in the net and writing), added over
+once: 1 / (seconds an image spent reading, decoding, cropping, in the net and writing), added over
 the cores, measured with a process of one thread pinned to each at the same time, as cores share a
-cache and may differ in speed. With a GPU (--device cuda; ask for more pictures by --limit) it is
+cache and may differ in speed. With a GPU (--device cuda; ask for more images by --limit) it is
 the smaller of what the cores and the GPU could do, and pixels by nvJPEG are measured too.
 
-`ray` extracts 20 000 pictures with two actors and with the local engine, by the command line,
-start-up included, and compares the features: PICTURES over and over with AlexNet (`ray_ratio`), and
+`ray` extracts 20 000 images with two actors and with the local engine, by the command line,
+start-up included, and compares the features: IMAGES over and over with AlexNet (`ray_ratio`), and
 generated tiny ones with decaf-mini (`ray_ratio_tiny`), half a minute's work, much of it start-up.
 """
 
@@ -26,13 +26,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import numpy as np
 import torch
-from bench_memory import make_pictures
+from bench_memory import make_images
+from parts import add_skip, run_parts
 
 from decaf.backbones import load_backbone
 from decaf.backbones.backbone import find_precision
@@ -43,6 +45,7 @@ from decaf.store import FeatureStore, FeatureWriter
 
 BASELINE = Path(__file__).with_name("baseline_extract.py")
 LIMITS = {"alexnet": 1024, "resnet50": 256}
+PARTS = (*LIMITS, "ray")
 LAYERS = {"alexnet": None, "resnet50": "pool5"}
 DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
 
@@ -53,7 +56,7 @@ def ours(arguments):
     if arguments.core is not None:  # everything in this thread, which then is the only one
         torch.set_num_threads(1)
         os.sched_setaffinity(0, {arguments.core})
-    table = load_dataset(str(arguments.pictures), Path(), limit=arguments.limit)
+    table = load_dataset(str(arguments.images), Path(), limit=arguments.limit)
     net = load_backbone(
         arguments.backbone, weights="random", device=arguments.device, precision=arguments.precision
     )
@@ -97,7 +100,7 @@ def measure(arguments, backbone, precisions, folder):
     common = ["--limit", limit, "--backbone", backbone, "--device", arguments.device]
 
     def command(script, out, *more):
-        files = [str(arguments.pictures), str(folder / out)]
+        files = [str(arguments.images), str(folder / out)]
         return [sys.executable, str(script), *files, *common, *more]
 
     on_cpu = arguments.device == "cpu"
@@ -127,7 +130,7 @@ def measure(arguments, backbone, precisions, folder):
 
 
 def stages(runs):
-    """Return each stage's median milliseconds a picture."""
+    """Return each stage's median milliseconds an image."""
     return {
         stage: float(np.median([run["stages_ms"][stage] for run in runs]))
         for stage in runs[0].get("stages_ms", {})
@@ -143,7 +146,7 @@ def compare(arguments, backbone):
     rate = {name: median(run["images_per_s"] for run in found) for name, found in runs.items()}
     baseline = max(found for name, found in rate.items() if name.startswith("peer"))
     print(
-        f"\n{backbone}, {arguments.limit or LIMITS[backbone]} pictures, {arguments.device}, "
+        f"\n{backbone}, {arguments.limit or LIMITS[backbone]} images, {arguments.device}, "
         f"{n_cores()} cores, median of {arguments.repeats}; load before: {arguments.load}"
     )
     print(f"{'':20} {'images/s':>9} {'ratio':>6}   range")
@@ -165,7 +168,7 @@ def compare(arguments, backbone):
         bound = median(run["bound"] for run in runs[f"bound {precision}"])
         ours_rate = rate[f"decaf {precision}"]
         print(
-            f"{precision} stages, ms a picture of one core: "
+            f"{precision} stages, ms an image of one core: "
             + ", ".join(f"{k} {v:.2f}" for k, v in alone.items())
             + f"; bound {bound:.0f} images/s, reached {ours_rate / bound:.2f} of it"
         )
@@ -177,14 +180,14 @@ def compare(arguments, backbone):
     return result
 
 
-def on_ray(pictures, n_images, backbone, layers):
+def on_ray(images, n_images, backbone, layers):
     """Extract with two actors and with this machine's threads, by commands; return the ratio."""
     rates, stores = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for engine, more in (("local", []), ("ray", ["--engine", "ray", "--num-workers", "2"])):
             stores[engine] = Path(folder, f"{engine}.h5")
             command = [
-                *DECAF, "extract", "--dataset", str(pictures), "--backbone", backbone,
+                *DECAF, "extract", "--dataset", str(images), "--backbone", backbone,
                 "--weights", "random", "--layers", layers, "--device", "cpu",
                 "--out", str(stores[engine]), "--quiet", *more,
             ]  # fmt: skip
@@ -200,7 +203,7 @@ def on_ray(pictures, n_images, backbone, layers):
         raise SystemExit("the features of the two engines differ")
     ratio = rates["ray"] / rates["local"]
     print(
-        f"ray: {n_images} pictures, {backbone} {layers}, whole commands: local "
+        f"ray: {n_images} images, {backbone} {layers}, whole commands: local "
         f"{rates['local']:.1f} images/s, two actors {rates['ray']:.1f}, ratio {ratio:.2f}"
     )
     return ratio
@@ -211,9 +214,9 @@ def both_on_ray(arguments):
     n_images = arguments.n_ray
     with tempfile.TemporaryDirectory() as name:
         tiny, real = Path(name, "tiny"), Path(name, "real")
-        make_pictures(tiny, n_images)
+        make_images(tiny, n_images)
         result = {"ray_ratio_tiny": on_ray(tiny, n_images, "decaf-mini", "fc7")}
-        files = sorted(arguments.pictures.glob("*/*.jpg"))
+        files = sorted(arguments.images.glob("*/*.jpg"))
         for number in range(n_images):
             file = files[number % len(files)].resolve()
             link = real / file.parent.name / f"{number:06d}.jpg"
@@ -222,17 +225,23 @@ def both_on_ray(arguments):
         return result | {"ray_ratio": on_ray(real, n_images, "alexnet", "pool5,fc6,fc7")}
 
 
+def resnet50(arguments):
+    """Return ResNet-50's ratios under names of their own."""
+    found = compare(arguments, "resnet50")
+    return {f"resnet50_{key}": value for key, value in found.items() if "ratio" in key}
+
+
 def main():
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     assets = os.environ.get("DECAF_ASSETS")
     default = Path(assets) / "data/caltech101/101_ObjectCategories" if assets else None
-    parts = (*LIMITS, "ray")
-    parser.add_argument("pictures", type=Path, nargs="?", default=default)
+    parser.add_argument("images", type=Path, nargs="?", default=default)
     parser.add_argument("out", type=Path, nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART")
-    parser.add_argument("--limit", type=int, help="pictures; fewer for resnet50 if not given")
-    parser.add_argument("--n-ray", type=int, default=20_000, help="pictures for ray")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    add_skip(parser, PARTS)
+    parser.add_argument("--limit", type=int, help="images; fewer for resnet50 if not given")
+    parser.add_argument("--n-ray", type=int, default=20_000, help="images for ray")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--backbone", default="alexnet", help=argparse.SUPPRESS)
@@ -245,19 +254,24 @@ def main():
     if arguments.child:
         ours(arguments)
         return
-    if arguments.pictures is None:
-        parser.error("give a folder of class folders with JPEG pictures, or set DECAF_ASSETS")
     arguments.load = f"{os.getloadavg()[0]:.1f}"
-    result = {}
-    if "alexnet" in arguments.only:
-        result |= compare(arguments, "alexnet")
-    if "resnet50" in arguments.only:
-        found = compare(arguments, "resnet50")
-        result |= {f"resnet50_{key}": value for key, value in found.items() if "ratio" in key}
-    if "ray" in arguments.only:
-        result |= both_on_ray(arguments)
-    rounded = {k: None if v is None else round(v, 3) for k, v in result.items()}
-    print(json.dumps(rounded))
+    lacking = {name: None if name in arguments.only else "as asked" for name in PARTS}
+    lacking |= dict.fromkeys(arguments.skip, "as asked")
+    if lacking["ray"] is None and find_spec("ray") is None:
+        lacking["ray"] = "ray is not installed; pip install 'ray[data]'"
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.images is None and None in lacking.values():
+            print("images: generated, 500 x 375; real ones: a folder, or DECAF_ASSETS")
+            arguments.images = Path(folder, "images")
+            make_images(arguments.images, max(LIMITS.values()), (500, 375))
+        run_parts(
+            {
+                "alexnet": lambda: compare(arguments, "alexnet"),
+                "resnet50": lambda: resnet50(arguments),
+                "ray": lambda: both_on_ray(arguments),
+            },
+            lacking,
+        )
 
 
 if __name__ == "__main__":

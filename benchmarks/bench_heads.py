@@ -7,10 +7,10 @@ classes or folds) and scaled by the number of fits; the table says so.
 """
 
 import argparse
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from heads_data import Task, caltech101, generated, multilabel
+from parts import add_skip, run_parts
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -31,39 +32,35 @@ from decaf.types import FloatArray, IntArray
 C_CALTECH = tuple(10.0 ** (k / 3 * 2 - 2) for k in range(7))
 C_SUN397 = tuple(10.0**k for k in range(-3, 5))
 C_VOC = tuple(2.0**k for k in range(-7, 8))
+PARTS = ("caltech101", "sun397", "voc", "growth")
 PEERS = {"svm": LinearSVC, "logreg": LogisticRegression}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--assets", type=Path, help="folder with the pictures of part 1")
+    parser.add_argument("--assets", type=Path, help="folder with the images of part 1")
     parser.add_argument("--features", type=Path, default=Path("features"))
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--svm-splits", type=int, default=5, help="of them for LinearSVC")
     parser.add_argument("--logreg-splits", type=int, default=5, help="of them for scikit-learn's")
     parser.add_argument("--sun397-classes", type=int, default=12, help="for LinearSVC")
     parser.add_argument("--voc-classes", type=int, default=20, help="for LinearSVC")
-    parser.add_argument("--parts", default="caltech101,sun397,voc,growth")
+    add_skip(parser, PARTS)
     parser.add_argument("--figure", type=Path, default=Path("heads_cost.svg"))
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    parts: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
-        "caltech101": bench_caltech101,
-        "sun397": bench_sun397,
-        "voc": bench_voc,
-        "growth": bench_growth,
-    }
-    figures: dict[str, float] = {}
+    bench = (bench_caltech101, bench_sun397, bench_voc, bench_growth)
+    lacking = dict.fromkeys(options.skip, "as asked")
+    if options.assets is None:
+        lacking.setdefault("caltech101", "it needs real images; give --assets DIR")
     print(f"{'what':<44} {'decaf s':>9} {'sklearn s':>10} {'speedup':>8}")
-    for name in options.parts.split(","):
-        figures |= parts[name](options)
-    print(json.dumps({name: float(f"{value:.5g}") for name, value in figures.items()}))
+    run_parts(
+        {name: partial(part, options) for name, part in zip(PARTS, bench, strict=True)}, lacking
+    )
 
 
 def bench_caltech101(options: argparse.Namespace) -> dict[str, float]:
     """Time DeCAF's protocol, whole, and compare accuracies and objectives."""
-    if options.assets is None:
-        raise SystemExit("part caltech101 needs real pictures; give --assets DIR or other --parts")
     task = caltech101(options.assets, options.features, options.splits)
     figures: dict[str, float] = {}
     gaps, ratios = [], []

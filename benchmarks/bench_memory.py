@@ -1,6 +1,6 @@
-"""Peak memory of an extraction against the number of pictures.
+"""Peak memory of an extraction against the number of images.
 
-The pictures are generated, tiny and in one folder; each extraction is a process of its own, whose
+The images are generated, tiny and in one folder; each extraction is a process of its own, whose
 largest resident memory the system reports.
 """
 
@@ -29,19 +29,19 @@ def main() -> None:
     print(f"{'images':>10} {'peak MB':>8} {'minutes':>8}")
     for n_images in options.n_images:
         with tempfile.TemporaryDirectory() as folder:
-            pictures = Path(folder, "pictures")
-            make_pictures(pictures, n_images)
+            images = Path(folder, "images")
+            make_images(images, n_images)
             start = perf_counter()
             peaks.append(
-                peak_mb(pictures, Path(folder, "features.h5"), options.backbone, options.layers)
+                peak_mb(images, Path(folder, "features.h5"), options.backbone, options.layers)
             )
             minutes = (perf_counter() - start) / 60
         print(f"{n_images:>10} {peaks[-1]:8.0f} {minutes:8.1f}", flush=True)
     print(json.dumps({"memory_ratio": round(peaks[-1] / peaks[0], 3)}))
 
 
-def make_pictures(folder: Path, n_images: int) -> None:
-    """Write JPEG files of 64 x 64 pixels in two classes; those after `_N_FILES` are links."""
+def make_images(folder: Path, n_images: int, size_px: tuple[int, int] = (64, 64)) -> None:
+    """Write JPEG files in two classes; those after `_N_FILES` are links."""
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
@@ -50,21 +50,21 @@ def make_pictures(folder: Path, n_images: int) -> None:
         if number >= _N_FILES:
             path.hardlink_to(folder / "ab"[number % 2] / f"{number % _N_FILES:07d}.jpg")
             continue
-        small = rng.integers(0, 256, (8, 8, 3), np.uint8)
-        Image.fromarray(small).resize((64, 64)).save(path)
+        small = rng.integers(0, 256, (size_px[1] // 8, size_px[0] // 8, 3), np.uint8)
+        Image.fromarray(small).resize(size_px).save(path)
 
 
-def peak_mb(pictures: Path, out: Path, backbone: str, layers: str) -> float:
-    """Return the largest resident memory, in MB, of the extraction of some pictures."""
+def peak_mb(images: Path, out: Path, backbone: str, layers: str) -> float:
+    """Return the largest resident memory, in MB, of the extraction of some images."""
     command = [
-        str(Path(sys.executable).with_name("decaf")), "extract", "--dataset", str(pictures),
+        str(Path(sys.executable).with_name("decaf")), "extract", "--dataset", str(images),
         "--backbone", backbone, "--weights", "random", "--layers", layers,
         "--out", str(out), "--device", "cpu", "--quiet",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"extraction of {pictures} failed")
+        raise SystemExit(f"extraction of {images} failed")
     return usage.ru_maxrss / 1024
 
 

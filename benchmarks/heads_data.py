@@ -63,7 +63,7 @@ def generated(n_images: int, n_features: int, n_classes: int, seed: int = 0) -> 
 
 
 def multilabel(n_images: int, n_features: int, n_classes: int, n_folds: int) -> Task:
-    """Return generated features with labels 1, -1 and 0: one class or two a picture, 3 % unsure."""
+    """Return generated features with labels 1, -1 and 0: one class or two an image, 3 % unsure."""
     task = generated(n_images, n_features, n_classes)
     rng = np.random.default_rng(1)
     labels = np.where(task.y[:, None] == np.arange(n_classes), 1, -1)

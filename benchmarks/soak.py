@@ -1,9 +1,9 @@
-"""A long extraction under fire: broken pictures, and SIGKILL every few seconds.
+"""A long extraction under fire: broken images, and SIGKILL every few seconds.
 
     python benchmarks/soak.py [--n-images 100000] [--every 8]
 
-Generated pictures, of which one in a hundred is broken in one of twenty ways. The extraction is
-killed and run again until it ends. It must end complete, list exactly the broken pictures, and hold
+Generated images, of which one in a hundred is broken in one of twenty ways. The extraction is
+killed and run again until it ends. It must end complete, list exactly the broken images, and hold
 the same features as a run that nothing disturbed.
 """
 
@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        broken = make_pictures(folder / "pictures", options.n_images)
+        broken = make_images(folder / "images", options.n_images)
         start = perf_counter()
         run(folder, "clean.h5")
         clean_s = perf_counter() - start
@@ -45,7 +45,7 @@ def main() -> None:
         n_kills = run_under_fire(folder, "fire.h5", options.every)
         fire_s = perf_counter() - start
         n_wrong = compare(folder, broken)
-    print(f"{options.n_images} pictures, {len(broken)} broken; clean run {clean_s:.0f} s;")
+    print(f"{options.n_images} images, {len(broken)} broken; clean run {clean_s:.0f} s;")
     print(f"killed {n_kills} times, complete after {fire_s:.0f} s; {n_wrong} differences")
     print(json.dumps({"n_kills": n_kills, "seconds": round(fire_s), "n_wrong": n_wrong}))
     sys.exit(n_wrong > 0)
@@ -53,7 +53,7 @@ def main() -> None:
 
 def command(folder: Path, out: str) -> list[str]:
     return [
-        DECAF, "extract", "--dataset", str(folder / "pictures"), "--backbone", "decaf-mini",
+        DECAF, "extract", "--dataset", str(folder / "images"), "--backbone", "decaf-mini",
         "--weights", "random", "--layers", "fc7", "--device", "cpu", "--out", str(folder / out),
         "--quiet",
     ]  # fmt: skip
@@ -94,7 +94,7 @@ def compare(folder: Path, broken: set[str]) -> int:
     return wrong + len(set(listed) ^ broken) + len(listed) - len(set(listed))
 
 
-def make_pictures(folder: Path, n_images: int) -> set[str]:
+def make_images(folder: Path, n_images: int) -> set[str]:
     """Write JPEG files in two classes; return the ids of the broken ones."""
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
@@ -113,18 +113,18 @@ def make_pictures(folder: Path, n_images: int) -> set[str]:
     return ids
 
 
-def encoded(picture: Image.Image, kind: str) -> bytes:
+def encoded(image: Image.Image, kind: str) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind)
+    image.save(file, kind)
     return file.getvalue()
 
 
 def broken_files() -> list[bytes]:
-    """Return twenty files that no decoder can make a picture of."""
+    """Return twenty files that no decoder can make an image of."""
     rng = np.random.default_rng(1)
-    picture = Image.fromarray(rng.integers(0, 256, (48, 48, 3), np.uint8))
-    jpeg, png = encoded(picture, "JPEG"), encoded(picture, "PNG")
-    gif, bmp, webp, tiff = (encoded(picture, kind) for kind in ("GIF", "BMP", "WEBP", "TIFF"))
+    image = Image.fromarray(rng.integers(0, 256, (48, 48, 3), np.uint8))
+    jpeg, png = encoded(image, "JPEG"), encoded(image, "PNG")
+    gif, bmp, webp, tiff = (encoded(image, kind) for kind in ("GIF", "BMP", "WEBP", "TIFF"))
     cut: list[Callable[[bytes], bytes]] = [
         lambda b: b[: len(b) // 2],
         lambda b: b[:10],
@@ -132,7 +132,7 @@ def broken_files() -> list[bytes]:
     return [
         b"",
         b"\0",
-        b"not a picture\n",
+        b"not an image\n",
         b"<!DOCTYPE html><html><body>404</body></html>",
         bytes(4096),
         rng.bytes(4096),

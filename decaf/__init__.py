@@ -1,4 +1,4 @@
-"""decaf: pictures to pretrained features, features to honest results tables."""
+"""Images to pretrained features, features to honest results tables."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -6,13 +6,28 @@ from typing import TYPE_CHECKING, Any
 from decaf._version import __version__
 
 if TYPE_CHECKING:
+    from decaf.backbones import load_backbone
+    from decaf.datasets import load_dataset
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
+    from decaf.prediction import predict
     from decaf.store import FeatureStore
+    from decaf.training import train
     from decaf.transformer import DecafFeatures
     from decaf.tuning import finetune
 
-__all__ = ["DecafFeatures", "FeatureStore", "__version__", "evaluate", "extract", "finetune"]
+__all__ = [
+    "DecafFeatures",
+    "FeatureStore",
+    "__version__",
+    "evaluate",
+    "extract",
+    "finetune",
+    "load_backbone",
+    "load_dataset",
+    "predict",
+    "train",
+]
 
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
@@ -21,6 +36,10 @@ _HOMES = {
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
     "finetune": "decaf.tuning",
+    "load_backbone": "decaf.backbones",
+    "load_dataset": "decaf.datasets",
+    "predict": "decaf.prediction",
+    "train": "decaf.training",
 }
 
 

@@ -1,15 +1,58 @@
-"""Refusing words that an option does not know, in one way."""
+"""The fixed words that options take, and how others are refused. Loads nothing else."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from inspect import signature
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from decaf.errors import ConfigError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+CropView = Literal["center", "warp", "squash"]
+"""Views of one crop, on which a net itself can be trained."""
+
+ImageView = Literal[CropView, "ten-crop", "razavian-16"]
+View = Literal[ImageView, "patches", "dense"]
+
+Box = Literal["none", "crop"]
+PatchEdges = Literal["clip", "reflect"]
+PatchPool = Literal["mean", "max"]
+Normalize = Literal["none", "l2", "standard", "signed-square"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Dtype = Literal["float32", "float16"]
+Pixels = Literal["auto", "pillow", "gpu"]
+"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
+``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
+
+Engine = Literal["local", "ray"]
+Method = Literal["tsne", "umap"]
+ReportFormat = Literal["html", "markdown", "latex"]
+ExportFormat = Literal["onnx"]
+
+POOLS = ("none", "avg", "max", "grid:N", "cls", "mean")
+
+
+def check_pool(pool: str) -> int | None:
+    """Check a pooling's name and return N of ``grid:N``.
+
+    Raises
+    ------
+    ConfigError
+        If `pool` is not one of `POOLS`.
+    """
+    kind, _, cells = pool.partition(":")
+    if kind == "grid" and cells.isdecimal() and int(cells) > 0:
+        return int(cells)
+    if pool not in POOLS or pool == "grid:N":
+        msg = f"unknown pooling {pool!r}; choose one of: {', '.join(POOLS)} (for instance grid:3)"
+        raise ConfigError(msg)
+    return None
+
+
+Pool = Annotated[str, check_pool]
 
 
 def check_choice(what: str, asked: object, choices: Sequence[str]) -> None:
@@ -53,13 +96,33 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def with_checks(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = bind(*args, **kwargs).arguments
-        for name, choices in choices_of(function).items():
-            if given.get(name) is not None:
-                check_choice(name, given[name], choices)
+        check_arguments(function, bind(*args, **kwargs).arguments)
         return function(*args, **kwargs)
 
     return with_checks
+
+
+def check_arguments(function: Callable[..., Any], given: Mapping[str, object]) -> None:
+    """Refuse words that the `Literal` of a function's parameter does not name.
+
+    Parameters
+    ----------
+    function : callable
+        Annotated with ``Literal[...]`` or ``Literal[...] | None``.
+    given : mapping
+        Arguments by name.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is not a choice; None passes.
+    """
+    for name, choices in choices_of(function).items():
+        if given.get(name) is not None:
+            check_choice(name, given[name], choices)
+    for name, check in _checks_of(function).items():
+        if given.get(name) is not None:
+            check(given[name])
 
 
 @cache
@@ -71,3 +134,10 @@ def choices_of(function: Callable[..., Any]) -> Mapping[str, tuple[str, ...]]:
             if name != "return" and get_origin(part) is Literal:
                 found[name] = get_args(part)
     return found
+
+
+@cache
+def _checks_of(function: Callable[..., Any]) -> Mapping[str, Callable[[Any], object]]:
+    """Return the check of each parameter that is ``Annotated`` with one, such as `Pool`."""
+    hints = get_type_hints(function, include_extras=True)
+    return {n: hint.__metadata__[0] for n, hint in hints.items() if get_origin(hint) is Annotated}

@@ -1,11 +1,12 @@
-"""A trained classifier of pictures as one file: how pixels become features, and the head.
+"""A trained classifier of images as one file: how pixels become features, and the head.
 
 The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and under ``decaf`` in the
 metadata a JSON object with every other field of :class:`Classifier`.
 """
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ import torch
 from scipy.special import expit, softmax
 
 from decaf._version import __version__
+from decaf.backbones.weights import state_sha256
+from decaf.choices import Pixels, Precision, View, choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
@@ -21,11 +24,19 @@ from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
 SCHEMA_VERSION = 2
+_IN_JSON: dict[Any, Any] = {
+    int: int,
+    float: (int, float),
+    bool: bool,
+    tuple[str, ...]: list,
+    PatchRule | None: (dict, type(None)),
+}
+"""What a field is in the file, by its type; a text if that is not here."""
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Everything that turns a picture into probabilities, but for the net's own weights.
+    """Everything that turns an image into probabilities, but for the net's own weights.
 
     Attributes
     ----------
@@ -42,27 +53,29 @@ class Classifier:
     head : str
         Name of the head.
     patches : PatchRule or None
-        With views of patches, which ones; the last class is then the background, and a picture's
+        With views of patches, which ones; the last class is then the background, and an image's
         probability is the power mean of its patches'.
     patch_power : float
         The exponent of that mean.
     multilabel : bool
-        Whether a picture may have several labels: sigmoids instead of a softmax.
+        Whether an image may have several labels: sigmoids instead of a softmax.
     class_names : tuple of str
         One for each probability.
     layers : tuple of (numpy.ndarray, numpy.ndarray)
         Float32 weights ``(n_out, n_in)`` and biases ``(n_out,)``, with a ReLU between two.
+    folder : pathlib.Path or None
+        Where the file lies that it was read from; not written.
     """
 
     backbone: str
     weights: str
     weights_sha256: str
     seed: int
-    precision: str
+    precision: Precision
     layer: str
     pool: str
-    view: str
-    pixels: Literal["auto", "pillow", "gpu"]
+    view: View
+    pixels: Pixels
     normalize: Literal["none", "l2", "signed-square"]
     head: str
     patches: PatchRule | None
@@ -70,6 +83,7 @@ class Classifier:
     multilabel: bool
     class_names: tuple[str, ...]
     layers: tuple[tuple[FloatArray, FloatArray], ...]
+    folder: Path | None = None
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Return the probability of each class.
@@ -82,7 +96,7 @@ class Classifier:
         Returns
         -------
         numpy.ndarray
-            ``(n_images, n_classes)``; rows sum to 1 unless a picture may have several labels.
+            ``(n_images, n_classes)``; rows sum to 1 unless an image may have several labels.
         """
         X = normalized(np.asarray(features, np.float32), self.normalize)
         for number, (weight, bias) in enumerate(self.layers):
@@ -91,30 +105,30 @@ class Classifier:
         return result
 
     @property
-    def picture_classes(self) -> tuple[str, ...]:
-        """Names of the classes that a picture may have."""
+    def image_classes(self) -> tuple[str, ...]:
+        """Names of the classes that an image may have."""
         has_background = self.patches is not None and self.class_names[-1] == BACKGROUND
         return self.class_names[:-1] if has_background else self.class_names
 
-    def of_pictures(self, probabilities: FloatArray, counts: IntArray) -> FloatArray:
-        """Return the probabilities of pictures from those of their patches.
+    def of_images(self, probabilities: FloatArray, counts: IntArray) -> FloatArray:
+        """Return the probabilities of images from those of their patches.
 
-        The mean of the k-th powers, as Oquab et al. (2014) score pictures, and its k-th root,
+        The mean of the k-th powers, as Oquab et al. (2014) score images, and its k-th root,
         which does not change the order.
 
         Parameters
         ----------
         probabilities : numpy.ndarray
-            ``(n_patches, n_classes)``, picture after picture.
+            ``(n_patches, n_classes)``, image after image.
         counts : numpy.ndarray
             ``(n_images,)`` patches of each.
 
         Returns
         -------
         numpy.ndarray
-            ``(n_images, len(picture_classes))``; nan where a patch has none.
+            ``(n_images, len(image_classes))``; nan where a patch has none.
         """
-        y = probabilities[:, : len(self.picture_classes)]
+        y = probabilities[:, : len(self.image_classes)]
         means = pool_patches(y, counts, power=self.patch_power)
         roots: FloatArray = means ** (1 / self.patch_power)
         return roots
@@ -127,13 +141,14 @@ class Classifier:
         DataError
             If it cannot be written.
         """
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "layers"}
+        settings = {name: getattr(self, name) for name in _SETTINGS}
         settings["patches"] = None if self.patches is None else asdict(self.patches)
         about = {"schema_version": SCHEMA_VERSION, "decaf_version": __version__, **settings}
         tensors = {}
         for number, (weight, bias) in enumerate(self.layers):
             tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
             tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
+        about["sha256"] = _digest(about, tensors)
         write_tensors(path, tensors, {"decaf": json.dumps(about)})
 
     @classmethod
@@ -143,7 +158,7 @@ class Classifier:
         Raises
         ------
         DataError
-            If it is missing, damaged, or of another kind.
+            If it is missing, damaged, of another kind, or holds values that are not finite.
         """
         found = read_tensors(path, "the model", "give a trained one")
         if found is None:
@@ -151,26 +166,66 @@ class Classifier:
         tensors, metadata = found
         try:
             about = json.loads(metadata["decaf"])
-            return _parsed(about, {name: tensor.numpy() for name, tensor in tensors.items()})
-        except (KeyError, ValueError, TypeError) as error:
+            return replace(_parsed(about, tensors), folder=path.absolute().parent)
+        except (LookupError, ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 f"asked for the model {path}, found a file that `decaf train` of this version did "
                 f"not write ({error}); train the model again"
             ) from error
 
 
-def _parsed(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Classifier:
-    version = about.pop("schema_version")
-    about.pop("decaf_version")
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"schema {version}, not {SCHEMA_VERSION}")
-    layers = tuple(
-        (tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"]) for i in range(len(tensors) // 2)
-    )
-    if about["patches"] is not None:
-        patches = about["patches"] | {"scales": tuple(about["patches"]["scales"])}
-        about["patches"] = PatchRule(**patches)
-    about["class_names"] = tuple(about["class_names"])
-    if not layers or len(layers[-1][1]) != len(about["class_names"]):
+_SETTINGS = {
+    field.name: _IN_JSON.get(field.type, str)
+    for field in fields(Classifier)
+    if field.name not in ("layers", "folder")
+}
+"""The fields that are written as JSON, and of what type they are there."""
+
+
+def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
+    if not isinstance(about, dict) or about.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"it is not of schema {SCHEMA_VERSION}")
+    sha256 = about.pop("sha256", None)  # which models of earlier versions do not have
+    if sha256 not in (None, _digest(about, tensors)):
+        raise ValueError("it is damaged: its values are not those that were written")
+    values = {name: about[name] for name in _SETTINGS}
+    for name, kind in _SETTINGS.items():
+        if not isinstance(values[name], kind):
+            raise ValueError(f"{name} is {values[name]!r}")  # noqa: TRY004 the file's fault
+    for name, choices in choices_of(Classifier).items():
+        if values[name] not in choices:
+            raise ValueError(f"{name} is {values[name]!r}")
+    if values["patches"] is not None:
+        # older files also name the share of background patches, which only training used
+        found = {name: values["patches"][name] for name in vars(PatchRule())}
+        rule = PatchRule(**found | {"scales": tuple(found["scales"])})
+        if rule.edges not in choices_of(PatchRule)["edges"] or not all(s > 0 for s in rule.scales):
+            raise ValueError(f"patches is {rule}")
+        values["patches"] = rule
+    values["class_names"] = tuple(map(str, values["class_names"]))
+    return Classifier(layers=_layers(tensors, len(values["class_names"])), **values)
+
+
+def _digest(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of all that a model's file says but this, in hexadecimal."""
+    values = state_sha256({name: tensors[name] for name in sorted(tensors)})
+    text = json.dumps([about, values], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _layers(
+    tensors: dict[str, torch.Tensor], n_classes: int
+) -> tuple[tuple[FloatArray, FloatArray], ...]:
+    """Return the head's layers, of which each takes what the one before it gives."""
+    found: list[tuple[FloatArray, FloatArray]] = []
+    for number in range(len(tensors) // 2):
+        weight, bias = (tensors[f"head.{number}.{part}"] for part in ("weight", "bias"))
+        n_in = len(found[-1][1]) if found else weight.shape[-1]
+        if bias.ndim != 1 or weight.shape != (len(bias), n_in) or weight.dtype != torch.float32:
+            raise ValueError(f"layer {number} of the head does not fit the others")
+        if not (weight.isfinite().all() and bias.isfinite().all()):
+            raise ValueError(f"layer {number} of the head holds values that are not finite")
+        found.append((weight.numpy(), bias.float().numpy()))
+    if not found or len(found[-1][1]) != n_classes:
         raise ValueError("the head does not fit the class names")
-    return Classifier(layers=layers, **about)
+    return tuple(found)

@@ -3,8 +3,8 @@
 ::
 
     DecafError              exit 1
-    ├── ConfigError         exit 2   an option or a combination of options is wrong
-    ├── DataError           exit 1   pictures, labels or lists are missing or malformed
+    ├── ConfigError         exit 2   an option, a name or a combination of options is wrong
+    ├── DataError           exit 1   images, labels or lists are missing or malformed
     ├── StoreError          exit 1   a feature store cannot be made, read or trusted
     │   └── StoreMismatchError       a store was made with other settings
     └── BackboneError       exit 1   a net, its weights or its layers are not usable
@@ -27,7 +27,7 @@ class ConfigError(DecafError):
 
 
 class DataError(DecafError):
-    """Pictures, labels or lists are missing or malformed."""
+    """Images, labels or lists are missing or malformed."""
 
 
 class StoreError(DecafError):

@@ -1,53 +1,70 @@
 """Features to results: `evaluate` trains heads under a protocol and returns a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.choices import (
+    Box,
+    Dtype,
+    Normalize,
+    PatchEdges,
+    PatchPool,
+    Pixels,
+    Pool,
+    Precision,
+    View,
+    checked,
+)
 from decaf.datasets import load_dataset
-from decaf.errors import ConfigError
+from decaf.device import find_device
+from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract, make_plan
 from decaf.finetuning import (
     FINETUNE,
     FineTuning,
     Recipe,
+    name_stopped,
     parse_recipe,
-    rule_pictures,
+    refuse_without_head,
+    rule_images,
     tuning_precision,
 )
 from decaf.heads import HEADS
-from decaf.images.decode import Pixels
 from decaf.images.patches import patch_options
+from decaf.progress import log
 from decaf.protocols import (
-    Box,
-    Normalize,
     PublishedProtocol,
     default_protocol,
     get_protocol,
+    require_shots,
 )
-from decaf.results import ResultTable
+from decaf.results import Journal, Result, ResultTable
+from decaf.results.files import require_csv
+from decaf.results.identity import changes
 from decaf.store import FeatureStore
 from decaf.trials import Trials
 from decaf.types import ImageDataset
 
 
+@checked
 def evaluate(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layers: str | Sequence[str] | None = None,
-    pool: str = "none",
-    views: str | None = None,
+    pool: Pool = "none",
+    views: View | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     background_share: float | None = None,
     patch_power: float | None = None,
-    patch_pool: Literal["mean", "max"] | None = None,
+    patch_pool: PatchPool | None = None,
     drop_classes: str | Sequence[str] | None = None,
     heads: str | Sequence[str] = "svm",
     finetune: str | int = "last",
@@ -60,8 +77,8 @@ def evaluate(
     out: str | Path | None = None,
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
-    dtype: str = "float32",
+    precision: Precision = "fp32",
+    dtype: Dtype = "float32",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -83,18 +100,21 @@ def evaluate(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, layers, pool
+    backbone, weights, layers, pool : optional
         The net and what is taken from it; see `decaf.extract`.
     views : str, optional
         The protocol's own if not given; see `decaf.extract`.
     box, box_scale : str and float, optional
         The same.
-    patch_scales, patches_per_image, patch_edges, background_share : optional
+    patch_scales, patches_per_image, patch_edges : optional
         With views ``patches`` or ``dense``, which patches; see `decaf.extract`.
+    background_share : float, optional
+        Share of the training images' background patches that train; the protocol's, 0.1, if not
+        given.
     patch_power : float, optional
         Power k of a patch's probability; the protocol's, 5, if not given.
     patch_pool : str, optional
-        A picture's score is the ``mean`` or ``max`` over its patches; the protocol's if not given.
+        An image's score is the ``mean`` or ``max`` over its patches; the protocol's if not given.
     drop_classes : str or sequence of str, optional
         Classes to leave out, such as Caltech-256's ``257.clutter``; the protocol's if not given.
     heads : str or sequence of str
@@ -107,7 +127,7 @@ def evaluate(
     protocol : str, optional
         Name of a protocol; the data set's default if not given.
     train_per_class : str, int or sequence of int, optional
-        Training pictures a class; several values make a learning curve.
+        Training images a class; several values make a learning curve.
     splits : int, optional
         Number of splits; the protocol's if not given.
     normalize : str, optional
@@ -118,9 +138,10 @@ def evaluate(
         CSV file of the results; ``results/<dataset>.csv`` if not given.
     features : str or pathlib.Path
         A store (``.h5``), or the folder of stores.
-    device, precision, dtype, pixels, batch_size, workers, limit, data_root, allow_partial, \
-max_failures
+    device, precision, dtype, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the heads.
+    limit, data_root, allow_partial, max_failures : optional
+        Which images; see `decaf.extract`.
     seed : int
         Seed of the splits and of random weights.
     allow_code : bool
@@ -131,15 +152,16 @@ max_failures
     Returns
     -------
     ResultTable
-        One row per layer, head, number of shots and split; also written to `out`, with the
-        splits beside it.
+        One row per layer, head, number of shots and split; also added to `out`, with the splits
+        beside it. What is there of other nets, heads or settings stays, and finished splits are
+        taken from it.
 
     Raises
     ------
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or a class has too few pictures.
+        If the data set is missing or malformed, or a class has too few images.
     BackboneError
         If the net, its weights or a layer is not usable.
     StoreError
@@ -147,6 +169,10 @@ max_failures
     """
     names = _words(heads)
     _check_heads(names)
+    if out is not None:
+        require_csv(Path(out))
+    refuse_without_head(names, finetune, recipe)
+    find_device(device)
     parse_recipe(recipe, finetune)  # what is wrong with it is said before the net is loaded
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rules = _rules(
@@ -161,10 +187,16 @@ max_failures
         box=box,
         box_scale=box_scale,
         drop_classes=None if drop_classes is None else _words(drop_classes),
-        patches=patch_options(patch_scales, patches_per_image, patch_edges, background_share),
+        patches=patch_options(patch_scales, patches_per_image, patch_edges),
+        background_share=background_share,
         patch_power=patch_power,
         patch_pool=patch_pool,
     )
+    for rule in rules:  # what cannot be drawn is said before the net is loaded
+        if train_per_class is not None:
+            require_shots(rule, table)
+        next(rule.splits(table))
+    journal = Journal.open(csv_path(table.name, out))
     loading: dict[str, Any] = {
         "weights": weights,
         "device": device,
@@ -172,9 +204,12 @@ max_failures
         "allow_code": allow_code,
     }
     net = load_backbone(backbone, precision=precision, **loading)
-    trained, pictures, how = net, None, parse_recipe(recipe, finetune, net.weights)
+    how = parse_recipe(
+        recipe, finetune, net.weights, labels=table.labels, selection=rules[0].selection.kind
+    )
+    trained, images = net, None
     if FINETUNE in names:
-        pictures = rule_pictures(table, net, rules[0], pixels, recipe=how, workers=workers)
+        images = rule_images(table, net, rules[0], pixels, recipe=how, workers=workers)
         if net.precision != "fp32":
             trained = load_backbone(backbone, **loading)
     chosen = make_plan(table, net, layers=layers).layers
@@ -201,21 +236,51 @@ max_failures
                 backbone=trained,
                 layer=layer,
                 pool=pool,
-                pictures=pictures,
+                images=images,
                 recipe=how,
                 precision=tuning_precision(precision, net),
                 folder=path.parent,
                 digest=store.digest,
             )
             for layer in chosen
-            if pictures is not None
+            if images is not None
         }
-        trials = Trials(table, net, store, pool, device, quiet, tunings)
-        results = ResultTable(tuple(trials.results(chosen, names, rules)))
-    results.to_csv(csv_path(table.name, out))
+        changed = changes(how, parse_recipe("", "last", net.weights))
+        trials = Trials(table, net, store, pool, device, quiet, journal, tunings, changed)
+        trials.check(names, rules)
+        results = _kept(trials, trials.results(chosen, names, rules))
     for tuning in tunings.values():
         tuning.clear()
+    if tunings:
+        name_stopped(path.parent)
+    if trials.failed:
+        raise DataError(
+            f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
+            f"{journal.path}"
+        )
     return results
+
+
+def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:
+    """Return the results, written to files whatever ends them."""
+    journal, found = trials.journal, list[Result]()
+    try:
+        found.extend(results)
+    except KeyboardInterrupt:
+        log(
+            f"stopped; {len(found)} finished splits of this run are in {journal.path} and are not "
+            "computed again"
+        )
+        raise
+    finally:
+        journal.write()
+    taken = sum(any(result is one for one in journal.finished.values()) for result in found)
+    if taken:
+        log(
+            f"{taken} of {len(found)} splits were finished before and are taken from "
+            f"{journal.file}; delete it to compute them again"
+        )
+    return ResultTable(tuple(found))
 
 
 def csv_path(dataset_name: str, out: str | Path | None = None) -> Path:
@@ -255,7 +320,6 @@ def _patches(rule: PublishedProtocol) -> dict[str, Any]:
         "patch_scales": patches.scales,
         "patches_per_image": patches.per_image,
         "patch_edges": patches.edges,
-        "background_share": patches.background_share,
     }
 
 
@@ -265,7 +329,7 @@ def _rules(
     train_per_class: str | int | Sequence[int] | None,
     **replacements: Any,
 ) -> list[PublishedProtocol]:
-    """Return the protocol as asked, once for each number of training pictures a class."""
+    """Return the protocol as asked, once for each number of training images a class."""
     if train_per_class is None:
         return [get_protocol(protocol, table, **replacements)]
     shots = _numbers(train_per_class, "train_per_class")

@@ -1,4 +1,4 @@
-"""Pictures to features: `extract` fills a store and returns its path."""
+"""Images to features: `extract` fills a store and returns its path."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from decaf.backbones import TorchBackbone, load_everywhere
-from decaf.choices import check_choice
+from decaf.choices import Box, Dtype, Engine, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
+    Found,
+    Plan,
     as_patches,
     fill,
     fill_with_ray,
+    find_fresh,
     find_start,
     make_plan,
     n_cores,
@@ -21,40 +24,39 @@ from decaf.engines import (
     shard_rows,
     tuned,
 )
-from decaf.errors import ConfigError
-from decaf.images.decode import Pixels
+from decaf.errors import ConfigError, StoreError
 from decaf.images.patches import patch_options
 from decaf.progress import log
-from decaf.store import FeatureStore, Provenance, find_store, store_name
+from decaf.store import Provenance, reopen, store_name
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = ["extract", "make_plan", "n_features", "provenance"]
 
 
+@checked
 def extract(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layers: str | Sequence[str] | None = None,
-    pool: str = "none",
-    views: str = "center",
-    box: str = "none",
+    pool: Pool = "none",
+    views: View = "center",
+    box: Box = "none",
     box_scale: float = 1.5,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
-    background_share: float | None = None,
+    patch_edges: PatchEdges | None = None,
     out: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
-    dtype: str = "float32",
+    precision: Precision = "fp32",
+    dtype: Dtype = "float32",
     pixels: Pixels = "auto",
     batch_size: int | str | None = None,
     workers: int | None = None,
     limit: int | None = None,
     shard: str | None = None,
-    engine: str = "local",
+    engine: Engine = "local",
     num_workers: int | None = None,
     address: str | None = None,
     data_root: str | Path = "data",
@@ -64,7 +66,7 @@ def extract(
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Extract layers of a net for every picture of a data set into a feature store.
+    """Extract layers of a net for every image of a data set into a feature store.
 
     A run that was stopped goes on where it was. A store that holds what is asked is returned
     as it is.
@@ -87,22 +89,19 @@ def extract(
     views : str
         ``center``, ``warp``, ``squash``, ``ten-crop`` or ``razavian-16``; ``patches`` makes a row
         of each square patch, labelled by the objects that it shows where the data set has boxes;
-        ``dense`` the same, from one pass over the larger picture for each scale.
+        ``dense`` the same, from one pass over the larger image for each scale.
     box : str
-        ``none``: views of whole pictures; ``crop``: of the data set's boxes.
+        ``none``: views of whole images; ``crop``: of the data set's boxes.
     box_scale : float
         With ``crop``, factor for a box's width and height about its centre.
     patch_scales : str or sequence of float, optional
-        With patches, widths: the shorter side of the picture divided by each; the eight of Oquab
+        With patches, widths: the shorter side of the image divided by each; the eight of Oquab
         et al. (2014) if not given.
     patches_per_image : int, optional
-        At most so many of a picture, evenly spaced; all if not given.
+        At most so many of an image, evenly spaced; all if not given.
     patch_edges : str, optional
-        ``clip`` (the default): patches lie within the picture; ``reflect``: they reach beyond its
+        ``clip`` (the default): patches lie within the image; ``reflect``: they reach beyond its
         edges, mirrored.
-    background_share : float, optional
-        Share of the background patches that is kept in the pictures of an official training side;
-        0.1 if not given.
     out : str or pathlib.Path
         Path of the store (``.h5``), or a folder for a store named after its digest.
     device : str
@@ -116,15 +115,15 @@ def extract(
         ``auto`` (the fastest decoder that is bit-identical to Pillow), ``pillow``, or ``gpu``
         (nvJPEG, and resizing on the GPU: faster, and slightly other pixels).
     batch_size : int or str, optional
-        Pictures in one forward pass; 32 on a CPU and 256 on a GPU if not given; ``auto`` tries
+        Images in one forward pass; 32 on a CPU and 256 on a GPU if not given; ``auto`` tries
         which one is the fastest within the memory. Where the memory does not suffice, a pass is
         halved.
     workers : int, optional
         Threads; one a core if not given, 0 for none beside the caller's.
     limit : int, optional
-        Take only so many pictures, evenly spaced.
+        Take only so many images, evenly spaced.
     shard : str, optional
-        ``I/N``: only the I-th of N even parts of the pictures, into a file of its own;
+        ``I/N``: only the I-th of N even parts of the images, into a file of its own;
         `decaf.store.join` makes one store of all.
     engine : str
         ``local``: the threads of this process; ``ray``: actors of a Ray cluster, which fill shards
@@ -136,9 +135,9 @@ def extract(
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Accept a named data set with fewer pictures than published; results are marked.
+        Accept a named data set with fewer images than published; results are marked.
     max_failures : float
-        Share of the pictures that may be unusable before the run fails.
+        Share of the images that may be unusable before the run fails.
     seed : int
         Seed of random weights.
     allow_code : bool
@@ -149,7 +148,7 @@ def extract(
     Returns
     -------
     pathlib.Path
-        The complete store. Pictures that could not be used are listed in
+        The complete store. Images that could not be used are listed in
         ``<store>.failures.csv`` beside it; their rows are not marked as done.
 
     Raises
@@ -157,7 +156,7 @@ def extract(
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or too many of its pictures are.
+        If the data set is missing or malformed, or too many of its images are.
     BackboneError
         If the net, its weights or a layer is not usable.
     StoreError
@@ -167,25 +166,21 @@ def extract(
 
     Notes
     -----
-    Where ``pool5`` of the same pictures, made with the same settings, is in the folder, ``fc6``
-    and ``fc7`` are computed from it, to the same bits, and no picture is read.
+    Where ``pool5`` of the same images, made with the same settings, is in the folder, ``fc6``
+    and ``fc7`` are computed from it, to the same bits, and no image is read.
     """
-    check_choice("dtype", dtype, ("float32", "float16"))
     on_ray = _checked_engine(engine, backbone, shard, (num_workers, address)) == "ray"
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    if isinstance(backbone, str):
-        loading: dict[str, Any] = {
-            "name": backbone,
-            "weights": weights,
-            "device": device,
-            "precision": precision,
-            "seed": seed,
-            "allow_code": allow_code,
-        }
-        net, *replicas = load_everywhere(**loading)
-    else:
-        net, replicas = backbone, []
-    rule = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
+    loading: dict[str, Any] = {
+        "name": backbone,
+        "weights": weights,
+        "device": device,
+        "precision": precision,
+        "seed": seed,
+        "allow_code": allow_code,
+    }
+    net, *replicas = load_everywhere(**loading)
+    rule = patch_rule(views, patch_scales, patches_per_image, patch_edges)
     boxes: dict[str, Any] = {"view": views, "box": box, "box_scale": box_scale}
     if rule is not None:
         if box != "none":
@@ -210,13 +205,14 @@ def extract(
         rows = shard_rows(shard, asked.n_images)
         asked = replace(asked, rows=rows)
         plan = replace(plan, dataset=slice_rows(table, slice(*rows)))
-    path = Path(out)
-    found = _found(path, asked)
-    if found is not None:
-        _say(quiet, f"found {found}, which holds these features")
-        return found
-    if path.suffix != ".h5":
-        path = path / store_name(asked)
+    path, found = Path(out), find_fresh(Path(out), asked, plan.dataset)
+    if found.path is not None and not (found.n_again and _reopened(found, quiet=quiet)):
+        _say(quiet, f"found {found.path}, which holds these features")
+        return found.path
+    path, plan, asked = _to_fill(path, plan, asked, found)
+    if found.donor:
+        n_new = asked.n_rows - len(found.kept)
+        _say(quiet, f"{n_new} rows of {found.donor} are of other images; the rest is taken over")
     if on_ray:
         actors = num_workers or (n_cores() if net.device.type == "cpu" else 1 + len(replicas))
         loading |= {"device": net.device.type, "precision": net.precision}
@@ -227,8 +223,9 @@ def extract(
     if start is not None:
         _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
         with start.store:
-            return fill(path, replace(plan, start=start), asked, quiet=quiet)
-    return fill(path, tuned(plan) if batch_size == "auto" else plan, asked, quiet=quiet)
+            return fill(path, replace(plan, start=start), asked, found=found, quiet=quiet)
+    plan = tuned(plan, quiet=quiet) if batch_size == "auto" else plan
+    return fill(path, plan, asked, found=found, quiet=quiet)
 
 
 def patch_rule(
@@ -236,7 +233,6 @@ def patch_rule(
     scales: str | Sequence[float] | None = None,
     per_image: int | None = None,
     edges: str | None = None,
-    background_share: float | None = None,
 ) -> PatchRule | None:
     """Return which patches the options of an extraction ask for; None if they ask for none.
 
@@ -245,7 +241,7 @@ def patch_rule(
     ConfigError
         If they contradict each other.
     """
-    options = patch_options(scales, per_image, edges, background_share)
+    options = patch_options(scales, per_image, edges)
     if view in PATCH_VIEWS:
         return PatchRule(**options)
     if options:
@@ -254,9 +250,8 @@ def patch_rule(
 
 
 def _checked_engine(
-    engine: str, backbone: str | TorchBackbone, shard: str | None, cluster: tuple[object, ...]
+    engine: Engine, backbone: str | TorchBackbone, shard: str | None, cluster: tuple[object, ...]
 ) -> str:
-    check_choice("engine", engine, ("local", "ray"))
     if engine == "ray" and not (isinstance(backbone, str) and shard is None):
         raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
     if engine == "local" and cluster != (None, None):
@@ -264,14 +259,42 @@ def _checked_engine(
     return engine
 
 
-def _found(path: Path, asked: Provenance) -> Path | None:
-    """Return the store that holds what is asked: the one at a path, or one in a folder."""
+def _reopened(found: Found, *, quiet: bool) -> bool:
+    """Make a store an unfinished one, so that rows that failed are tried again, if that may be."""
+    if found.path is None:
+        return False
+    try:
+        reopen(found.path)
+    except (OSError, StoreError) as error:
+        _say(
+            quiet,
+            f"{found.n_again} rows of {found.path} failed and could be tried again now, but: "
+            f"{error}",
+        )
+        return False
+    _say(quiet, f"trying {found.n_again} rows again that failed in {found.path}")
+    return True
+
+
+def _to_fill(
+    path: Path, plan: Plan, asked: Provenance, found: Found
+) -> tuple[Path, Plan, Provenance]:
+    """Return the store that is to be filled, and with which layers."""
+    if found.path is not None:  # one that was complete has layers of its own
+        layers = found.layers
+        return found.path, replace(plan, layers=layers), replace(asked, layers=layers)
     if path.suffix != ".h5":
-        return find_store(path, asked)
-    if not path.exists():
-        return None
-    with FeatureStore(path) as store:
-        return path if store.provenance.covers(asked) else None
+        path = _free(path / store_name(asked), found.others)
+    return path, plan, asked
+
+
+def _free(path: Path, taken: tuple[Path, ...]) -> Path:
+    """Return a path, numbered where stores of other images have its name."""
+    numbered, number = path, 1
+    while numbered in taken:
+        number += 1
+        numbered = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return numbered
 
 
 def _say(quiet: bool, message: str) -> None:

@@ -246,7 +246,7 @@ class Metric:
     label : str
         What a report calls it.
     score : callable
-        ``score(labels, scores, classes) -> float``. For one label a picture: ``(n_images,)``
+        ``score(labels, scores, classes) -> float``. For one label an image: ``(n_images,)``
         labels, ``decision_function``'s scores (one column where there are two classes) and the
         head's ``classes_``. For several: the label and score matrices; `classes` is not used.
     per_class : callable
@@ -313,7 +313,7 @@ class Summary:
         Number of values.
     ci95_low, ci95_high : float
         Student's t interval of the mean; nan for one value. It covers the drawing of splits only,
-        and too little of that: splits of one data set share pictures.
+        and too little of that: splits of one data set share images.
     """
 
     mean: float

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from decaf.backbones import TorchBackbone, pool_features
 from decaf.backbones.whole_pass import WholePass
+from decaf.choices import ExportFormat, checked
 from decaf.classifier import Classifier
 from decaf.errors import BackboneError, ConfigError
+from decaf.extras import missing_extra
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.prediction import load_net
@@ -23,10 +25,11 @@ MAX_DIFFERENCE = 1e-4
 _N_CHECKED = 3
 
 
+@checked
 def export(
     model: str | Path,
     *,
-    to: str = "onnx",
+    to: ExportFormat = "onnx",  # noqa: ARG001 (the one format so far; `checked` reads it)
     out: str | Path | None = None,
     weights: str | None = None,
     allow_code: bool = False,
@@ -34,7 +37,7 @@ def export(
     """Write a classifier, with its net, as one file that other programs run.
 
     The file takes ``pixels``, ``(n, 3, S, S)`` uint8 RGB of the model's view, and gives
-    ``probabilities``, ``(n, n_classes)``. Its metadata say how pictures become pixels
+    ``probabilities``, ``(n, n_classes)``. Its metadata say how images become pixels
     (``preprocessing``) and name the classes (``class_names``), as JSON. onnxruntime must give what
     torch gives, within 1e-4, or nothing is written.
 
@@ -66,14 +69,12 @@ def export(
         If the net cannot be had or written, its weights are not those of the training, or
         onnxruntime gives other probabilities.
     """
-    if to != "onnx":
-        raise ConfigError(f"asked to export to {to!r}; choose one of: onnx")
     try:
         import onnx  # noqa: PLC0415 (an extra)
         import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415 (as above)
         import onnxscript  # noqa: F401, PLC0415 (torch's exporter needs it)
     except ImportError as error:
-        raise ConfigError(f"export to onnx needs {error.name}; install decaf[onnx]") from error
+        raise missing_extra("an export to onnx", "onnx") from error
     classifier = Classifier.load(Path(model))
     if classifier.patches is not None or n_views(classifier.view) > 1:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Where in a picture a model sees what: its probabilities for every patch."""
+"""Where in an image a model sees what: its probabilities for every patch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,24 +7,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import PatchEdges, checked
 from decaf.classifier import Classifier
+from decaf.datasets import ImageFiles, read_image
 from decaf.engines import run
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import decode
 from decaf.images.patches import patch_options
-from decaf.prediction import Scored, find_pictures, load_net, plan_pictures
-from decaf.protocols import picture_starts
+from decaf.prediction import Scored, find_images, load_net, plan_images
+from decaf.protocols import image_starts
 from decaf.types import FloatArray, PatchRule
 
 
 @dataclass(frozen=True, eq=False)
 class PatchScores:
-    """The patches of one picture and what a model says of them.
+    """The patches of one image and what a model says of them.
 
     Attributes
     ----------
     path : str
-        The picture.
+        The image.
     pixels : numpy.ndarray
         ``(height, width, 3)`` uint8.
     boxes : numpy.ndarray
@@ -34,7 +35,7 @@ class PatchScores:
     probabilities : numpy.ndarray
         ``(n_patches, n_classes)``.
     scores : numpy.ndarray
-        ``(n_classes,)`` probabilities of the picture.
+        ``(n_classes,)`` probabilities of the image.
     """
 
     path: str
@@ -69,28 +70,29 @@ class PatchScores:
         return mean
 
 
+@checked
 def score_patches(
     model: str | Path,
-    pictures: Sequence[str | Path],
+    images: Sequence[str | Path],
     *,
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     weights: str | None = None,
     device: str = "auto",
     allow_code: bool = False,
 ) -> Iterator[PatchScores]:
-    """Yield a model's probabilities for the patches of each picture.
+    """Yield a model's probabilities for the patches of each image.
 
     Parameters
     ----------
     model : str or pathlib.Path
-        A file that `train` wrote; one that was trained on whole pictures sees each patch as one.
-    pictures : sequence of str or pathlib.Path
-        Picture files, folders and lists, as for `predict`.
+        A file that `train` wrote; one that was trained on whole images sees each patch as one.
+    images : sequence of str or pathlib.Path
+        Image files, folders and lists, as for `predict`.
     patch_scales, patches_per_image, patch_edges : optional
         Which patches; the model's own if none is given.
-    weights, device, allow_code
+    weights, device, allow_code : optional
         As for `predict`.
 
     Raises
@@ -98,7 +100,7 @@ def score_patches(
     ConfigError
         If an option is wrong.
     DataError
-        If the model or a picture is not usable.
+        If the model or an image is not usable.
     BackboneError
         If the net cannot be had, or its weights are not those of the training.
     """
@@ -106,29 +108,29 @@ def score_patches(
     options = patch_options(patch_scales, patches_per_image, patch_edges)
     rule = PatchRule(**options) if options or classifier.patches is None else classifier.patches
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
-    for path in find_pictures(pictures):
-        table, plan = plan_pictures(classifier, net, [path], patches=rule, max_failures=0.0)
-        starts = picture_starts(table.image_ids)
-        scored = Scored(classifier, starts, None)
+    for path in find_images(images):
+        table, plan = plan_images(classifier, net, [path], patches=rule, max_failures=0.0)
+        starts = image_starts(table.image_ids)
+        scored = Scored(classifier, starts)
+        run(plan, scored, lambda *_: None)
         try:
-            run(plan, scored, lambda *_: None)
-            pixels = decode(Path(path).read_bytes(), classifier.pixels)
-        except OSError as error:
+            pixels = read_image(ImageFiles(), path, classifier.pixels)
+        except DataError as error:
             raise DataError(f"asked for {path}: {error}") from error
         y = scored.probabilities
-        (scores,) = classifier.of_pictures(y, np.diff(starts))
+        (scores,) = classifier.of_images(y, np.diff(starts))
         yield PatchScores(
             path=path,
             pixels=pixels.permute(1, 2, 0).numpy(),
             boxes=np.asarray(table.boxes),
-            class_names=classifier.picture_classes,
-            probabilities=y[:, : len(classifier.picture_classes)],
+            class_names=classifier.image_classes,
+            probabilities=y[:, : len(classifier.image_classes)],
             scores=scores,
         )
 
 
 def chosen_classes(found: PatchScores, classes: str | None, n_classes: int = 3) -> list[str]:
-    """Return the classes asked for, or the picture's most probable ones.
+    """Return the classes asked for, or the image's most probable ones.
 
     Raises
     ------

@@ -1,21 +1,26 @@
-"""A classifier and pictures to a CSV file: `predict`."""
+"""A classifier and images to a CSV file: `predict`."""
 
 import csv
+import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.backbones.weights import file_sha256
+from decaf.choices import Pixels, checked
 from decaf.classifier import Classifier
-from decaf.datasets.files import folders, pictures
+from decaf.datasets.files import escaped, images_under
+from decaf.datasets.read import read_file
 from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError
+from decaf.escapes import csv_cell, csv_path
 from decaf.progress import log, show_progress
-from decaf.protocols import picture_starts
-from decaf.store.failures import FailureLog
+from decaf.protocols import image_starts
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
 from decaf.whole_files import require_writable, whole_file
 
@@ -23,9 +28,10 @@ LIST_SUFFIXES = (".csv", ".txt")
 LIKELY = 0.5
 
 
+@checked
 def predict(
     model: str | Path,
-    pictures: Sequence[str | Path],
+    images: Sequence[str | Path],
     *,
     out: str | Path = "predictions.csv",
     all_classes: bool = False,
@@ -33,11 +39,12 @@ def predict(
     device: str = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
+    pixels: Pixels | None = None,
     max_failures: float = 0.05,
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Write the class of each picture and its probability.
+    """Write the class of each image and its probability.
 
     Net, layer, views and pixels are those of the training, read from the model.
 
@@ -45,22 +52,26 @@ def predict(
     ----------
     model : str or pathlib.Path
         A file that `train` wrote.
-    pictures : sequence of str or pathlib.Path
-        Picture files, folders of them (at any depth), ``.csv`` files with a column ``path``, and
+    images : sequence of str or pathlib.Path
+        Image files, folders of them (at any depth), ``.csv`` files with a column ``path``, and
         ``.txt`` files with a path a line, these relative to the file's folder.
     out : str or pathlib.Path
-        CSV file with the columns ``path,class,probability``. A picture has one line, or, if the
+        CSV file with the columns ``path,class,probability``. An image has one line, or, if the
         model gives several labels, or scores patches, one for each class of probability 0.5 or
         more, one at least.
-        Pictures that cannot be read are listed in ``<out>.failures.csv``.
+        An image that is named twice is there twice. Images that cannot be used are listed in
+        ``<out>.failures.csv``, with the columns ``path,reason``; it can be given back as a list.
     all_classes : bool
         Write a line for every class, the most probable first.
     weights : str, optional
         Where the net's weights are now; where they were in training if not given.
-    device, batch_size, workers
+    device, batch_size, workers : optional
         How the net runs; see `decaf.extract`.
+    pixels : str, optional
+        Who decodes: ``auto``, ``pillow`` or ``gpu``; as in training if not given. A GPU's pixels
+        differ slightly from the others.
     max_failures : float
-        Share of the pictures that may be unusable before the run fails.
+        Share of the images that may be unusable before the run fails.
     allow_code : bool
         Whether a backbone ``package.module:function`` may be imported and called.
     quiet : bool
@@ -76,16 +87,23 @@ def predict(
     ConfigError
         If an option is wrong.
     DataError
-        If the model or a list is not usable, or too many pictures are.
+        If the model or a list is not usable, or too many images are.
     BackboneError
         If the net cannot be had, or its weights are not those of the training.
     """
     path = Path(out)
-    require_writable(path)
+    failures_file = path.with_name(path.stem + ".failures.csv")
+    require_writable(path, failures_file)
     classifier = Classifier.load(Path(model))
-    paths = list(find_pictures(pictures))
+    if pixels is not None:
+        classifier = replace(classifier, pixels=pixels)
+    asked = list(find_images(images))
+    failed = {name: "its name is not UTF-8; rename it" for name in asked if not _is_utf8(name)}
+    paths = list(dict.fromkeys(name for name in asked if name not in failed))  # each is read once
+    _write_failures(failures_file, failed)
+    _refuse_failures(failed, asked, max_failures)
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
-    table, plan = plan_pictures(
+    table, plan = plan_images(
         classifier,
         net,
         paths,
@@ -93,28 +111,55 @@ def predict(
         workers=workers,
         max_failures=max_failures,
     )
-    failures = FailureLog(path.with_name(path.stem + ".failures.csv"), paths)
-    of = picture_starts(table.image_ids)
-    scored = Scored(classifier, of, failures)
-    with show_progress("predicting", int(of[-1]), "views", quiet=quiet) as advance:
-        run(plan, scored, advance)
-    failures.flush()
-    names, probabilities = classifier.picture_classes, scored.probabilities
-    if classifier.patches is not None:
-        probabilities = classifier.of_pictures(probabilities, np.diff(of))
+    scored = Scored(classifier, image_starts(table.image_ids))
+    try:
+        with show_progress("predicting", len(table.image_ids), "views", quiet=quiet) as advance:
+            run(plan, scored, advance)
+        rows = dict(zip(paths, scored.of_images(), strict=True))
+    finally:
+        failed |= {paths[number]: reason for number, reason in scored.failures.items()}
+        _write_failures(failures_file, failed)
+    _refuse_failures(failed, asked, max_failures)
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "class", "probability"])
-        for name, row in zip(paths, probabilities, strict=True):
-            several = classifier.multilabel or classifier.patches is not None
-            for column in _shown(row, several, all_classes=all_classes):
-                lines.writerow([name, names[column], f"{row[column]:.6f}"])
-    if len(failures) and not quiet:
-        log(f"{len(failures)} pictures could not be used; see {path.stem}.failures.csv")
+        for name in asked:
+            if name not in failed:
+                lines.writerows(_lines(classifier, name, rows[name], all_classes=all_classes))
+    if failed and not quiet:
+        log(f"{len(failed)} images could not be used; see {failures_file}")
     return path
 
 
-def plan_pictures(
+def _is_utf8(name: str) -> bool:
+    return name.encode("utf-8", "ignore") == os.fsencode(name)
+
+
+def _refuse_failures(failed: Mapping[str, str], asked: Sequence[str], share: float) -> None:
+    n_images = len(set(asked))
+    if len(failed) > share * n_images or len(failed) == n_images:
+        name, reason = next(iter(failed.items()))
+        raise DataError(
+            f"{len(failed)} of {n_images} images cannot be used; --max-failures allows a share of "
+            f"{share:g}; the first one: {name!a} ({reason})"
+        )
+
+
+def _write_failures(path: Path, failed: Mapping[str, str]) -> None:
+    """Write images that failed as a list that `predict` takes; remove an earlier run's."""
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    with (
+        whole_file(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        lines = csv.writer(file)
+        lines.writerow(["path", "reason"])
+        lines.writerows([str(Path(name).absolute()), reason] for name, reason in failed.items())
+
+
+def plan_images(
     classifier: Classifier,
     net: TorchBackbone,
     paths: Sequence[str],
@@ -122,7 +167,7 @@ def plan_pictures(
     patches: PatchRule | None = None,
     **options: Any,
 ) -> tuple[ImageDataset, Plan]:
-    """Return how pictures, or their patches, become the features of a model.
+    """Return how images, or their patches, become the features of a model.
 
     Parameters
     ----------
@@ -131,7 +176,7 @@ def plan_pictures(
     net : TorchBackbone
         Its net.
     paths : sequence of str
-        Picture files.
+        Image files.
     patches : PatchRule, optional
         Which patches; the model's own if not given.
     **options
@@ -140,12 +185,12 @@ def plan_pictures(
     Returns
     -------
     ImageDataset
-        The rows: pictures, or patches picture after picture.
+        The rows: images, or patches image after image.
     Plan
         The extraction.
     """
     table = ImageDataset(
-        name="pictures",
+        name="images",
         root=Path(),
         image_ids=tuple(paths),
         labels=np.zeros(len(paths), np.int64),
@@ -178,6 +223,9 @@ def load_net(
 ) -> TorchBackbone:
     """Return the net of a classifier, with the weights that it was trained on.
 
+    A file of weights is looked for where it was in training, beside the model, and in the working
+    directory.
+
     Raises
     ------
     BackboneError
@@ -185,24 +233,53 @@ def load_net(
     """
     net = load_backbone(
         classifier.backbone,
-        weights=weights or classifier.weights,
+        weights=weights or _weights_of(classifier),
         device=device,
         precision=classifier.precision,
         seed=classifier.seed,
         allow_code=allow_code,
     )
     if net.weights_sha256 != classifier.weights_sha256:
-        raise BackboneError(
-            f"the model was trained on {classifier.backbone} with weights "
-            f"{Path(classifier.weights).name} (sha256 {classifier.weights_sha256[:12]}...), found "
-            f"{net.weights} (sha256 {net.weights_sha256[:12]}...); give those with --weights, or "
-            "train the model again"
-        )
+        raise BackboneError(f"{_trained_on(classifier)}, {_found(net.weights, net.weights_sha256)}")
     return net
 
 
-def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
-    """Yield the paths of pictures named one by one, by folder, or by list.
+def _weights_of(classifier: Classifier) -> str:
+    """Return the name of a model's weights, or where the file of them is now."""
+    trained = Path(classifier.weights)
+    if not trained.suffix:
+        return classifier.weights
+    places = dict.fromkeys(
+        (trained, (classifier.folder or Path()) / trained.name, Path(trained.name))
+    )
+    files = {place: file_sha256(place) for place in places if place.is_file()}
+    for place, sha256 in files.items():
+        if sha256 == classifier.weights_sha256:
+            return str(place)
+    if files:
+        raise BackboneError(f"{_trained_on(classifier)}, {_found(*next(iter(files.items())))}")
+    raise BackboneError(
+        f"{_trained_on(classifier)}, found no such file; looked for "
+        f"{', '.join(map(str, places))}; say with --weights where it is now"
+    )
+
+
+def _trained_on(classifier: Classifier) -> str:
+    return (
+        f"the model was trained on {classifier.backbone} with weights "
+        f"{Path(classifier.weights).name} (sha256 {classifier.weights_sha256[:12]}...)"
+    )
+
+
+def _found(name: object, sha256: str) -> str:
+    return (
+        f"found {name} (sha256 {sha256[:12]}...); give those with --weights, or train the model "
+        "again"
+    )
+
+
+def find_images(items: Sequence[str | Path]) -> Iterator[str]:
+    """Yield the paths of images named one by one, by folder, or by list.
 
     Raises
     ------
@@ -212,50 +289,48 @@ def find_pictures(items: Sequence[str | Path]) -> Iterator[str]:
         If a file or folder is not there, or a list is malformed or empty.
     """
     if not items:
-        raise ConfigError("asked to predict without pictures; give files, folders, .csv or .txt")
+        raise ConfigError("asked to predict without images; give files, folders, .csv or .txt")
     for item in map(Path, items):
-        if item.is_dir():
-            found = list(_under(item))
-        elif not item.is_file():
+        if os.path.isdir(item):  # noqa: PTH112 - a path may raise
+            found = list(images_under(item))
+        elif not os.path.lexists(item):
             raise DataError(f"asked to predict {item}; no such file or folder; correct the path")
         elif item.suffix.lower() in LIST_SUFFIXES:
             found = [str(item.parent / name) for name in _listed(item)]
         else:
             found = [str(item)]
         if not found:
-            raise DataError(f"{item} holds no pictures; give another folder or list")
-        yield from found
-
-
-def _under(folder: Path) -> Iterator[str]:
-    yield from (str(folder / name) for name in pictures(folder))
-    for name in folders(folder):
-        yield from _under(folder / name)
+            raise DataError(f"{item} holds no images; give another folder or list")
+        yield from map(escaped, found)
 
 
 def _listed(file: Path) -> list[str]:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            if file.suffix.lower() == ".txt":
-                return [line.strip() for line in lines if line.strip()]
-            reader = csv.DictReader(lines)
-            if "path" not in (reader.fieldnames or ()):
-                found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise DataError(f"{file}: found the columns {found}; one of them must be path")
-            return [row["path"].strip() for row in reader if row["path"]]
+        lines = io.StringIO(read_file(file).decode("utf-8-sig"), newline="")
+        if file.suffix.lower() == ".txt":
+            return [line.strip() for line in lines if line.strip()]
+        reader = csv.DictReader(lines)
+        if "path" not in (reader.fieldnames or ()):
+            found = ", ".join(reader.fieldnames or ()) or "nothing"
+            raise DataError(f"{file}: found the columns {found}; one of them must be path")
+        return [row["path"].strip() for row in reader if row["path"]]
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except (OSError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"asked to read the list {file}, found: {why}; correct it") from error
 
 
-def _shown(row: FloatArray, multilabel: bool, *, all_classes: bool) -> IntArray:
-    """Return the classes to write, the most probable first; none for a picture that failed."""
+def _lines(
+    classifier: Classifier, name: str, row: FloatArray, *, all_classes: bool
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the lines of an image, the most probable class first."""
     order = np.argsort(-row, kind="stable")
-    if np.isnan(row).any():
-        return order[:0]
-    if all_classes:
-        return order
-    n_likely = int((row >= LIKELY).sum()) if multilabel else 1
-    return order[: max(1, n_likely)]
+    if not all_classes:
+        several = classifier.multilabel or classifier.patches is not None
+        order = order[: max(1, int((row >= LIKELY).sum()) if several else 1)]
+    for column in order:
+        yield csv_path(name), csv_cell(classifier.image_classes[column]), f"{row[column]:.6f}"
 
 
 @dataclass
@@ -267,22 +342,21 @@ class Scored:
     classifier : Classifier
         The model.
     starts : numpy.ndarray
-        ``(n_images + 1,)`` first row of each picture, and the end.
-    failures : FailureLog or None
-        Takes one failure a picture.
+        ``(n_images + 1,)`` first row of each image, and the end.
     probabilities : numpy.ndarray
         ``(n_rows, n_classes)`` float32; nan where a row failed.
+    failures : dict of int to str
+        Why images have no probabilities, by their numbers; one reason for each.
     """
 
     classifier: Classifier
     starts: IntArray
-    failures: FailureLog | None
     probabilities: FloatArray = field(init=False)
+    failures: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (int(self.starts[-1]), len(self.classifier.class_names))
         self.probabilities = np.full(shape, np.nan, np.float32)
-        self._failed: set[int] = set()
 
     def pending(self) -> IntArray:
         """Return all rows."""
@@ -294,13 +368,25 @@ class Scored:
         features: Mapping[str, FloatArray],
         sha256: Sequence[bytes],  # noqa: ARG002 (the engine's interface)
     ) -> None:
-        """Score rows of features; several views of a picture are averaged first."""
+        """Score rows of features; several views of an image are averaged first."""
         X = features[self.classifier.layer]
-        self.probabilities[rows] = self.classifier.probabilities(X.mean(1) if X.ndim == 3 else X)
+        with np.errstate(invalid="ignore", over="ignore"):  # it is said below
+            y = self.classifier.probabilities(X.mean(1) if X.ndim == 3 else X)
+        finite = np.isfinite(y).all(1)
+        self.probabilities[rows[finite]] = y[finite]
+        for row in rows[~finite]:
+            self.fail(int(row), "its features are not finite; use another precision or layer")
 
     def fail(self, row: int, reason: str) -> None:
-        """Note a picture that cannot be used."""
-        picture = int(np.searchsorted(self.starts, row, side="right")) - 1
-        if self.failures is not None and picture not in self._failed:
-            self._failed.add(picture)
-            self.failures.add(picture, reason)
+        """Note an image that cannot be used."""
+        image = int(np.searchsorted(self.starts, row, side="right")) - 1
+        self.failures.setdefault(image, reason)
+
+    def of_images(self) -> FloatArray:
+        """Return ``(n_images, n_classes)`` probabilities; one that has none is a failure."""
+        y = self.probabilities
+        if self.classifier.patches is not None:
+            y = self.classifier.of_images(y, np.diff(self.starts))
+        for image in np.flatnonzero(~np.isfinite(y).all(1)):
+            self.failures.setdefault(int(image), "it has no probabilities")
+        return y

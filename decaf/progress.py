@@ -18,12 +18,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from decaf.escapes import visible
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 def log(message: str) -> None:
     """Print one line on stderr, plain and whole."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 (the one place that prints logs)
+    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201 (the one place that prints logs)
 
 
 class Advance(Protocol):
@@ -67,7 +69,7 @@ def show_progress(what: str, total: int, unit: str, *, quiet: bool) -> Iterator[
         yield lambda _n_rows, _n_failed=0: None
     elif console.is_terminal:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(unit),
@@ -75,7 +77,7 @@ def show_progress(what: str, total: int, unit: str, *, quiet: bool) -> Iterator[
             TextColumn("{task.fields[failed]}"),
         )
         with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(what, total=total, failed="")
+            task = bar.add_task(visible(what), total=total, failed="")
 
             def advance(n_rows: int, n_failed: int = 0) -> None:
                 failed = f"{n_failed} failed" if n_failed else ""

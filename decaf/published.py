@@ -33,7 +33,7 @@ class PublishedFigure:
     pool : str
         How the layer's map became a vector; empty where that makes no difference.
     shots : int or None
-        Training pictures a class.
+        Training images a class.
     category : str
         The class, where the figure is that of a single one.
     value, deviation : float or None
@@ -104,7 +104,7 @@ def lookup(
     dataset, protocol, backbone, layer, pool, head : str
         As in a result.
     shots : int or None
-        Training pictures a class, where the protocol fixes them.
+        Training images a class, where the protocol fixes them.
     metric : str
         Name of the metric.
 

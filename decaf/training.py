@@ -1,7 +1,8 @@
-"""Pictures to a classifier: `train` fits one head on all training pictures and writes a file."""
+"""Images to a classifier: `train` fits one head on all training images and writes a file."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -9,51 +10,53 @@ from typing import Any
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
+from decaf.choices import Normalize, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
-from decaf.errors import ConfigError, DataError
+from decaf.device import find_device
+from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan, patch_rule
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.linear import LinearModel
-from decaf.heads.matrices import calibrate, head_layers
-from decaf.images.decode import Pixels
+from decaf.heads.matrices import calibrate, head_layers, scores_of
 from decaf.metrics import METRICS
-from decaf.pictures import StoredPictures
 from decaf.progress import log
 from decaf.protocols import (
-    Normalize,
     PatchFeatures,
     PublishedProtocol,
     ViewFeatures,
     get_protocol,
+    training_rows,
 )
 from decaf.protocols.draw import folds, strata
 from decaf.store import FeatureStore
-from decaf.types import FloatArray, ImageDataset, IntArray, Split
+from decaf.stored_images import StoredImages
+from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 N_FOLDS = 5
-_UNTRAINED_SIDES = (0, 3)  # codes of ImageDataset.official: unused, test
+PATCH_POWER = 5.0
 
 
+@checked
 def train(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layer: str | None = None,
-    pool: str = "none",
-    views: str = "center",
+    pool: Pool = "none",
+    views: View = "center",
     patch_scales: str | Sequence[float] | None = None,
     patches_per_image: int | None = None,
-    patch_edges: str | None = None,
+    patch_edges: PatchEdges | None = None,
     background_share: float | None = None,
-    patch_power: float = 5.0,
+    patch_power: float | None = None,
     head: str = "svm",
-    normalize: Normalize = "l2",
+    normalize: Normalize | None = None,
     out: str | Path = "model.safetensors",
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -65,36 +68,44 @@ def train(
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Train one head on a data set's pictures and write it with all that prediction needs.
+    """Train one head on a data set's images and write it with all that prediction needs.
 
-    Where the data set has an official split, its test side is left out. C is chosen by
-    cross-validation; an SVM's margins become probabilities by what fits the scores of held-out
-    folds, see `decaf.heads.matrices.calibrate`.
+    Where the data set has an official split, what it tests is left out: its test side, or its
+    validation side where it has no other. C is chosen by cross-validation; an SVM's margins become
+    probabilities by what fits the scores of held-out folds, see `decaf.heads.matrices.calibrate`.
 
     Parameters
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, pool, views
-        The net and what is taken from it; see `decaf.extract`. Several crops are averaged.
-    patch_scales, patches_per_image, patch_edges, background_share : optional
-        With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
-        normalisation, as rows of their own.
-    patch_power : float
-        Exponent of the power mean that makes a picture's probability of its patches'.
+    backbone, weights : optional
+        The net; see `decaf.extract`.
     layer : str, optional
         Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
         given.
+    pool, views : str
+        What is taken from the layer; see `decaf.extract`. Several crops are averaged.
+    patch_scales, patches_per_image, patch_edges : optional
+        With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
+        normalisation, as rows of their own.
+    background_share : float, optional
+        Share of the background patches that train; 0.1 if not given.
+    patch_power : float, optional
+        With patches, exponent of the power mean that makes an image's probability of its
+        patches'; 5 if not given.
     head : str
         ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout`` or ``adaptation``.
-    normalize : str
-        ``none``, ``l2``, ``standard`` or ``signed-square``.
+    normalize : str, optional
+        ``none``, ``l2`` (the default), ``standard`` or ``signed-square``; with patches ``none``
+        alone.
     out : str or pathlib.Path
         The model, a ``.safetensors`` file.
     features : str or pathlib.Path
         A store (``.h5``), or the folder of stores.
-    device, precision, pixels, batch_size, workers, limit, data_root, allow_partial, max_failures
+    device, precision, pixels, batch_size, workers : optional
         How features are extracted; see `decaf.extract`. `device` also trains the head.
+    limit, data_root, allow_partial, max_failures : optional
+        Which images; see `decaf.extract`.
     seed : int
         Seed of folds, heads and random weights.
     allow_code : bool
@@ -112,7 +123,7 @@ def train(
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or a class has no usable picture.
+        If the data set is missing or malformed, or a class has no usable image.
     BackboneError
         If the net, its weights or the layer is not usable.
     StoreError
@@ -120,10 +131,20 @@ def train(
     """
     path = Path(out)
     _check(head, path)
+    find_device(device)
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    patches = patch_rule(views, patch_scales, patches_per_image, patch_edges, background_share)
-    normalize = normalize if patches is None else "none"
-    rule = get_protocol("holdout", table, normalize=normalize, seed=seed)
+    patches = patch_rule(views, patch_scales, patches_per_image, patch_edges)
+    normalize, patch_power = _of_rows(patches, normalize, patch_power)
+    rule = get_protocol(
+        "holdout",
+        table,
+        normalize=normalize,
+        seed=seed,
+        view=views,
+        patches=None if patches is None else vars(patches),
+        background_share=background_share,
+        patch_power=None if patches is None else patch_power,
+    )
     net = load_backbone(
         backbone,
         weights=weights,
@@ -145,7 +166,6 @@ def train(
         patch_scales=patch_scales,
         patches_per_image=patches_per_image,
         patch_edges=patch_edges,
-        background_share=background_share,
         out=features,
         pixels=pixels,
         batch_size=batch_size,
@@ -153,11 +173,10 @@ def train(
         max_failures=max_failures,
         quiet=quiet,
     )
-    rule = replace(rule, view=views, patches=patches)
     with FeatureStore(store_path) as store:
-        pictures = StoredPictures(table, store, rule)
-        rows = training_rows(table, pictures.done)
-        used = pictures.features(asked.layers[-1])
+        images = StoredImages(table, store, rule)
+        rows = training_rows(table, images.done)
+        used = images.features(asked.layers[-1])
         names = table.class_names if patches is None else store.class_names
         task = _Fit(table, used, rows, rule, device, store_path.parent)
         fitted = task.fit(head)
@@ -180,39 +199,36 @@ def train(
         layers=fitted.layers,
     ).save(path)
     if not quiet:
-        log(f"{len(rows)} pictures of {len(fitted.classes)} classes; {fitted.said}; wrote {path}")
+        log(f"{len(rows)} images of {len(fitted.classes)} classes; {fitted.said}; wrote {path}")
     return path
 
 
 def _check(head: str, out: Path) -> None:
     if head == "knn" or head not in HEADS:
         names = ", ".join(name for name in HEADS if name != "knn")
-        found = "keeps the training pictures" if head == "knn" else "is unknown"
+        found = "keeps the training images" if head == "knn" else "is unknown"
         raise ConfigError(f"asked to train head {head!r}, which {found}; choose one of: {names}")
     if out.suffix != ".safetensors":
         raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
 
 
-def training_rows(table: ImageDataset, done: Any) -> IntArray:
-    """Return the usable rows that are not on an official test side.
-
-    Raises
-    ------
-    DataError
-        If a class has none.
-    """
-    usable = done
-    if table.official is not None:
-        usable = done & ~np.isin(table.official[:, 0], _UNTRAINED_SIDES)
-    rows = np.flatnonzero(usable)
-    if table.labels.ndim == 1:
-        counts = np.bincount(table.labels[rows], minlength=len(table.class_names))
-        if not counts.all():
-            raise DataError(
-                f"class '{table.class_names[int(counts.argmin())]}' of {table.name} has no usable "
-                "picture to train on; add some or remove the class"
-            )
-    return rows
+def _of_rows(
+    patches: PatchRule | None, normalize: Normalize | None, power: float | None
+) -> tuple[Normalize, float]:
+    """Return how rows are normalised and pooled; refuse what they are not."""
+    if patches is None:
+        if power is not None:
+            raise ConfigError("patch_power is for patches; give views 'patches' or 'dense'")
+        return normalize or "l2", PATCH_POWER
+    if normalize not in (None, "none"):
+        raise ConfigError(
+            f"asked to normalise patches by {normalize!r}; they train as rows of their own, "
+            "without; give normalize 'none'"
+        )
+    power = PATCH_POWER if power is None else power
+    if not 0 < power < math.inf:
+        raise ConfigError(f"patch_power is a number above 0, found {power:g}")
+    return "none", power
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,11 +242,11 @@ class _Fitted:
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """The training pictures of one classifier."""
+    """The training images of one classifier."""
 
     table: ImageDataset
     features: ViewFeatures | PatchFeatures
-    pictures: IntArray
+    images: IntArray
     rule: PublishedProtocol
     device: str
     folder: Path
@@ -248,10 +264,10 @@ class _Fit:
         if "checkpoint" in head.get_params():
             head.set_params(checkpoint=str(self.folder))
         X, linear = self.features.train, isinstance(head, LinearModel)
-        groups = strata(self.table, self.pictures, np.random.default_rng(self.rule.seed))
-        nothing = self.pictures[:0]
+        groups = strata(self.table, self.images, np.random.default_rng(self.rule.seed))
+        nothing = self.images[:0]
         split = self.features.training_split(
-            Split(self.pictures, nothing, folds(groups, N_FOLDS), 0)
+            Split(self.images, nothing, folds(groups, N_FOLDS, self.table.labels), 0)
         )
         rows, inner = split.train, split.inner
         grid, fixed = self.rule.c_values(X, rows)
@@ -263,24 +279,30 @@ class _Fit:
             self.labels,
             score=metric.score if self.labels.ndim == 1 else minus_hinge,
             standardize=self.rule.normalize == "standard",
+            class_names=self.table.class_names,
         )
         (whole,) = run([split], c_grid=grid, fixed_c=fixed)
         learned: Any = whole.head
         layers = head_layers(learned)
-        said = "no validation: a class has a single picture" if linear else learned.summary_
+        said = "no validation: a class has a single image" if linear else learned.summary_
         if inner and linear:
             refits = [Split(fit, nothing, (), 0) for fit, _ in inner]
             parts = run(refits, c_grid=grid, fixed_c=whole.C or fixed)
+            held_out = [rows for _, rows in inner]
             scores = np.concatenate(
-                [p.decision_function(X[v]) for p, (_, v) in zip(parts, inner, strict=True)]
+                [
+                    scores_of(part.decision_function(X[v]), part.head.classes_, learned.classes_)
+                    for part, v in zip(parts, held_out, strict=True)
+                ]
             )
-            labels = self.labels[np.concatenate([held_out for _, held_out in inner])]
+            labels = self.labels[np.concatenate(held_out)]
             value = metric.score(labels, scores, learned.classes_)
             said = f"C = {whole.C:g}; {metric.name} {value:.3f} on held-out folds"
             if name.startswith("svm"):
-                factors, offsets = calibrate(scores, labels)
+                factors, offsets = calibrate(scores, labels, learned.classes_)
                 weight, bias = layers[-1]
                 layers[-1] = (weight * factors[:, None], bias * factors + offsets)
+        said = "; ".join([said, *whole.notes])
         return _Fitted(tuple(layers), learned.classes_, said)
 
 

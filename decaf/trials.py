@@ -1,7 +1,7 @@
 """Heads under a protocol, split by split: what an evaluation does once features are stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,21 +11,31 @@ import numpy.typing as npt
 from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
 from decaf.backbones import TorchBackbone
-from decaf.errors import ConfigError
+from decaf.datasets.table import dataset_digest
+from decaf.errors import ConfigError, DataError
 from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers
 from decaf.heads import HEADS, FittedSplit, fit_splits
 from decaf.metrics import METRICS, Metric, confusion, predicted_classes
-from decaf.pictures import StoredPictures
 from decaf.progress import log, show_progress
 from decaf.protocols import (
     PatchFeatures,
     PublishedProtocol,
     ViewFeatures,
+    get_protocol,
     published_protocol_differences,
+    trained,
 )
-from decaf.results import Result
+from decaf.results import Journal, Result
+from decaf.results.identity import changes, digest_of, split_digest
 from decaf.store import FeatureStore
+from decaf.stored_images import StoredImages
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
+
+_SAID = ("train_per_class", "normalize", "view", "box", "box_scale", "metric", "notes", "source")
+"""Fields of a protocol that are columns of their own, or change nothing."""
+
+_UNTRAINABLE = (DataError, ConfigError, ValueError, RuntimeError, MemoryError)
+"""What ends a head, and not those after it."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,14 @@ class Trials:
         Where heads are trained.
     quiet : bool
         Print no progress.
+    journal : Journal
+        What is known of earlier runs, and where results are kept.
     tunings : mapping of str to FineTuning
         For the head ``finetune``, how each layer's net is fine-tuned.
+    recipe : str
+        How that departs from the default; empty if it does not.
+    failed : list of str
+        The heads that could not be trained, and why.
     """
 
     table: ImageDataset
@@ -56,42 +72,73 @@ class Trials:
     pool: str
     device: str
     quiet: bool
+    journal: Journal
     tunings: Mapping[str, FineTuning] = field(default_factory=dict)
+    recipe: str = ""
+    failed: list[str] = field(default_factory=list)
 
     def results(
         self, layers: Sequence[str], heads: Sequence[str], rules: Sequence[PublishedProtocol]
     ) -> Iterator[Result]:
-        """Yield the results of every layer, head, number of shots and split."""
+        """Yield the results of every layer, head, number of shots and split.
+
+        What the journal knows is taken from it. A head that cannot be trained does not end the
+        others: it is added to `failed`.
+        """
         total = len(layers) * len(heads) * sum(rule.n_splits for rule in rules)
-        pictures = StoredPictures(self.table, self.store, rules[0])
-        drawn = [(rule, list(rule.splits(self.table, pictures.done))) for rule in rules]
-        n_left_out = int(np.count_nonzero(~pictures.done))
-        leaks = self._leaks(
-            pictures.image_sha256, [split for _, splits in drawn for split in splits]
+        images = StoredImages(self.table, self.store, rules[0])
+        drawn = [(rule, list(rule.splits(self.table, images.done))) for rule in rules]
+        data = _Data(
+            images,
+            digest=digest_of(dataset_digest(self.table).encode(), images.image_sha256),
+            n_left_out=int(np.count_nonzero(~images.done)),
+            leaks=self._leaks(
+                images.image_sha256, [split for _, splits in drawn for split in splits]
+            ),
         )
         with show_progress("training", total, "splits", quiet=self.quiet) as advance:
             for layer in layers:
-                whole = pictures.features(layer)
                 for head in heads:
-                    features = row_numbers(whole) if head == FINETUNE else whole
                     for rule, splits in drawn:
-                        if head == FINETUNE:
-                            fitted = self._fine_tune(features, layer, rule, splits)
-                        else:
-                            fitted = self._fit(features, head, rule, splits)
-                        for number, (split, fit) in enumerate(zip(splits, fitted, strict=True)):
-                            yield self._result(
-                                features,
-                                layer=layer,
-                                head=head,
-                                rule=rule,
-                                number=number,
-                                split=split,
-                                fit=fit,
-                                n_left_out=n_left_out,
-                                leaks=leaks,
-                            )
+                        cell = _Cell(data, layer, head, rule)
+                        for result in self._row(cell, splits):
+                            yield result
                             advance(1)
+
+    def check(self, heads: Sequence[str], rules: Sequence[PublishedProtocol]) -> None:
+        """Refuse heads that cannot do what the protocol asks, before anything is trained.
+
+        Raises
+        ------
+        ConfigError
+            If one cannot.
+        """
+        for head in heads:
+            if head != FINETUNE:
+                _estimator(head, rules[0], self.device)
+
+    def _row(self, cell: "_Cell", splits: Sequence[Split]) -> Iterator[Result]:
+        """Yield the results of one row, split by split."""
+        facts = [self._facts(cell, *one) for one in enumerate(splits)]
+        known = [self.journal.find(one) for one in facts]
+        todo = [one for one in enumerate(splits) if known[one[0]] is None]
+        features = cell.features() if todo else None
+        fitted: Iterator[FittedSplit] = iter(())
+        if features is not None:
+            fit_all = self._fine_tune if cell.head == FINETUNE else self._fit
+            fitted = fit_all(features, cell, splits[0], todo)
+        for split, fact, old in zip(splits, facts, known, strict=True):
+            if old is not None or features is None:
+                yield from filter(None, [old])
+                continue
+            try:
+                result = self._result(features, cell, split, fact, next(fitted))
+            except _UNTRAINABLE as error:
+                shots = "" if split.shots is None else f", {split.shots} a class"
+                self.failed.append(f"{cell.head} on {cell.layer}{shots}: {error}")
+                return
+            self.journal.add(result)
+            yield result
 
     def _leaks(self, digests: npt.NDArray[np.uint8], splits: Sequence[Split]) -> tuple[str, ...]:
         """Say where files that train are tested on too, on stderr and for the results' notes."""
@@ -99,7 +146,7 @@ class Trials:
         worst, split = max(leaked, key=lambda one: len(one[0]))
         if not len(worst):
             return ()
-        said = f"{len(worst)} of {len(split.test)} test pictures also stand in training"
+        said = f"{len(worst)} of {len(split.test)} test images also stand in training"
         example = self.table.image_ids[worst[0]]
         log(
             f"{self.table.name}: {said}, as the same file, such as {example}; `decaf inspect "
@@ -110,17 +157,19 @@ class Trials:
     def _fit(
         self,
         features: ViewFeatures | PatchFeatures,
-        head: str,
-        rule: PublishedProtocol,
-        splits: Sequence[Split],
+        cell: "_Cell",
+        first: Split,
+        splits: Sequence[tuple[int, Split]],
     ) -> Iterator[FittedSplit]:
-        """Yield the fitted head of each split."""
-        estimator = _estimator(head, rule, self.device)
+        """Yield the fitted head of each split; the first of all of them says which C to try."""
+        rule = cell.rule
+        estimator = _estimator(cell.head, rule, self.device)
         if "checkpoint" in estimator.get_params():
             estimator.set_params(checkpoint=str(self.store.path.parent))
-        rows = features.training_split(splits[0]).train
-        c_grid, fixed_c = rule.c_values(features.train, rows)
-        for split in splits:
+        c_grid, fixed_c = rule.c_values(features.train, features.training_split(first).train)
+        for number, split in splits:
+            if "random_state" in estimator.get_params():
+                estimator.set_params(random_state=rule.training_seed(number))
             fit = partial(
                 fit_splits,
                 estimator,
@@ -130,31 +179,33 @@ class Trials:
                 c_grid=c_grid,
                 score=features.validation_score(METRICS[rule.metric].score),
                 standardize=rule.normalize == "standard",
+                class_names=self.table.class_names,
             )
-            if rule.selection.kind != "test":
+            if rule.selection.kind == "test":
+                tried = [one for C in c_grid for one in fit(fixed_c=C)]
+                yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
+            else:
                 yield from fit(fixed_c=fixed_c)
-                continue
-            tried = [one for C in c_grid for one in fit(fixed_c=C)]
-            yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
 
     def _fine_tune(
         self,
         features: ViewFeatures | PatchFeatures,
-        layer: str,
-        rule: PublishedProtocol,
-        splits: Sequence[Split],
+        cell: "_Cell",
+        first: Split,
+        splits: Sequence[tuple[int, Split]],
     ) -> Iterator[FittedSplit]:
         """Yield the net and head that are fine-tuned on each split."""
-        tuning = self.tunings[layer]
+        tuning, rule = self.tunings[cell.layer], cell.rule
         frozen = Frozen(
             features.train,
             rule.normalize,
-            *rule.c_values(features.train, splits[0].train),
+            *rule.c_values(features.train, first.train),
             METRICS[rule.metric].score,
             self.device,
         )
-        for split in splits:
-            yield tuning.fit(split, _labels(self.table, split), frozen).as_fitted_split()
+        for number, split in splits:
+            seeded = replace(split, seed=rule.training_seed(number))
+            yield tuning.fit(seeded, _labels(self.table, split), frozen).as_fitted_split()
 
     def _test_value(
         self,
@@ -167,35 +218,49 @@ class Trials:
         labels = self.table.labels[split.test]
         return METRICS[rule.metric].score(labels, scores, features.classes(fit.head.classes_))
 
+    def _facts(self, cell: "_Cell", number: int, split: Split) -> dict[str, Any]:
+        """Return what is known of a result before anything is trained: among it, its identity."""
+        rule = cell.rule
+        return {
+            "dataset": self.table.name,
+            "dataset_digest": cell.data.digest,
+            "partial": self.table.partial,
+            "backbone": self.net.name,
+            "weights": self.net.weights,
+            "weights_sha256": self.net.weights_sha256,
+            "layer": cell.layer,
+            "pool": self.pool,
+            "view": " + ".join(self.store.provenance.views),
+            "normalize": rule.normalize,
+            "digest": self.store.digest,
+            "head": cell.head,
+            "head_settings": self.recipe if cell.head == FINETUNE else "",
+            "protocol": rule.name,
+            "settings": changes(rule, get_protocol(rule.name, self.table), besides=_SAID),
+            "shots": split.shots,
+            "metric": rule.metric,
+            "split": number,
+            "seed": rule.seed,
+            "of_splits": rule.n_splits,
+            "split_digest": split_digest(split),
+            "test_digest": digest_of(split.test),
+        }
+
     def _result(
         self,
         features: ViewFeatures | PatchFeatures,
-        *,
-        layer: str,
-        head: str,
-        rule: PublishedProtocol,
-        number: int,
+        cell: "_Cell",
         split: Split,
+        facts: Mapping[str, Any],
         fit: FittedSplit,
-        n_left_out: int,
-        leaks: tuple[str, ...],
     ) -> Result:
-        metric = METRICS[rule.metric]
-        labels, classes = self.table.labels[split.test], features.classes(fit.head.classes_)
+        metric, data = METRICS[cell.rule.metric], cell.data
+        labels = fit.scored(self.table.labels[split.test])
+        classes = features.classes(fit.head.classes_)
         scores = features.test_scores(fit.decision_function, split.test, fit.head.classes_)
         return Result(
-            dataset=self.table.name,
-            backbone=self.net.name,
-            weights=self.net.weights,
-            weights_sha256=self.net.weights_sha256,
-            layer=layer,
-            head=head,
+            **facts,
             C=fit.C,
-            protocol=rule.name,
-            shots=split.shots,
-            split=number,
-            seed=split.seed,
-            metric=metric.name,
             value=metric.score(labels, scores, classes),
             other_metric=metric.other,
             other_value=METRICS[metric.other].score(labels, scores, classes),
@@ -205,23 +270,65 @@ class Trials:
             seconds_fit=fit.seconds,
             converged=fit.converged,
             c_at_edge=fit.c_at_edge,
-            partial=self.table.partial,
-            normalize=rule.normalize,
-            pool=self.pool,
-            view=" + ".join(self.store.provenance.views),
-            digest=self.store.digest,
             decaf_version=__version__,
             objective=fit.objective,
             gradient_norm=fit.gradient_norm,
             notes=(
-                *published_protocol_differences(rule, self.table, n_left_out),
-                *leaks,
+                *published_protocol_differences(cell.rule, self.table, data.n_left_out),
+                *data.leaks,
+                *_fewer_shots(self.table, split),
                 *fit.notes,
             ),
             device=str(self.net.device),
             confusion=tuple(_confusion(labels, scores, classes, self.table, split.test)),
             per_class=tuple(_per_class(metric, labels, scores, classes, self.table.class_names)),
         )
+
+
+@dataclass
+class _Data:
+    """What all rows of an evaluation are trained on."""
+
+    images: StoredImages
+    digest: str
+    n_left_out: int
+    leaks: tuple[str, ...]
+    _layer: str = ""
+    _features: ViewFeatures | PatchFeatures | None = None
+
+    def features(self, layer: str) -> ViewFeatures | PatchFeatures:
+        """Return a layer's features, of which one layer's are kept."""
+        if self._features is None or layer != self._layer:
+            self._features = None  # two layers need not fit into memory
+            self._layer, self._features = layer, self.images.features(layer)
+        return self._features
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One row of the table to come: a head on a layer, for one number of shots."""
+
+    data: _Data
+    layer: str
+    head: str
+    rule: PublishedProtocol
+
+    def features(self) -> ViewFeatures | PatchFeatures:
+        """Return what the head is trained on."""
+        whole = self.data.features(self.layer)
+        return row_numbers(whole) if self.head == FINETUNE else whole
+
+
+def _fewer_shots(table: ImageDataset, split: Split) -> tuple[str, ...]:
+    """Say where a class trains on fewer images than were asked for."""
+    if split.shots is None or table.labels.ndim == 2:
+        return ()
+    found = trained(split, table)
+    least, most = int(found[found > 0].min()), int(found.max())
+    if least >= split.shots:
+        return ()
+    told = f"{least}" if least == most else f"{least} to {most}"
+    return (f"{told} training images a class instead of {split.shots}",)
 
 
 def _labels(table: ImageDataset, split: Split) -> IntArray:
@@ -264,7 +371,7 @@ def _per_class(
 def _confusion(
     labels: IntArray, scores: FloatArray, classes: IntArray, table: ImageDataset, rows: IntArray
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Yield how often each class was taken for each, where a picture has one label."""
+    """Yield how often each class was taken for each, where an image has one label."""
     if labels.ndim == 2:
         return
     for label, predicted, count, first in confusion(labels, predicted_classes(scores, classes)):

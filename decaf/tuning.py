@@ -1,4 +1,4 @@
-"""Pictures to a fine-tuned net and its head: `finetune`."""
+"""TrainingImages to a fine-tuned net and its head: `finetune`."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
+from decaf.choices import CropView, Normalize, Pixels, Pool, Precision, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
@@ -15,36 +16,36 @@ from decaf.finetuning import (
     FineTuning,
     Frozen,
     Recipe,
+    name_stopped,
     parse_recipe,
-    rule_pictures,
+    rule_images,
     tuning_precision,
 )
-from decaf.images.decode import Pixels
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
-from decaf.protocols import Normalize, get_protocol, view_features
+from decaf.protocols import get_protocol, training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.store import FeatureStore
 from decaf.tensor_file import write_tensors
-from decaf.training import training_rows
 from decaf.types import ImageDataset, Split
 
 
+@checked
 def finetune(
     dataset: str | Path | ImageDataset,
     *,
     backbone: str | TorchBackbone = "alexnet",
     weights: str = "imagenet",
     layer: str | None = None,
-    pool: str = "none",
-    views: str = "center",
+    pool: Pool = "none",
+    views: CropView = "center",
     normalize: Normalize = "l2",
     blocks: str | int = "last",
     recipe: str | Recipe = "",
     out: str | Path = "finetuned.safetensors",
     features: str | Path = "features",
     device: str = "auto",
-    precision: str = "auto",
+    precision: Precision = "auto",
     pixels: Pixels = "auto",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -56,10 +57,11 @@ def finetune(
     allow_code: bool = False,
     quiet: bool = False,
 ) -> Path:
-    """Train a net's last blocks, or all of it, together with a head, on a data set's pictures.
+    """Train a net's last blocks, or all of it, together with a head, on a data set's images.
 
     The head starts as the linear one on the frozen net's features. Where the data set has an
-    official split, its test side is left out. A part of the other pictures chooses the number of
+    official split, what it tests is left out: its test side, or its validation side where it has
+    no other. A part of the other images chooses the number of
     epochs; then all of them train. A run that was stopped goes on after its last whole epoch when
     it is called again, and ends with the same weights, to the bit on a CPU.
 
@@ -67,11 +69,13 @@ def finetune(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights, pool
-        The net and what is taken from it; see `decaf.extract`.
+    backbone, weights : optional
+        The net; see `decaf.extract`.
     layer : str, optional
         Canonical or dotted name of what the head is on; the deepest of the net's own among
         ``pool5,fc6,fc7`` if not given.
+    pool : str
+        How the layer's output becomes vectors; see `decaf.extract`.
     views : str
         ``center``, ``warp`` or ``squash``: the plain view, that of validation and prediction.
     normalize : str
@@ -92,8 +96,10 @@ def finetune(
     precision : str
         ``fp32``, ``bf16``, or ``auto``: what the net computes in, by autocast; its weights are
         trained in fp32.
-    pixels, batch_size, workers, limit, data_root, allow_partial, max_failures
+    pixels, batch_size, workers : optional
         How the frozen net's features are extracted; see `decaf.extract`.
+    limit, data_root, allow_partial, max_failures : optional
+        Which images; see `decaf.extract`.
     seed : int
         Seed of everything that is drawn, and of random weights.
     allow_code : bool
@@ -111,7 +117,7 @@ def finetune(
     ConfigError
         If an option is wrong.
     DataError
-        If the data set is missing or malformed, or a class has no usable picture.
+        If the data set is missing or malformed, or a class has no usable image.
     BackboneError
         If the net, its weights or the layer is not usable.
     StoreError
@@ -124,8 +130,8 @@ def finetune(
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rule = get_protocol("holdout", table, normalize=normalize, view=views, seed=seed)
     net = load_backbone(backbone, weights=weights, device=device, seed=seed, allow_code=allow_code)
-    how = parse_recipe(recipe, blocks, net.weights)
-    pictures = rule_pictures(table, net, rule, pixels, recipe=how, workers=workers)
+    how = parse_recipe(recipe, blocks, net.weights, labels=table.labels)
+    images = rule_images(table, net, rule, pixels, recipe=how, workers=workers)
     asked = make_plan(table, net, layers=None if layer is None else [layer], pool=pool, view=views)
     store_path = extract(
         table,
@@ -148,7 +154,7 @@ def finetune(
         backbone=net,
         layer=asked.layers[-1],
         pool=pool,
-        pictures=pictures,
+        images=images,
         recipe=how,
         precision=tuning_precision(precision, net),
         folder=path.parent,
@@ -157,12 +163,14 @@ def finetune(
     score = METRICS[rule.metric].score
     frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, net.device.type)
     groups = strata(table, rows, np.random.default_rng(seed))
-    inner = hold_out(groups, how.validation) if how.validation else ()
+    inner = hold_out(groups, how.validation, table.labels) if how.validation else ()
     split = Split(rows, rows[:0], inner, seed)
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)
     weights_path = path.with_name(f"{path.stem}-weights.safetensors")
-    write_tensors(weights_path, tuned.state(), {"format": "pt"})
+    # what the net's own weights lack is nan, and stays missing
+    state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
+    write_tensors(weights_path, state, {"format": "pt"})
     Classifier(
         backbone=net.name,
         weights=str(weights_path),
@@ -182,6 +190,7 @@ def finetune(
         layers=(tuned.head(),),
     ).save(path)
     tuning.clear()
+    name_stopped(path.parent)
     if not quiet:
-        log(f"{len(rows)} pictures; {tuned.said()}; wrote {path} and {weights_path}")
+        log(f"{len(rows)} images; {tuned.said()}; wrote {path} and {weights_path}")
     return path

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import PatchEdges
+from decaf.errors import ConfigError
+
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf --help` must not pay for it
     import torch
 
@@ -35,20 +38,23 @@ SIDES: tuple[Side, ...] = ("train", "val", "test")
 BACKGROUND = "background"
 """Name of the class of patches that show no object."""
 
+DIFFICULT = "difficult"
+"""Name of the class of patches that show a difficult object: they train nothing."""
+
 PATCH_VIEWS = ("patches", "dense")
-"""Views that make a row of each patch of a picture."""
+"""Views that make a row of each patch of an image."""
 
 
-class PictureSource(Protocol):
-    """Reads pictures that are not files of a folder; goes to other processes with its table."""
+class ImageSource(Protocol):
+    """Reads images that are not files of a folder; goes to other processes with its table."""
 
     def read(self, image_id: str) -> bytes:
-        """Return the bytes of a picture, from any thread; an OSError says why it cannot."""
+        """Return the bytes of an image, from any thread; an OSError says why it cannot."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """An ordered table of labelled pictures; the order is part of its identity.
+    """An ordered table of labelled images; the order is part of its identity.
 
     Attributes
     ----------
@@ -57,7 +63,7 @@ class ImageDataset:
     root : pathlib.Path
         Folder that the image ids are relative to.
     image_ids : sequence of str
-        Relative POSIX path of each picture; unique unless boxes tell rows apart.
+        Relative POSIX path of each image; unique unless boxes tell rows apart.
     labels : numpy.ndarray
         ``(n_images,)`` int64 class numbers, or ``(n_images, n_classes)`` int8 with 1 (present),
         -1 (absent) and 0 ("difficult": left out of that class's training and test).
@@ -69,10 +75,12 @@ class ImageDataset:
         ``(n_images, n_partitions)`` int8 official splits: 0 unused, else 1 + index in `SIDES`.
     boxes : numpy.ndarray or None
         ``(n_images, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
+    groups : sequence of str or None
+        What each image belongs to, such as a patient or a place; a group is on one side of a split.
     partial : bool
-        True when pictures of the published data set are missing; every result says so.
-    source : PictureSource or None
-        What reads the pictures; None where they are files below `root`.
+        True when images of the published data set are missing; every result says so.
+    source : ImageSource or None
+        What reads the images; None where they are files below `root`.
     """
 
     name: str
@@ -83,42 +91,51 @@ class ImageDataset:
     sizes_bytes: IntArray
     official: IntArray | None = None
     boxes: FloatArray | None = None
+    groups: Sequence[str] | None = None
     partial: bool = False
-    source: PictureSource | None = None
+    source: ImageSource | None = None
 
 
 @dataclass(frozen=True)
 class PatchRule:
-    """Which square patches are taken of a picture, and which of them are kept to train on.
+    """Which square patches are taken of an image.
 
     Attributes
     ----------
     scales : tuple of float
-        A patch of scale s is as wide as the picture's shorter side divided by s.
+        A patch of scale s is as wide as the image's shorter side divided by s.
     overlap : float
         Neighbours of one scale share at least this share of their width.
     per_image : int or None
-        At most so many patches a picture, evenly spaced in the order of scales and rows.
+        At most so many patches an image, evenly spaced in the order of scales and rows.
     edges : str
-        ``"clip"``: all patches lie within the picture; ``"reflect"``: they go on until their
+        ``"clip"``: all patches lie within the image; ``"reflect"``: they go on until their
         centres are on its edges, and what lies outside is mirrored.
-    background_share : float
-        Share of the background patches of training pictures that is kept, at random.
-    seed : int
-        Of that.
+
+    Raises
+    ------
+    ConfigError
+        If it makes no sense.
 
     References
     ----------
-    Oquab, Bottou, Laptev and Sivic, CVPR 2014, section 3.3: eight scales, an overlap of one half,
-    and a tenth of the background patches.
+    Oquab, Bottou, Laptev and Sivic, CVPR 2014, section 3.3: eight scales, an overlap of one half.
     """
 
     scales: tuple[float, ...] = (1.0, 1.3, 1.6, 2.0, 2.4, 2.8, 3.2, 3.6)
     overlap: float = 0.5
     per_image: int | None = None
-    edges: Literal["clip", "reflect"] = "clip"
-    background_share: float = 0.1
-    seed: int = 0
+    edges: PatchEdges = "clip"
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(1 <= scale <= 100 for scale in self.scales):
+            raise ConfigError(f"patch scales are from 1 to 100, found {self.scales}")
+        if not 0 <= self.overlap <= 0.95:
+            raise ConfigError(f"patches overlap by 0 to 0.95 of their width, found {self.overlap}")
+        if self.per_image is not None and self.per_image < 1:
+            raise ConfigError(f"patches per image are 1 or more, found {self.per_image}")
+        if self.edges not in {"clip", "reflect"}:
+            raise ConfigError(f"unknown patch edges {self.edges!r}; choose one of: clip, reflect")
 
 
 @dataclass(frozen=True)
@@ -130,11 +147,12 @@ class Preprocessing:
     input_size_px : int
         Side of the square input.
     resize_px : int
-        Length of the shorter side before the centre crop.
+        Length of a side before the centre crop; `crop` says of which.
     interpolation : str
         ``"bilinear"`` or ``"bicubic"``; always antialiased.
     crop : str
-        ``"center"``.
+        ``"center"``: the shorter side is resized; ``"squash"``: both are; ``"border"``: the longer
+        one is, and borders of the mean colour are added where the input is larger.
     mean, std : tuple of float
         Per RGB channel, for pixels scaled to [0, 1].
     """
@@ -158,7 +176,7 @@ class Split:
     inner : tuple of (numpy.ndarray, numpy.ndarray)
         ``(fit, validation)`` pairs of row numbers, all within `train`, for choosing C.
     seed : int
-        Seed that made the split, or the number of the official partition.
+        Seed of the protocol that drew the split, or the number of the official partition.
     shots : int or None
         Training images per class, where the protocol fixes them.
     labels : numpy.ndarray or None

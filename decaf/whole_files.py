@@ -8,8 +8,9 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from decaf.errors import DataError
 
@@ -62,6 +63,38 @@ def whole_file(path: Path) -> Iterator[Path]:
         sync(target.parent)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it takes the place of `path` when the block ends.
+
+    If the block raises, or the process is killed, nothing is at `path`, and what a killed process
+    left beside it is removed, here or by `sweep`.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The folder, which is not there or empty; the folder above it is made.
+
+    Yields
+    ------
+    pathlib.Path
+        A folder of the same name in a hidden folder beside it, which no other process writes.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written: the message says why and what to do.
+    """
+    with _write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _scratch(path.parent) as folder:
+            part = folder / path.name
+            part.mkdir()
+            yield part
+            part.replace(path)
+        sync(path.parent)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file as UTF-8, line ends as they are; see `whole_file`.
 
@@ -72,6 +105,48 @@ def write_whole(path: Path, text: str) -> None:
     """
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file, made if it is not there, that no other process has open in this way.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; it is open to read, and to write at its end.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    with _write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            yield file
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line to a file that other processes may add to; it is durable afterwards.
+
+    What a killed process left of a line becomes a line of its own.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    with locked(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        whole = file.read(1) in {b"", b"\n"}
+        file.write((b"" if whole else b"\n") + line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def require_writable(*paths: Path) -> None:
@@ -138,19 +213,20 @@ def _target(path: Path) -> Path:
 @contextmanager
 def _scratch(parent: Path) -> Iterator[Path]:
     """Yield a new folder, locked as long as this process lives, and remove it afterwards."""
-    _sweep(parent)
+    sweep(parent)
     folder = Path(tempfile.mkdtemp(_END, _BEGIN, parent))
     fd = os.open(folder, os.O_RDONLY)
     try:
-        _lock(fd)
+        lock(fd)
         yield folder
     finally:
         os.close(fd)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(parent: Path) -> None:
-    """Remove what killed processes left in a folder."""
+def sweep(parent: Path) -> bool:
+    """Remove what killed processes left in a folder; return whether there was anything."""
+    found = False
     for folder in parent.glob(f"{_BEGIN}*{_END}"):
         try:
             fd = os.open(folder, os.O_RDONLY)
@@ -158,14 +234,17 @@ def _sweep(parent: Path) -> None:
             continue
         try:
             old = time.time() - os.fstat(fd).st_mtime > _ABANDONED_S
-            if _lock(fd) is True or old:
+            locked = lock(fd)
+            if locked or (locked is None and old):
                 shutil.rmtree(folder, ignore_errors=True)
+                found = True
         finally:
             os.close(fd)
+    return found
 
 
-def _lock(fd: int) -> bool | None:
-    """Lock an open folder; return False if another process has it, None if there are no locks."""
+def lock(fd: int) -> bool | None:
+    """Lock an open folder; return False if it is locked already, None where there are no locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

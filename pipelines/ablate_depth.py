@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from mini_training import DROPOUT, Pictures, accuracy, train
+from mini_training import DROPOUT, Images, accuracy, train
 from pretrain_mini import read
 
 from decaf.backbones.mini import MiniNet
@@ -40,12 +40,12 @@ PUBLISHED = {
 }
 
 
-def errors(net: MiniNet, data: Pictures, held_out: Pictures) -> tuple[float, float, float]:
-    """Return the error in per cent on training pictures, and on held-out ones of one and five."""
+def errors(net: MiniNet, data: Images, held_out: Images) -> tuple[float, float, float]:
+    """Return the error in per cent on training images, and on held-out ones of one and five."""
     top1, top5 = accuracy(net, held_out)
-    # as many training pictures as held-out ones, from all classes
+    # as many training images as held-out ones, from all classes
     rows = torch.arange(0, len(data.labels), -(-len(data.labels) // len(held_out.labels)))
-    trained = accuracy(net, Pictures(data.pixels[rows], data.labels[rows]))[0]
+    trained = accuracy(net, Images(data.pixels[rows], data.labels[rows]))[0]
     return round(100 - 100 * trained, 1), round(100 - 100 * top1, 1), round(100 - 100 * top5, 1)
 
 

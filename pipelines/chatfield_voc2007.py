@@ -9,7 +9,7 @@ Expected : mean average precision (11-point)
 Net      : torchvision's AlexNet for both; --backbone vgg16 or vgg19, --layers fc7 gives 89.3 with
            several scales (VGG, arXiv 1409.1556, table 11)
 Data     : VOC 2007 below DATA_ROOT (0.9 GB; `decaf datasets get voc2007`)
-Minutes  : about 35 on 2 cores, an estimate from 60 pictures a second
+Minutes  : about 35 on 2 cores, an estimate from 60 images a second
 
     python pipelines/chatfield_voc2007.py [--data-root data] [--results results]
 

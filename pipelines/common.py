@@ -4,11 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 import decaf
 from decaf.protocols import PROTOCOLS, Box
-from decaf.report import terminal_comparison, terminal_table
+from decaf.report import print_whole, terminal_comparison, terminal_table
 from decaf.results import ResultTable
 
 
@@ -30,7 +28,7 @@ def read_options(
     parser.add_argument("--pool")
     parser.add_argument("--views")
     parser.add_argument("--patches-per-image", type=int)
-    parser.add_argument("--shots", help="training pictures a class, where the paper has so many")
+    parser.add_argument("--shots", help="training images a class, where the paper has so many")
     parser.add_argument("--splits", type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--allow-partial", action="store_true")
@@ -78,11 +76,11 @@ def evaluate(
         device=options.device,
         out=out,
     )
-    Console().print(terminal_table(table, out))
+    print_whole(terminal_table(table, out))
     return table
 
 
 def compare(tables: Sequence[ResultTable]) -> None:
     """Print all results that have a published figure beside it."""
     results = tuple(result for table in tables for result in table)
-    Console().print(terminal_comparison(ResultTable(results)))
+    print_whole(terminal_comparison(ResultTable(results)))

@@ -1,7 +1,7 @@
 """DeCAF's Caltech-101 table.
 
 Paper    : Donahue et al., DeCAF, arXiv 1310.1531 (ICML 2014), section 4.1, figure 4 left
-Expected : mean per-class accuracy at 30 training pictures a class, mean ± deviation of 5 splits
+Expected : mean per-class accuracy at 30 training images a class, mean ± deviation of 5 splits
 
            |                  | DeCAF5     | DeCAF6     | DeCAF7     |
            | LogReg           | 63.3 ± 6.6 | 84.3 ± 1.6 | 84.9 ± 0.6 |
@@ -15,7 +15,7 @@ Minutes  : about 10 on 2 cores
 
     python pipelines/decaf_table1_caltech101.py [--data-root data] [--results results]
 
-It also draws figure 4 right: 1 to 30 training pictures a class on fc6, heads with dropout.
+It also draws figure 4 right: 1 to 30 training images a class on fc6, heads with dropout.
 """
 
 from collections.abc import Sequence

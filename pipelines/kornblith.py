@@ -5,7 +5,7 @@ Expected : Caltech-101 94.5 (mean per class), VOC 2007 82.8 (mAP, 11-point), SUN
 
 Net      : torchvision's ResNet-50, average-pooled; --weights takes another entry
 Data     : Caltech-101 (131 MB), VOC 2007 (0.9 GB) and SUN397 (39 GB) below DATA_ROOT
-Minutes  : about 240 on 2 cores, an estimate from 10 pictures a second
+Minutes  : about 240 on 2 cores, an estimate from 10 images a second
 
     python pipelines/kornblith.py [--data-root data] [--results results]
 """

@@ -20,14 +20,14 @@ SIZES_PX = ((0.5, 40), (0.8, 48), (1.0, 64))  # up to which part of the run, wit
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """``(n, 3, 64, 64)`` uint8 pixels and ``(n,)`` class numbers."""
 
     pixels: Tensor
     labels: Tensor
 
     def batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield pictures in an order."""
+        """Yield images in an order."""
         for rows in order.split(BATCH):
             yield self.pixels[rows], self.labels[rows]
 
@@ -41,11 +41,11 @@ def normalize(pixels: Tensor) -> Tensor:
 
 
 def random_crops(pixels: Tensor, size_px: int) -> Tensor:
-    """Cut a box of 0.35 to 1 of the area out of each picture, flip half of them, resize."""
+    """Cut a box of 0.35 to 1 of the area out of each image, flip half of them, resize."""
     n = len(pixels)
     area, ratio = torch.empty(n).uniform_(0.35, 1), torch.empty(n).uniform_(-0.29, 0.29).exp()
     half = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], 1).clamp(max=1)
-    shift = torch.empty(n, 2).uniform_(-1, 1) * (1 - half)  # the picture spans -1 to 1
+    shift = torch.empty(n, 2).uniform_(-1, 1) * (1 - half)  # the image spans -1 to 1
     theta = torch.cat([torch.diag_embed(half), shift.unsqueeze(2)], 2)
     theta[torch.rand(n) < 0.5, 0, 0] *= -1
     grid = nn.functional.affine_grid(theta, [n, 3, size_px, size_px], align_corners=False)
@@ -54,13 +54,13 @@ def random_crops(pixels: Tensor, size_px: int) -> Tensor:
 
 
 @torch.inference_mode()
-def accuracy(net: nn.Module, pictures: Pictures) -> tuple[float, float]:
+def accuracy(net: nn.Module, images: Images) -> tuple[float, float]:
     """Return top-1 and top-5 accuracy."""
     net.eval()
     hits = torch.zeros(5)
-    for pixels, labels in pictures.batches(torch.arange(len(pictures.labels))):
+    for pixels, labels in images.batches(torch.arange(len(images.labels))):
         hits += (net(normalize(pixels)).topk(5).indices == labels.unsqueeze(1)).sum(0)
-    return hits[0].item() / len(pictures.labels), hits.sum().item() / len(pictures.labels)
+    return hits[0].item() / len(images.labels), hits.sum().item() / len(images.labels)
 
 
 def rate(part: float) -> float:
@@ -71,7 +71,7 @@ def rate(part: float) -> float:
 
 
 def train(
-    net: MiniNet, data: Pictures, held_out: Pictures, *, epochs: int, seed: int, path: Path
+    net: MiniNet, data: Images, held_out: Images, *, epochs: int, seed: int, path: Path
 ) -> None:
     """Train a net; `path` keeps what a stopped run needs to go on."""
     net.to(memory_format=torch.channels_last)

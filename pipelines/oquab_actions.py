@@ -8,7 +8,7 @@ Expected : mean average precision (area) on the test server; here val tests
 
 Net      : torchvision's AlexNet, fc7; the paper's is its own, PRE-1512 with 512 more classes
 Data     : VOC 2012 below DATA_ROOT (1.9 GB; `decaf datasets get voc2012`)
-Minutes  : about 5 on 2 cores, an estimate from 60 pictures a second
+Minutes  : about 5 on 2 cores, an estimate from 60 images a second
 
 NO PRETRAIN trains the whole net from random weights; the paper does so on patches, this script on
 whole views.

@@ -8,7 +8,7 @@ Expected : mean average precision (area) on the test server; here val tests
 
 Net      : torchvision's AlexNet, fc7; the paper's is its own, PRE-1512 with 512 more classes
 Data     : VOC 2012 below DATA_ROOT (1.9 GB; `decaf datasets get voc2012`)
-Minutes  : about 250 on 2 cores, an estimate from 90 of 1.4 million patches a second; --views dense
+Minutes  : about 490 on 2 cores, an estimate from 90 of 2.6 million patches a second; --views dense
            takes a third of that
 
 NO PRETRAIN trains the whole net from random weights; the paper does so on patches, this script on
@@ -23,7 +23,7 @@ from common import compare, evaluate, read_options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train adaptation layers on patches, and score pictures by the mean of fifth powers."""
+    """Train adaptation layers on patches, and score images by the mean of fifth powers."""
     options = read_options(__doc__, arguments)
     adapted = evaluate(
         options, "voc2012", "oquab", layers="fc7", heads="adaptation"

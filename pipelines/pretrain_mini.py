@@ -1,8 +1,8 @@
 """Train decaf-mini, the net whose weights decaf carries, on Tiny-ImageNet.
 
 Paper    : none; the shape is Krizhevsky et al.'s (NIPS 2012), the recipe today's: crops of random
-           size, flips, label smoothing, SGD with momentum, cosine rate, growing pictures
-Expected : top-1 of at least 0.33 over 200 classes on 25 held-out pictures a class
+           size, flips, label smoothing, SGD with momentum, cosine rate, growing images
+Expected : top-1 of at least 0.33 over 200 classes on 25 held-out images a class
 Data     : FOLDER/*.zip with train/<wnid>/<name>.JPEG, FOLDER/wnids.txt (Tiny-ImageNet-200)
 Minutes  : about 60 on one core; a run that was stopped goes on after its last whole epoch
 
@@ -17,18 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from mini_training import DROPOUT, Pictures, accuracy, train
+from mini_training import DROPOUT, Images, accuracy, train
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from decaf.backbones.mini import MiniNet
 from decaf.images.decode import decode
 
-HELD_OUT = 25  # pictures a class
+HELD_OUT = 25  # images a class
 
 
-def read(folder: Path, seed: int) -> tuple[Pictures, Pictures]:
-    """Decode all pictures into memory, and hold some of each class out."""
+def read(folder: Path, seed: int) -> tuple[Images, Images]:
+    """Decode all images into memory, and hold some of each class out."""
     lines = (folder / "wnids.txt").read_text().splitlines()
     classes = {line.split()[0]: number for number, line in enumerate(lines)}
     by_class: dict[int, list[tuple[str, Tensor]]] = defaultdict(list)
@@ -45,7 +45,7 @@ def read(folder: Path, seed: int) -> tuple[Pictures, Pictures]:
         for place, number in enumerate(torch.randperm(len(images), generator=random).tolist()):
             sides[place < HELD_OUT].append((label, images[number]))
     train, held_out = (
-        Pictures(torch.stack([x for _, x in side]), torch.tensor([y for y, _ in side]))
+        Images(torch.stack([x for _, x in side]), torch.tensor([y for y, _ in side]))
         for side in sides
     )
     return train, held_out
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     data, held_out = read(options.folder, options.seed)
-    print(f"{len(data.labels)} pictures to train, {len(held_out.labels)} held out", flush=True)
+    print(f"{len(data.labels)} images to train, {len(held_out.labels)} held out", flush=True)
     torch.manual_seed(options.seed)
     net = MiniNet(dropout=DROPOUT)
     path = options.out.with_suffix(".training")

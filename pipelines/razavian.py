@@ -10,7 +10,7 @@ Expected : mean per-class accuracy, for VOC mean average precision
 
 Net      : torchvision's AlexNet fc6, where the paper has OverFeat's large net
 Data     : MIT-67 (2.4 GB), VOC 2007 (0.9 GB) and CUB-200-2011 (1.2 GB) below DATA_ROOT
-Minutes  : about 180 on 2 cores, an estimate from 60 pictures a second: 16 views a picture
+Minutes  : about 180 on 2 cores, an estimate from 60 images a second: 16 views an image
 
     python pipelines/razavian.py [--data-root data] [--results results]
 """

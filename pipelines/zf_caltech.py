@@ -3,7 +3,7 @@
 Paper    : Zeiler and Fergus, arXiv 1311.2901 (ECCV 2014), Caltech tables and table 7
 Expected : mean per-class accuracy, mean ± deviation of 5 splits
 
-           | training pictures a class | 15         | 30         | 45         | 60         |
+           | training images a class | 15         | 30         | 45         | 60         |
            | Caltech-101, softmax(7)   | 83.8 ± 0.5 | 86.5 ± 0.5 |            |            |
            | Caltech-256, softmax(7)   | 65.7 ± 0.2 | 70.6 ± 0.2 | 72.7 ± 0.4 | 74.2 ± 0.3 |
 

@@ -1,4 +1,4 @@
-"""Cluttered scenes: small pictures of objects on pictures of something else, boxes known.
+"""Cluttered scenes: small images of objects on images of something else, boxes known.
 
     python tests/scenes.py ASSETS OUT [--n-train 300] [--n-test 150]
 
@@ -22,7 +22,7 @@ CATEGORIES = (
     "ketch", "laptop", "soccer_ball", "sunflower", "watch", "yin_yang",
 )  # fmt: skip
 N_KNOWN = 30
-"""Pictures of a category that scenes to train on are made of; those to test on have the others."""
+"""Images of a category that scenes to train on are made of; those to test on have the others."""
 SIDE_PX = 320
 OBJECT_PX = (80, 120)
 """Least and largest longer side of an object."""
@@ -30,20 +30,20 @@ OBJECT_PX = (80, 120)
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and its objects: class numbers and boxes."""
+    """An image and its objects: class numbers and boxes."""
 
-    picture: Image.Image
+    image: Image.Image
     classes: list[int]
     boxes: list[tuple[int, int, int, int]]
 
 
 def scenes(
-    pictures: Path, n_scenes: int, rng: np.random.Generator, *, known: bool
+    images: Path, n_scenes: int, rng: np.random.Generator, *, known: bool
 ) -> Iterator[Scene]:
     """Yield scenes of one to four objects of different categories, small and off-centre."""
     own = slice(None, N_KNOWN) if known else slice(N_KNOWN, None)
-    files = [sorted((pictures / name).glob("*.jpg"))[own] for name in CATEGORIES]
-    others = sorted((pictures / "BACKGROUND_Google").glob("*.jpg"))[own]
+    files = [sorted((images / name).glob("*.jpg"))[own] for name in CATEGORIES]
+    others = sorted((images / "BACKGROUND_Google").glob("*.jpg"))[own]
     for _ in range(n_scenes):
         with Image.open(others[rng.integers(len(others))]) as file:
             scene = Scene(file.convert("RGB").resize((SIDE_PX, SIDE_PX)), [], [])
@@ -54,7 +54,7 @@ def scenes(
             thing = thing.resize([round(scale * side) for side in thing.size])
             box = _free_place(scene, thing.size, rng)
             if box is not None:
-                scene.picture.paste(thing, box[:2])
+                scene.image.paste(thing, box[:2])
                 scene.classes.append(int(category))
                 scene.boxes.append(box)
         yield scene
@@ -77,7 +77,7 @@ def _free_place(
 
 
 def write_voc(root: Path, sides: dict[str, list[Scene]]) -> None:
-    """Write pictures, labels and annotations as VOC 2007 does."""
+    """Write images, labels and annotations as VOC 2007 does."""
     home = root / "voc2007" / "VOCdevkit" / "VOC2007"
     lists = home / "ImageSets" / "Main"
     for folder in (lists, home / "JPEGImages", home / "Annotations"):
@@ -87,7 +87,7 @@ def write_voc(root: Path, sides: dict[str, list[Scene]]) -> None:
         lines: list[list[str]] = [[] for _ in CLASSES]
         for scene in rows:
             number += 1
-            scene.picture.save(home / "JPEGImages" / f"{number:06d}.jpg", quality=90)
+            scene.image.save(home / "JPEGImages" / f"{number:06d}.jpg", quality=90)
             items = zip(scene.classes, scene.boxes, strict=True)
             (home / "Annotations" / f"{number:06d}.xml").write_text(
                 "<annotation>" + "".join(_item(*item) for item in items) + "</annotation>"
@@ -108,11 +108,11 @@ def _item(category: int, box: tuple[int, int, int, int]) -> str:
 
 
 def write_scenes(assets: Path, root: Path, n_train: int, n_test: int) -> None:
-    """Write scenes of known pictures to train on and of others to test on."""
-    pictures = assets / "data" / "caltech101" / "101_ObjectCategories"
+    """Write scenes of known images to train on and of others to test on."""
+    images = assets / "data" / "caltech101" / "101_ObjectCategories"
     rng = np.random.default_rng(0)
-    known = list(scenes(pictures, n_train, rng, known=True))
-    unknown = list(scenes(pictures, n_test, rng, known=False))
+    known = list(scenes(images, n_train, rng, known=True))
+    unknown = list(scenes(images, n_test, rng, known=False))
     fifth = n_train // 5
     write_voc(root, {"train": known[fifth:], "val": known[:fifth], "test": unknown})
 

@@ -1,5 +1,6 @@
 """Evaluation: honest choices, honest numbers, a table that says what was run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import decaf
+from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DataError
 from decaf.evaluation import evaluate
 from decaf.heads import HEADS, fit_splits
 from decaf.metrics import METRICS
 from decaf.results import ResultTable
-from decaf.types import Split
+from decaf.types import ImageDataset, Split
 
 NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
 
@@ -25,10 +27,8 @@ def run(folder: Path, tmp_path: Path, **options: object) -> ResultTable:
     return evaluate(folder, **settings | options)
 
 
-def test_colours_are_learned_and_written(picture_folder: Path, tmp_path: Path) -> None:
-    table = run(
-        picture_folder, tmp_path, layers="features.3,pool5", heads="svm,logreg,knn", splits=3
-    )
+def test_colours_are_learned_and_written(image_folder: Path, tmp_path: Path) -> None:
+    table = run(image_folder, tmp_path, layers="features.3,pool5", heads="svm,logreg,knn", splits=3)
     frame = table.to_frame()
     assert list(zip(frame["layer"], frame["head"], strict=True)) == [
         (layer, head) for layer in ("features.3", "pool5") for head in ("svm", "logreg", "knn")
@@ -44,9 +44,9 @@ def test_colours_are_learned_and_written(picture_folder: Path, tmp_path: Path) -
     assert len(pd.read_csv(tmp_path / "r-splits.csv")) == 18
 
 
-def test_several_shots_make_a_learning_curve(picture_folder: Path, tmp_path: Path) -> None:
+def test_several_shots_make_a_learning_curve(image_folder: Path, tmp_path: Path) -> None:
     table = run(
-        picture_folder,
+        image_folder,
         tmp_path,
         layers="pool5",
         protocol="kfold",
@@ -88,18 +88,18 @@ def test_the_test_rows_are_not_seen_by_the_choice_of_c() -> None:
     assert chosen[True].validation.max() < 0.7
 
 
-def test_unusable_pictures_neither_train_nor_test(picture_folder: Path, tmp_path: Path) -> None:
+def test_unusable_images_neither_train_nor_test(image_folder: Path, tmp_path: Path) -> None:
     for name in ("red/1.png", "blue/2.png"):
-        (picture_folder / name).write_bytes(b"broken")
-    frame = run(picture_folder, tmp_path, layers="pool5", splits=2, max_failures=0.2).splits_frame()
+        (image_folder / name).write_bytes(b"broken")
+    frame = run(image_folder, tmp_path, layers="pool5", splits=2, max_failures=0.2).splits_frame()
     assert (frame["n_train"] + frame["n_test"] == 22).all()
-    assert frame["notes"].str.contains("2 pictures without features are left out").all()
+    assert frame["notes"].str.contains("2 images without features are left out").all()
 
 
 @pytest.mark.parametrize("normalize", ["none", "l2", "standard"])
-def test_every_normalisation_learns(picture_folder: Path, tmp_path: Path, normalize: str) -> None:
+def test_every_normalisation_learns(image_folder: Path, tmp_path: Path, normalize: str) -> None:
     frame = run(
-        picture_folder, tmp_path, layers="features.3", splits=2, normalize=normalize
+        image_folder, tmp_path, layers="features.3", splits=2, normalize=normalize
     ).to_frame()
     assert frame["mean"].item() > 0.8
     assert frame["normalize"].item() == normalize
@@ -110,7 +110,7 @@ def test_every_normalisation_learns(picture_folder: Path, tmp_path: Path, normal
     [
         ({"heads": "forest"}, ConfigError, "unknown head 'forest'; choose one of: svm"),
         ({"heads": ""}, ConfigError, "unknown head ''"),
-        ({"protocol": "decaf"}, ConfigError, "unknown protocol 'decaf' for pictures"),
+        ({"protocol": "decaf"}, ConfigError, "unknown protocol 'decaf' for images"),
         ({"c_grid": "1,x"}, ConfigError, "c_grid takes numbers separated by commas, found '1,x'"),
         ({"c_grid": "0,1"}, ConfigError, "values above 0"),
         ({"train_per_class": "2.5"}, ConfigError, "whole numbers, found '2.5'"),
@@ -118,25 +118,25 @@ def test_every_normalisation_learns(picture_folder: Path, tmp_path: Path, normal
     ],
 )
 def test_wrong_options_are_named(
-    picture_folder: Path,
+    image_folder: Path,
     tmp_path: Path,
     options: dict[str, object],
     error: type[Exception],
     message: str,
 ) -> None:
     with pytest.raises(error, match=message):
-        run(picture_folder, tmp_path, **options)
+        run(image_folder, tmp_path, **options)
 
 
-def test_a_class_with_too_few_pictures_is_named(picture_folder: Path, tmp_path: Path) -> None:
+def test_a_class_with_too_few_images_is_named(image_folder: Path, tmp_path: Path) -> None:
     for number in range(1, 8):
-        (picture_folder / "green" / f"{number}.png").unlink()
+        (image_folder / "green" / f"{number}.png").unlink()
     with pytest.raises(DataError, match="green"):
-        run(picture_folder, tmp_path)
+        run(image_folder, tmp_path)
 
 
-def test_features_work_in_a_scikit_learn_pipeline(picture_folder: Path) -> None:
-    paths = sorted(picture_folder.glob("*/*.png"))
+def test_features_work_in_a_scikit_learn_pipeline(image_folder: Path) -> None:
+    paths = sorted(image_folder.glob("*/*.png"))
     labels = [path.parent.name for path in paths]
     options = {k: v for k, v in NET.items() if k != "quiet"}
     features = decaf.DecafFeatures(**options, layer="features.3", pool="avg")
@@ -145,12 +145,12 @@ def test_features_work_in_a_scikit_learn_pipeline(picture_folder: Path) -> None:
     assert model.score(paths[1::2], labels[1::2]) > 0.8
     assert features.transform(paths[:3]).shape == (3, features.n_features_out_)
     with pytest.raises(DataError, match=r"nowhere\.jpg"):
-        features.transform([picture_folder / "nowhere.jpg"])
+        features.transform([image_folder / "nowhere.jpg"])
 
 
 @pytest.fixture
 def birds(tmp_path: Path) -> Path:
-    """Twelve pictures in the layout of CUB-200-2011; only the boxes hold the class's colour."""
+    """Twelve images in the layout of CUB-200-2011; only the boxes hold the class's colour."""
     rng = np.random.default_rng(0)
     home = tmp_path / "data" / "birds" / "CUB_200_2011"
     lists: dict[str, list[str]] = {name: [] for name in CUB_LISTS}
@@ -185,7 +185,7 @@ def test_boxes_make_their_own_store_and_are_said(birds: Path, tmp_path: Path) ->
     assert len({result.digest for result in found.values()}) == 3
     assert found["warp of box x 1"].value == 1.0
     whole = [note for note in found["warp"].notes if "box" in note]
-    assert whole == ["whole pictures instead of boxes enlarged 1.5 times"]
+    assert whole == ["whole images instead of boxes enlarged 1.5 times"]
 
 
 def test_sixteen_views_train_apart_and_are_summed(birds: Path, tmp_path: Path) -> None:
@@ -198,39 +198,70 @@ def test_sixteen_views_train_apart_and_are_summed(birds: Path, tmp_path: Path) -
     assert result.C == 2.0
 
 
-def test_boxes_where_there_are_none_are_refused(picture_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="box 'crop' was asked of pictures, which has no boxes"):
-        run(picture_folder, tmp_path, box="crop")
+def test_boxes_where_there_are_none_are_refused(image_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="box 'crop' was asked of images, which has no boxes"):
+        run(image_folder, tmp_path, box="crop")
     with pytest.raises(ConfigError, match="unknown box 'part'; choose one of: none, crop"):
-        run(picture_folder, tmp_path, box="part")
+        run(image_folder, tmp_path, box="part")
 
 
-def test_pictures_on_both_sides_are_warned_of(picture_folder: Path, tmp_path: Path, capsys) -> None:
+def test_images_on_both_sides_are_warned_of(image_folder: Path, tmp_path: Path, capsys) -> None:
     for side in ("train", "test"):
-        for folder in sorted(picture_folder.glob("[!t]*")):
+        for folder in sorted(image_folder.glob("[!t]*")):
             target = tmp_path / "sides" / side / folder.name
             target.mkdir(parents=True)
             names = ("0.png", "1.png", "2.png") if side == "train" else ("2.png", "3.png")
             for name in names:
                 (target / name).write_bytes((folder / name).read_bytes())
     table = run(tmp_path / "sides", tmp_path, layers="pool5", c_grid="1")
-    said = "3 of 6 test pictures also stand in training"
+    said = "3 of 6 test images also stand in training"
     assert said in capsys.readouterr().err
     assert said in table.results[0].notes
 
 
-def test_nothing_is_warned_of_where_no_picture_leaks(
-    picture_folder: Path, tmp_path: Path, capsys
+def test_nothing_is_warned_of_where_no_image_leaks(
+    image_folder: Path, tmp_path: Path, capsys
 ) -> None:
-    table = run(picture_folder, tmp_path, layers="pool5", splits=1)
+    table = run(image_folder, tmp_path, layers="pool5", splits=1)
     assert "also stand" not in capsys.readouterr().err + " ".join(table.results[0].notes)
 
 
-def test_confusions_count_every_test_row(picture_folder: Path, tmp_path: Path) -> None:
-    (result,) = run(picture_folder, tmp_path, layers="pool5", splits=1)
+def test_confusions_count_every_test_row(image_folder: Path, tmp_path: Path) -> None:
+    (result,) = run(image_folder, tmp_path, layers="pool5", splits=1)
     right = sum(n for label, predicted, n, _ in result.confusion if label == predicted)
     assert sum(n for _, _, n, _ in result.confusion) == result.n_test
     top1 = result.value if result.metric == "top1" else result.other_value
     np.testing.assert_allclose(right / result.n_test, top1)
     assert all(example.startswith(f"{label}/") for label, _, _, example in result.confusion)
     assert result.device == "cpu"
+
+
+def split_folder(image_folder: Path) -> ImageDataset:
+    """A table with a split of its own, so that rows do not depend on the seed."""
+    table = load_dataset(image_folder, Path("data"))
+    sides = np.where(np.arange(24) % 4 == 0, 3, 1).astype(np.int8)[:, None]
+    return replace(table, official=sides)
+
+
+def test_the_seed_reaches_heads_that_draw(image_folder: Path, tmp_path: Path) -> None:
+    """Rows are fixed by the data set's own split; what a head draws is not."""
+    table = split_folder(image_folder)
+    options = {"backbone": "decaf-mini", "weights": "imagenet", "layers": "fc6", "pool": "none"}
+    options |= {"heads": "svm-dropout,logreg-dropout"}
+    found = [
+        [result.objective for result in run(table, tmp_path, seed=seed, **options).results]
+        for seed in (0, 0, 1)
+    ]
+    assert found[0] == found[1]
+    assert all(a != b for a, b in zip(found[0], found[2], strict=True))
+
+
+def test_what_is_said_of_a_head_that_is_not_asked_for_is_refused(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    for option in ({"recipe": "epochs=3"}, {"finetune": "all"}):
+        with pytest.raises(ConfigError, match="without the head finetune"):
+            run(image_folder, tmp_path, layers="pool5", **option)
+    for option in ({"background_share": 0.5}, {"patch_power": 2.0}, {"patches_per_image": 3}):
+        with pytest.raises(ConfigError, match="has no patches"):
+            run(image_folder, tmp_path, layers="pool5", **option)

@@ -1,4 +1,4 @@
-"""Extraction from pictures to a store: whole, resumable, and never silent about settings."""
+"""Extraction from images to a store: whole, resumable, and never silent about settings."""
 
 import csv
 import multiprocessing
@@ -16,15 +16,17 @@ from PIL import Image
 import decaf
 from decaf.backbones import load_backbone
 from decaf.engines import local
-from decaf.errors import BackboneError, ConfigError, DataError, StoreMismatchError
+from decaf.errors import ConfigError, DataError, StoreError, StoreMismatchError
+from decaf.evaluation import evaluate
 from decaf.extraction import extract
 from decaf.store import FeatureStore, join, verify
+from decaf.training import train
 
 NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
 
 
-def test_features_ids_and_labels_stand_in_one_file(picture_folder: Path, tmp_path: Path) -> None:
-    path = extract(picture_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
+def test_features_ids_and_labels_stand_in_one_file(image_folder: Path, tmp_path: Path) -> None:
+    path = extract(image_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
     assert path.parent == tmp_path
     with FeatureStore(path) as store, h5py.File(path) as plain:
         assert store["pool5"].shape == (24, 512)
@@ -39,39 +41,37 @@ def test_features_ids_and_labels_stand_in_one_file(picture_folder: Path, tmp_pat
 
 
 def test_a_store_is_found_again_and_not_computed(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = extract(picture_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
+    first = extract(image_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
     monkeypatch.setattr(local, "load_batch", None)
-    assert extract(picture_folder, **NET, layers="pool5", pool="avg", out=tmp_path) == first
-    assert extract(picture_folder, **NET, layers="pool5", pool="avg", out=first) == first
+    assert extract(image_folder, **NET, layers="pool5", pool="avg", out=tmp_path) == first
+    assert extract(image_folder, **NET, layers="pool5", pool="avg", out=first) == first
 
 
-def test_other_settings_make_another_store(picture_folder: Path, tmp_path: Path) -> None:
+def test_other_settings_make_another_store(image_folder: Path, tmp_path: Path) -> None:
     options = {**NET, "layers": "pool5", "pool": "avg", "limit": 6}
     paths = {
-        extract(picture_folder, **options | other, out=tmp_path)
+        extract(image_folder, **options | other, out=tmp_path)
         for other in ({}, {"pool": "max"}, {"views": "squash"}, {"seed": 1}, {"dtype": "float16"})
     }
     assert len(paths) == 5
 
 
-def test_settings_that_differ_are_named(picture_folder: Path, tmp_path: Path) -> None:
+def test_settings_that_differ_are_named(image_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.h5"
-    extract(picture_folder, **NET, pool="avg", limit=6, out=out)
+    extract(image_folder, **NET, pool="avg", limit=6, out=out)
     before = out.read_bytes()
     with pytest.raises(StoreMismatchError, match=r"pooling: asked max, found avg"):
-        extract(picture_folder, **NET, pool="max", limit=6, out=out)
+        extract(image_folder, **NET, pool="max", limit=6, out=out)
     assert out.read_bytes() == before
 
 
-def test_broken_pictures_are_listed_and_rows_stay_aligned(
-    picture_folder: Path, tmp_path: Path
-) -> None:
+def test_broken_images_are_listed_and_rows_stay_aligned(image_folder: Path, tmp_path: Path) -> None:
     options = {**NET, "layers": "pool5", "pool": "avg", "out": tmp_path}
-    (picture_folder / "green" / "3.png").write_bytes(b"<html>not found</html>")
-    (picture_folder / "red" / "0.png").write_bytes(b"")
-    path = extract(picture_folder, **options, max_failures=0.1)
+    (image_folder / "green" / "3.png").write_bytes(b"<html>not found</html>")
+    (image_folder / "red" / "0.png").write_bytes(b"")
+    path = extract(image_folder, **options, max_failures=0.1)
     with (tmp_path / f"{path.stem}.failures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["image_id"] for row in rows] == ["green/3.png", "red/0.png"]
@@ -80,27 +80,27 @@ def test_broken_pictures_are_listed_and_rows_stay_aligned(
         assert np.flatnonzero(~np.asarray(store.done, bool)).tolist() == [11, 16]
         left = store["pool5"][:]
     for name in ("green/3.png", "red/0.png"):
-        (picture_folder / name).unlink()
-    with FeatureStore(extract(picture_folder, **options)) as clean:
+        (image_folder / name).unlink()
+    with FeatureStore(extract(image_folder, **options)) as clean:
         np.testing.assert_allclose(
             np.delete(left, [11, 16], axis=0), clean["pool5"][:], rtol=1e-3, atol=1e-6
         )
 
 
-def test_too_many_broken_pictures_fail_and_say_how_to_go_on(
-    picture_folder: Path, tmp_path: Path
+def test_too_many_broken_images_fail_and_say_how_to_go_on(
+    image_folder: Path, tmp_path: Path
 ) -> None:
     for number in range(5):
-        (picture_folder / "blue" / f"{number}.png").write_bytes(b"no")
+        (image_folder / "blue" / f"{number}.png").write_bytes(b"no")
     with pytest.raises(DataError, match="--max-failures"):
-        extract(picture_folder, **NET, pool="avg", out=tmp_path)
+        extract(image_folder, **NET, pool="avg", out=tmp_path)
 
 
-def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path) -> None:
+def test_half_precision_is_stored_as_asked(image_folder: Path, tmp_path: Path) -> None:
     options = {**NET, "layers": "pool5", "pool": "avg", "out": tmp_path, "limit": 6}
     with (
-        FeatureStore(extract(picture_folder, **options, dtype="float16")) as half,
-        FeatureStore(extract(picture_folder, **options)) as single,
+        FeatureStore(extract(image_folder, **options, dtype="float16")) as half,
+        FeatureStore(extract(image_folder, **options)) as single,
     ):
         assert half["pool5"][:].dtype == np.float16
         np.testing.assert_allclose(half["pool5"][:], single["pool5"][:], rtol=2e-3, atol=1e-6)
@@ -109,9 +109,9 @@ def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"layers": "fc9"}, BackboneError, "unknown layer 'fc9' for squeezenet1_1"),
+        ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for squeezenet1_1"),
         ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
-        ({"views": "tall"}, ConfigError, "unknown view 'tall'"),
+        ({"views": "tall"}, ConfigError, "unknown views 'tall'"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
         ({"max_failures": 2}, ConfigError, "share from 0 to 1, found 2"),
         ({"batch_size": 0}, ConfigError, "batch_size is at least 1, found 0"),
@@ -119,29 +119,29 @@ def test_half_precision_is_stored_as_asked(picture_folder: Path, tmp_path: Path)
         ({"shard": "3/2"}, ConfigError, "shard '3/2'; give I/N with I from 1 to N"),
         ({"shard": "0/2"}, ConfigError, "I/N"),
         ({"shard": "two"}, ConfigError, "I/N"),
-        ({"shard": "1/25"}, ConfigError, "25 shards of 24 pictures"),
+        ({"shard": "1/25"}, ConfigError, "25 shards of 24 images"),
         ({"pixels": "cv2"}, ConfigError, "unknown pixels 'cv2'"),
     ],
 )
 def test_wrong_options_are_named(
-    picture_folder: Path,
+    image_folder: Path,
     tmp_path: Path,
     options: dict[str, object],
     error: type[Exception],
     message: str,
 ) -> None:
     with pytest.raises(error, match=message):
-        extract(picture_folder, **NET | options, out=tmp_path / "features")
+        extract(image_folder, **NET | options, out=tmp_path / "features")
     assert not (tmp_path / "features").exists()
 
 
-def test_shards_make_the_store_that_one_run_makes(picture_folder: Path, tmp_path: Path) -> None:
+def test_shards_make_the_store_that_one_run_makes(image_folder: Path, tmp_path: Path) -> None:
     options = {**NET, "layers": "features.3,pool5", "pool": "avg", "out": tmp_path}
-    parts = [extract(picture_folder, **options, shard=f"{i}/5") for i in range(1, 6)]
+    parts = [extract(image_folder, **options, shard=f"{i}/5") for i in range(1, 6)]
     assert len(set(parts)) == 5
     joined = join(parts, tmp_path / "joined.h5")
-    assert extract(picture_folder, **options) == joined, "the joined store is found"
-    whole = extract(picture_folder, **{**options, "out": tmp_path / "whole.h5"})
+    assert extract(image_folder, **options) == joined, "the joined store is found"
+    whole = extract(image_folder, **{**options, "out": tmp_path / "whole.h5"})
     with FeatureStore(joined) as found, FeatureStore(whole) as expected:
         assert found.digest == expected.digest
         assert found.image_ids == expected.image_ids
@@ -152,20 +152,42 @@ def test_shards_make_the_store_that_one_run_makes(picture_folder: Path, tmp_path
     assert verify(joined) == []
 
 
-def test_a_shard_is_not_taken_for_the_whole(picture_folder: Path, tmp_path: Path) -> None:
+def test_a_shard_is_not_taken_for_the_whole(image_folder: Path, tmp_path: Path) -> None:
     options = {**NET, "pool": "avg"}
-    part = extract(picture_folder, **options, shard="1/2", out=tmp_path / "part.h5")
-    assert extract(picture_folder, **options, shard="1/2", out=part) == part
+    part = extract(image_folder, **options, shard="1/2", out=tmp_path / "part.h5")
+    assert extract(image_folder, **options, shard="1/2", out=part) == part
     with pytest.raises(StoreMismatchError, match=r"rows: asked None, found \(0, 12\)"):
-        extract(picture_folder, **options, out=part)
+        extract(image_folder, **options, out=part)
 
 
-def test_a_loaded_net_can_be_given(picture_folder: Path, tmp_path: Path) -> None:
+def test_a_loaded_net_can_be_given(image_folder: Path, tmp_path: Path) -> None:
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    path = decaf.extract(
-        picture_folder, backbone=net, limit=3, pool="avg", out=tmp_path, quiet=True
-    )
-    assert path == extract(picture_folder, **NET, limit=3, pool="avg", out=tmp_path)
+    path = decaf.extract(image_folder, backbone=net, limit=3, pool="avg", out=tmp_path, quiet=True)
+    assert path == extract(image_folder, **NET, limit=3, pool="avg", out=tmp_path)
+
+
+def test_damaged_features_are_refused_by_all_that_read_them(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    options = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
+    path = extract(image_folder, **options, layers="fc6", out=tmp_path / "f")
+    with h5py.File(path, locking=False) as file:
+        layer = file["features/fc6"]
+        start, row_bytes = layer.id.get_offset(), layer.shape[1] * 4
+    with path.open("r+b") as file:
+        for row in range(0, 24, 3):  # the sign of every value
+            file.seek(start + row * row_bytes)
+            values = np.frombuffer(file.read(row_bytes), "<f4")
+            file.seek(start + row * row_bytes)
+            file.write((-values).tobytes())
+    assert len(verify(path)) == 1
+    more = {**options, "layer": "fc6", "features": tmp_path / "f"}
+    with pytest.raises(StoreError, match=r"8 rows: 0 \(blue/0.png\), 3 .*delete it and extract"):
+        train(image_folder, **more, out=tmp_path / "model.safetensors")
+    del more["layer"]
+    with pytest.raises(StoreError, match="checksums in 8 rows"):
+        evaluate(image_folder, **more, layers="fc6", out=tmp_path / "r.csv")
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 # --- killed runs -------------------------------------------------------------------------
@@ -194,7 +216,7 @@ def rows_done(path: Path) -> set[int]:
 
 
 @pytest.fixture
-def many_pictures(tmp_path: Path) -> Path:
+def many_images(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
     for number in range(N_IMAGES):
         path = tmp_path / "many" / f"class{number % 4}" / f"{number}.png"
@@ -205,12 +227,12 @@ def many_pictures(tmp_path: Path) -> Path:
 
 
 def test_killed_twenty_times_and_rerun_equals_an_uninterrupted_run(
-    many_pictures: Path, tmp_path: Path
+    many_images: Path, tmp_path: Path
 ) -> None:
     fork = multiprocessing.get_context("forkserver")
     fork.set_forkserver_preload(["decaf.extraction"])
     whole, killed, note = tmp_path / "whole.h5", tmp_path / "killed.h5", tmp_path / "note"
-    once = fork.Process(target=extract_and_note, args=(many_pictures, whole, note))
+    once = fork.Process(target=extract_and_note, args=(many_images, whole, note))
     once.start()
     once.join()
     assert once.exitcode == 0
@@ -219,7 +241,7 @@ def test_killed_twenty_times_and_rerun_equals_an_uninterrupted_run(
         note.unlink()
         note.touch()
         before = rows_done(killed) if n_computed else set()
-        process = fork.Process(target=extract_and_note, args=(many_pictures, killed, note))
+        process = fork.Process(target=extract_and_note, args=(many_images, killed, note))
         process.start()
         while process.is_alive() and not note.stat().st_size:
             time.sleep(0.001)
@@ -230,13 +252,14 @@ def test_killed_twenty_times_and_rerun_equals_an_uninterrupted_run(
         process.join()
         computed = [int(row) for row in note.read_text().split()]
         assert len(computed) == len(set(computed))
-        assert before.isdisjoint(computed), "a finished row was computed again"
+        blocks = {row // BATCH_SIZE for row in set(range(N_IMAGES)) - before}
+        assert {row // BATCH_SIZE for row in computed} <= blocks, "a whole batch was computed again"
         n_computed += len(computed)
         if killed.exists():
             break
     assert n_killed == KILLS
     in_flight = KILLS * WORKERS * BATCH_SIZE
-    assert n_computed <= N_IMAGES + in_flight + KILLS  # the broken picture is tried in each run
+    assert n_computed <= N_IMAGES + in_flight + KILLS  # the broken image is tried in each run
     with h5py.File(whole) as expected, h5py.File(killed) as found:
         assert dict(found.attrs) == dict(expected.attrs)
         names: list[str] = []

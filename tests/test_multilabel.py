@@ -1,4 +1,4 @@
-"""Pictures with several labels, from a tree in VOC's layout to both average precisions."""
+"""Images with several labels, from a tree in VOC's layout to both average precisions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ CATEGORIES = (
     "butterfly", "car_side", "chandelier", "dollar_bill", "electric_guitar", "grand_piano",
     "ketch", "laptop", "soccer_ball", "sunflower", "watch", "yin_yang",
 )  # fmt: skip
-N_TRAINING_PICTURES = 30  # of a category; collages to test are made of the others
+N_TRAINING_IMAGES = 30  # of a category; collages to test are made of the others
 SIDE_PX = 224
 DIFFICULT = 0.08  # share of the objects
 
@@ -27,7 +27,7 @@ Rows = list[tuple[Image.Image, np.ndarray]]
 
 
 def write_voc(root: Path, sides: dict[str, Rows]) -> None:
-    """Write pictures and labels as VOC 2007 does."""
+    """Write images and labels as VOC 2007 does."""
     home = root / "voc2007" / "VOCdevkit" / "VOC2007"
     lists = home / "ImageSets" / "Main"
     for folder in (lists, home / "JPEGImages"):
@@ -35,9 +35,9 @@ def write_voc(root: Path, sides: dict[str, Rows]) -> None:
     number = 0
     for side, rows in sides.items():
         lines: list[list[str]] = [[] for _ in CLASSES]
-        for picture, labels in rows:
+        for image, labels in rows:
             number += 1
-            picture.save(home / "JPEGImages" / f"{number:06d}.jpg", quality=90)
+            image.save(home / "JPEGImages" / f"{number:06d}.jpg", quality=90)
             for name_lines, label in zip(lines, labels, strict=True):
                 name_lines.append(f"{number:06d} {label:2d}")
         for name, name_lines in zip(CLASSES, lines, strict=True):
@@ -45,9 +45,9 @@ def write_voc(root: Path, sides: dict[str, Rows]) -> None:
 
 
 def collages(
-    pictures: list[list[Image.Image]], n_collages: int, rng: np.random.Generator
+    images: list[list[Image.Image]], n_collages: int, rng: np.random.Generator
 ) -> Iterator[tuple[Image.Image, np.ndarray]]:
-    """Yield collages of one to four pictures of different categories, and their labels."""
+    """Yield collages of one to four images of different categories, and their labels."""
     half = SIDE_PX // 2
     places = {
         1: [(0, 0, SIDE_PX, SIDE_PX)],
@@ -61,25 +61,25 @@ def collages(
         chosen = rng.choice(len(CATEGORIES), n_objects, replace=False)
         free = rng.permutation(places[n_objects if n_objects < 3 else 4])
         for category, (x, y, width, height) in zip(chosen, free.tolist(), strict=False):
-            choices = pictures[category]
-            picture = choices[rng.integers(len(choices))]
-            collage.paste(picture.resize((width, height)), (x, y))
+            choices = images[category]
+            image = choices[rng.integers(len(choices))]
+            collage.paste(image.resize((width, height)), (x, y))
             labels[category] = 0 if rng.random() < DIFFICULT else 1
         yield collage, labels
 
 
 def read(folder: Path) -> list[Image.Image]:
     opened = [Image.open(path) for path in sorted(folder.glob("*.jpg"))]
-    return [picture.convert("RGB").resize((SIDE_PX, SIDE_PX)) for picture in opened]
+    return [image.convert("RGB").resize((SIDE_PX, SIDE_PX)) for image in opened]
 
 
 @pytest.mark.data
 @pytest.mark.slow
 def test_pretrained_features_beat_random_ones_on_collages(assets: Path, tmp_path: Path) -> None:
     categories = assets / "data" / "caltech101" / "101_ObjectCategories"
-    pictures = [read(categories / name) for name in CATEGORIES]
-    known = [some[:N_TRAINING_PICTURES] for some in pictures]
-    unknown = [some[N_TRAINING_PICTURES:] for some in pictures]
+    images = [read(categories / name) for name in CATEGORIES]
+    known = [some[:N_TRAINING_IMAGES] for some in images]
+    unknown = [some[N_TRAINING_IMAGES:] for some in images]
     assert min(map(len, unknown)) >= 10
     rng = np.random.default_rng(0)
     sides = {
@@ -124,7 +124,7 @@ def test_pretrained_features_beat_random_ones_on_collages(assets: Path, tmp_path
 
 
 def coloured(labels: np.ndarray, rng: np.random.Generator) -> Image.Image:
-    """A picture whose twenty stripes tell the labels, but for some that nobody could learn."""
+    """An image whose twenty stripes tell the labels, but for some that nobody could learn."""
     pixels = rng.integers(0, 60, (80, 80, 3), dtype=np.uint8)
     for number, label in enumerate(labels):
         if label > 0:
@@ -134,7 +134,7 @@ def coloured(labels: np.ndarray, rng: np.random.Generator) -> Image.Image:
 
 @pytest.fixture
 def sides() -> dict[str, Rows]:
-    """Pictures of random labels, in VOC's sides."""
+    """Images of random labels, in VOC's sides."""
     rng = np.random.default_rng(0)
     counts = {"train": 40, "val": 20, "test": 30}
     drawn = {

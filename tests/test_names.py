@@ -1,6 +1,7 @@
 """Names: a sequence like any other, in less memory."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -52,9 +53,45 @@ def test_travels_to_other_processes():
     assert pickle.loads(pickle.dumps(Names(SOME))) == SOME
 
 
-def test_takes_the_bytes_of_the_longest():
+def test_takes_the_bytes_of_its_names_and_eight_for_each():
     names = Names([f"class/{number:07d}.jpg" for number in range(100_000)])
-    assert names.encoded.nbytes == 100_000 * len("class/0000000.jpg")
+    assert len(pickle.dumps(names)) < 100_000 * (len("class/0000000.jpg") + 8) + 1000
+
+
+def test_one_long_name_costs_no_more_than_its_bytes():
+    many = [f"class/{number}.jpg" for number in range(30_000)]
+    tracemalloc.start()
+    names = Names([*many, "x" * 100_000])
+    taken = Names.joined([names.take(np.arange(1, 30_001)), names])
+    order, starts = taken.order(), taken.starts()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+    assert taken[30_000] == many[0]
+    assert taken[29_999] == "x" * 100_000
+    np.testing.assert_array_equal(starts, np.arange(60_002))
+    assert [taken[place] for place in order[:3]] == ["class/0.jpg", "class/1.jpg", "class/1.jpg"]
+    assert order[1] < order[2]
+
+
+def test_many_names_take_little_memory():
+    tracemalloc.start()
+    names = Names([f"{number:019d}" for number in range(50_000)])
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    names = Names.joined([names, names])
+    names = names.take(np.arange(len(names)))
+    names.order(), names.starts()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(names) == 100_000
+    assert peak - before < 15e6  # a tuple's strings take 7e6, and each thing here is made anew
+
+
+def test_runs_of_equal_names():
+    assert Names(["b", "b", "a", "c", "c", "b"]).starts().tolist() == [0, 2, 3, 5, 6]
+    assert Names(["b", "b", "a", "c" * 99]).starts().tolist() == [0, 2, 3, 4]
+    assert Names(["é", "z", "a", "z"]).order().tolist() == [2, 1, 3, 0]
 
 
 def test_says_what_it_holds():

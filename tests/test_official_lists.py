@@ -1,4 +1,4 @@
-"""The official lists, with tiny pictures laid out under them: counts, then the whole job."""
+"""The official lists, with tiny images laid out under them: counts, then the whole job."""
 
 import shutil
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def metadata(assets: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def data_root(metadata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with VOC 2007, MIT-67 and CUB-200-2011, whose pictures are a few hard links."""
+    """A data root with VOC 2007, MIT-67 and CUB-200-2011, whose images are a few hard links."""
     root = tmp_path_factory.mktemp("data")
     voc, mit67 = root / "voc2007" / "VOCdevkit" / "VOC2007", root / "mit67"
     birds = root / "birds" / "CUB_200_2011"
@@ -50,7 +50,7 @@ def words(file: Path) -> list[str]:
 
 
 def link(folder: Path, names: Iterable[str], side_px: int = 8) -> None:
-    """Put one of seven pictures of 8 x 8 tones under each name."""
+    """Put one of seven images of 8 x 8 tones under each name."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     files = [folder.parent / f"{number}.png" for number in range(7)]

@@ -1,5 +1,8 @@
 """Patches from end to end: train, predict, evaluate and look, on scenes with known boxes."""
 
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +15,21 @@ from typer.testing import CliRunner
 from decaf.classifier import Classifier
 from decaf.cli.app import app
 from decaf.datasets import load_dataset
-from decaf.datasets.objects import load_objects
+from decaf.datasets.objects import Objects, load_objects
 from decaf.datasets.patches import patch_table
 from decaf.errors import ConfigError
 from decaf.evaluation import evaluate
+from decaf.extraction import extract
+from decaf.heads import HEADS, fit_splits
 from decaf.images.patches import intersections_over_unions, label_patches
 from decaf.onnx_model import export
 from decaf.patch_scores import score_patches
 from decaf.prediction import predict
+from decaf.protocols import get_protocol
+from decaf.store import FeatureStore
+from decaf.stored_images import StoredImages
 from decaf.training import train
-from decaf.types import BACKGROUND, PatchRule
+from decaf.types import BACKGROUND, DIFFICULT, ImageDataset, PatchRule
 
 NET = {"backbone": "decaf-mini", "device": "cpu", "quiet": True}
 SCALES = "2.4,3.2"
@@ -36,7 +44,7 @@ def flat_scene(rng: np.random.Generator) -> Scene:
         side = int(rng.integers(50, 64))
         x = int(rng.integers(0, 100 - side)) + 100 * (len(scene.classes) % 2)
         y = int(rng.integers(0, 160 - side))
-        scene.picture.paste(COLOURS[number], (x, y, x + side, y + side))
+        scene.image.paste(COLOURS[number], (x, y, x + side, y + side))
         scene.classes.append(int(number))
         scene.boxes.append((x, y, x + side, y + side))
     return scene
@@ -66,43 +74,118 @@ def test_boxes_and_names_are_those_of_the_annotations(data: Path) -> None:
         assert not found.difficult.any()
 
 
-def test_training_pictures_keep_few_background_patches_and_test_pictures_all(data: Path) -> None:
+def test_patches_are_labelled_by_what_they_show(data: Path) -> None:
     table = voc(data)
     objects = load_objects(table)
-    thin, everything = (
-        patch_table(table, PatchRule(scales=(2.4,), background_share=share), objects)
-        for share in (0.1, 1.0)
-    )
-    assert everything.class_names[-1] == BACKGROUND
+    found = patch_table(table, PatchRule(scales=(2.4,)), objects)
+    assert found.class_names == (*table.class_names, BACKGROUND, DIFFICULT)
     background = len(table.class_names)
-    for found, share in ((thin, 0.1), (everything, 1.0)):
-        test = found.official[:, 0] == 3
-        n_test = np.count_nonzero(everything.official[:, 0] == 3)
-        assert np.count_nonzero(test) == n_test
-        kept = np.count_nonzero((found.labels == background) & ~test)
-        total = np.count_nonzero(
-            (everything.labels == background) & (everything.official[:, 0] < 3)
-        )
-        assert kept == pytest.approx(share * total, rel=0.3)
     for row in (0, 30, 60):
-        own = np.array([name == table.image_ids[row] for name in everything.image_ids])
+        own = np.array([name == table.image_ids[row] for name in found.image_ids])
         wanted = label_patches(
-            everything.boxes[own], objects[row].boxes, objects[row].labels, background
+            found.boxes[own], objects[row].boxes, objects[row].labels, background
         )
-        np.testing.assert_array_equal(everything.labels[own], wanted)
+        np.testing.assert_array_equal(found.labels[own], wanted)
 
 
-def test_patches_that_show_a_difficult_object_do_not_train(data: Path, tmp_path: Path) -> None:
+def test_no_patch_is_dropped_for_what_it_shows(data: Path) -> None:
+    """Rows are the same whatever the annotations say: true, others', none, or all difficult."""
     table = voc(data)
     objects = load_objects(table)
-    rule = PatchRule(scales=(2.4,), background_share=1.0)
-    sure = patch_table(table, rule, objects)
-    for one in objects:
-        one.difficult[:] = True
-    unsure = patch_table(table, rule, objects)
-    training = sure.official[:, 0] < 3
-    shown = (sure.labels < len(table.class_names)) & training
-    assert len(unsure.labels) == len(sure.labels) - shown.sum()
+    rule = PatchRule(scales=(2.4, 3.2))
+    true = patch_table(table, rule, objects)
+    nothing = Objects(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool))
+    difficult = [replace(one, difficult=np.ones(len(one.labels), bool)) for one in objects]
+    for other in (objects[::-1], [nothing] * len(objects), difficult):
+        found = patch_table(table, rule, other)
+        assert list(found.image_ids) == list(true.image_ids)
+        assert found.class_names == true.class_names
+        np.testing.assert_array_equal(found.boxes, true.boxes)
+        np.testing.assert_array_equal(found.official, true.official)
+
+
+def test_what_shows_a_difficult_object_trains_nothing(data: Path) -> None:
+    """Also where it shows two of them."""
+    table = voc(data)
+    objects = load_objects(table)
+    sure = patch_table(table, PatchRule(scales=(2.4,)), objects)
+    unsure = [replace(one, difficult=np.ones(len(one.labels), bool)) for one in objects]
+    found = patch_table(table, PatchRule(scales=(2.4,)), unsure)
+    shown = sure.labels < len(table.class_names)
+    assert (found.labels[shown] == len(table.class_names) + 1).all()
+    two = Objects(np.array([[0, 0, 60, 30], [0, 30, 60, 60]], np.float32), np.zeros(2, int),
+                  np.ones(2, bool))  # fmt: skip
+    both = patch_table(table, PatchRule(scales=(2.4,)), [two] * len(objects))
+    assert both.labels[0] == len(table.class_names) + 1
+
+
+def without_test_side(table: ImageDataset) -> ImageDataset:
+    """What tested is now the validation side, as in VOC 2012; the old one trains."""
+    sides = np.array([0, 1, 1, 2], np.int8)[table.official]
+    return replace(table, official=sides)
+
+
+def without_objects(path: Path, rows: np.ndarray, image_ids: Sequence[str]) -> None:
+    for row in rows:
+        stem = Path(image_ids[row]).stem
+        (path / "Annotations" / f"{stem}.xml").write_text("<annotation></annotation>")
+
+
+def test_the_validation_side_that_tests_is_stored_without_a_look_at_its_objects(
+    data: Path, tmp_path: Path
+) -> None:
+    """Objects of test images are removed from the annotations; their stored rows stay."""
+    home = tmp_path / "data"
+    shutil.copytree(data, home)
+    table = without_test_side(voc(home))
+    test = np.flatnonzero(table.official[:, 0] == 2)
+    options = {"layers": "pool5", "pool": "avg", "views": "patches", "patch_scales": "3.2", **NET}
+    stores = [extract(table, out=tmp_path / "true.h5", **options)]
+    without_objects(table.root, test, table.image_ids)
+    stores.append(extract(table, out=tmp_path / "removed.h5", **options))
+    with FeatureStore(stores[0]) as true, FeatureStore(stores[1]) as removed:
+        assert list(true.image_ids) == list(removed.image_ids)
+        np.testing.assert_array_equal(true["pool5"][:], removed["pool5"][:])
+        np.testing.assert_array_equal(true.boxes, removed.boxes)
+        tested = np.isin(list(true.image_ids), [table.image_ids[row] for row in test])
+        assert not np.array_equal(true.labels[tested], removed.labels[tested])
+        np.testing.assert_array_equal(true.labels[~tested], removed.labels[~tested])
+
+
+def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> None:
+    """The simulation of a leak: an honest score of true labels is that of a model which saw none.
+
+    A head is fitted twice, with the true objects of test images and with none; what it says of
+    test images is the same, row by row.
+    """
+    home = tmp_path / "data"
+    shutil.copytree(data, home)
+    table = without_test_side(voc(home))
+    rule = get_protocol("holdout", table, view="patches", patches={"scales": (3.2,)})
+    options = {"layers": "pool5", "pool": "avg", "views": "patches", "patch_scales": "3.2", **NET}
+    (split,) = rule.splits(table)
+    assert (table.official[split.test, 0] == 2).all()
+    said = []
+    for number in range(2):
+        path = extract(table, out=tmp_path / f"{number}.h5", **options)
+        with FeatureStore(path) as store:
+            features = StoredImages(table, store, rule).features("pool5")
+            patches = features.training_split(split)
+            (fitted,) = fit_splits(
+                HEADS["logreg"](device="cpu"), features.train, features.labels(table.labels),
+                [replace(patches, inner=())], c_grid=(1.0,), fixed_c=1.0, score=lambda *_: 0.0,
+            )  # fmt: skip
+            background = len(table.class_names)
+            shown = store.labels[patches.train]
+            assert (shown <= background).all()
+            kept, whole = (np.count_nonzero(x == background) for x in (shown, store.labels[
+                features.rows(split.train)]))  # fmt: skip
+            assert kept == pytest.approx(0.1 * whole, rel=0.3)
+            said.append(
+                features.test_scores(fitted.decision_function, split.test, fitted.head.classes_)
+            )
+        without_objects(table.root, split.test, table.image_ids)
+    np.testing.assert_array_equal(*said)
 
 
 @pytest.mark.parametrize("views", ["patches", "dense"])
@@ -142,7 +225,7 @@ def test_train_predict_and_look(data: Path, tmp_path: Path) -> None:
     assert len(found) == len(paths) * (len(classifier.class_names) - 1)
     assert found["probability"].between(0, 1).all()
     failed = pd.read_csv(tmp_path / "p.failures.csv")
-    assert failed["image_id"].tolist() == [str(broken)]
+    assert failed["path"].tolist() == [str(broken)]
     objects = load_objects(table)
     hits, right = [], []
     for row, scores in zip(test, score_patches(model, paths[:10], device="cpu"), strict=False):

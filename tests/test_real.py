@@ -1,4 +1,4 @@
-"""Real pictures through a real net: the numbers that pretrained features must give.
+"""Real images through a real net: the numbers that pretrained features must give.
 
 Squeezenet's `features.12` on part of Caltech-101 (102 categories, 30 to train, protocol decaf).
 An independent trial with C = 1 on l2-normalised features gave 0.89 and 0.91 on two splits for

@@ -1,4 +1,4 @@
-"""Adaptation layers on patches of cluttered scenes, with real weights and real pictures."""
+"""Adaptation layers on patches of cluttered scenes, with real weights and real images."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def localised(store: FeatureStore, root: Path) -> float:
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_patches_beat_whole_pictures_and_find_the_objects(assets: Path, tmp_path: Path) -> None:
+def test_patches_beat_whole_images_and_find_the_objects(assets: Path, tmp_path: Path) -> None:
     write_scenes(assets, tmp_path / "data", n_train=160, n_test=60)
 
     def score(protocol: str, head: str, **options: str) -> float:

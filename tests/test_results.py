@@ -166,3 +166,12 @@ def test_what_is_not_decafs_is_refused(tmp_path, text):
         (tmp_path / "own-splits.csv").write_text(text)
     with pytest.raises(DataError, match=r"own-splits\.csv cannot be read"):
         ResultTable.from_csv(tmp_path / "own.csv")
+
+
+def test_names_that_a_spreadsheet_would_compute_are_quoted_and_come_back(tmp_path):
+    result = replace(ONE, per_class=(("mean_per_class", "=1+1", 0.5), ("mean_per_class", "'@x", 1)))
+    table = ResultTable((result,))
+    table.to_csv(tmp_path / "r.csv")
+    text = (tmp_path / "r-classes.csv").read_text()
+    assert ",'=1+1," in text
+    assert set(read_beside([tmp_path / "r.csv"], "classes")["class"]) == {"=1+1", "'@x"}

@@ -13,7 +13,7 @@ from decaf.evaluation import evaluate
 RED, GREEN = (220, 40, 40), (40, 220, 40)
 
 
-def picture(tone: tuple[int, int, int], rng: np.random.Generator) -> Image.Image:
+def new_image(tone: tuple[int, int, int], rng: np.random.Generator) -> Image.Image:
     """Return noise around a tone, which the most shallow features tell from another."""
     noise = rng.integers(-30, 30, (20, 24, 3))
     return Image.fromarray((np.array(tone) + noise).clip(0, 255).astype(np.uint8)).resize((72, 60))
@@ -46,7 +46,7 @@ def run(dataset: str, root: Path, **options: object) -> pd.DataFrame:
     ).to_frame()
 
 
-def test_sun397_of_mixed_formats_with_two_broken_pictures(tmp_path: Path) -> None:
+def test_sun397_of_mixed_formats_with_two_broken_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     home = tmp_path / "sun397"
     formats = ("JPEG", "PNG", "GIF", "BMP")
@@ -54,7 +54,7 @@ def test_sun397_of_mixed_formats_with_two_broken_pictures(tmp_path: Path) -> Non
     ids = {name: [f"{name}/sun_{n:02d}.jpg" for n in range(16)] for name in tones}
     for name, tone in tones.items():
         for number, image_id in enumerate(ids[name]):
-            save(picture(tone, rng), home / "SUN397" / image_id[1:], formats[number % 4])
+            save(new_image(tone, rng), home / "SUN397" / image_id[1:], formats[number % 4])
     broken = [home / "SUN397" / ids[name][3][1:] for name in tones]
     for file in broken:
         file.write_bytes(file.read_bytes()[:40])
@@ -67,7 +67,7 @@ def test_sun397_of_mixed_formats_with_two_broken_pictures(tmp_path: Path) -> Non
     frame = run("sun397", tmp_path, protocol="decaf", max_failures=0.1)
     assert frame["n_splits"].item() == 5
     assert frame["mean"].item() == 1
-    assert "2 pictures without features are left out" in frame["notes"].item()
+    assert "2 images without features are left out" in frame["notes"].item()
     (failures,) = (tmp_path / "features").glob("*.failures.csv")
     assert pd.read_csv(failures)["image_id"].tolist() == [
         file.relative_to(home / "SUN397").as_posix() for file in broken
@@ -83,7 +83,7 @@ def test_caltech256_with_and_without_clutter(
     tones = {"001.ak47": RED, "198.spider": GREEN, "257.clutter": (40, 40, 220)}
     for name, tone in tones.items():
         for number in range(1, 9):
-            save(picture(tone, rng), home / name / f"{name[:3]}_{number:04d}.jpg")
+            save(new_image(tone, rng), home / name / f"{name[:3]}_{number:04d}.jpg")
     write(home / "198.spider" / "RENAME2", ["a stray"])
     frame = run(
         "caltech256", tmp_path, protocol="zf", train_per_class=6, splits=2, drop_classes=drop
@@ -103,9 +103,9 @@ def test_actions_are_told_by_the_persons_boxes(tmp_path: Path) -> None:
         image, side = f"2011_{number:06d}", "train" if number < 14 else "val"
         both = Image.new("RGB", (160, 60), (128, 128, 128))
         objects = []
-        for place in (0, 1):  # two persons in each picture, so that only their boxes tell
+        for place in (0, 1):  # two persons in each image, so that only their boxes tell
             reads = (number + place) % 2 == 0
-            both.paste(picture(RED if reads else GREEN, rng), (4 + 80 * place, 0))
+            both.paste(new_image(RED if reads else GREEN, rng), (4 + 80 * place, 0))
             doing[side].append((image, place + 1, reads))
             x = 5 + 80 * place
             objects.append(
@@ -127,4 +127,4 @@ def test_actions_are_told_by_the_persons_boxes(tmp_path: Path) -> None:
     assert frame["view"].item() == "warp of box x 1"
     assert frame["mean"].item() == 1
     whole = run("voc2012-actions", tmp_path, box="none")
-    assert whole["mean"].item() < 0.9  # both persons of a picture are the same row
+    assert whole["mean"].item() < 0.9  # both persons of an image are the same row

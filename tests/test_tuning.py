@@ -53,12 +53,12 @@ def hard(folder: Path) -> Path:
 
 
 @pytest.fixture
-def manifest(picture_folder: Path) -> Path:
-    return hard(picture_folder)
+def manifest(image_folder: Path) -> Path:
+    return hard(image_folder)
 
 
 def test_a_tuned_net_goes_back_into_extraction_and_prediction(
-    manifest: Path, picture_folder: Path, tmp_path: Path
+    manifest: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     recipe = Recipe(epochs=2, crops=1, batch_size=8, rate=0.01, validation=0)
     model = tune(manifest, tmp_path, recipe=recipe)
@@ -68,7 +68,7 @@ def test_a_tuned_net_goes_back_into_extraction_and_prediction(
     assert "features.conv5.weight" in changed
     assert all(key.startswith(("features.conv5", "features.norm5")) for key in changed)
     store = extract(
-        picture_folder,
+        image_folder,
         backbone="decaf-mini",
         weights=str(weights_of(model)),
         layers="pool5",
@@ -80,8 +80,8 @@ def test_a_tuned_net_goes_back_into_extraction_and_prediction(
     assert classifier.head == "finetune"
     with FeatureStore(store) as features:
         expected = classifier.probabilities(features["pool5"][:])
-        names = [str(picture_folder / name) for name in features.image_ids]
-    out = predict(model, [picture_folder], out=tmp_path / "p.csv", all_classes=True, quiet=True)
+        names = [str(image_folder / name) for name in features.image_ids]
+    out = predict(model, [image_folder], out=tmp_path / "p.csv", all_classes=True, quiet=True)
     found = {(row["path"], row["class"]): float(row["probability"]) for row in read(out)}
     for name, line in zip(names, expected, strict=True):
         for label, value in zip(classifier.class_names, line, strict=True):
@@ -90,21 +90,21 @@ def test_a_tuned_net_goes_back_into_extraction_and_prediction(
 
 
 def test_training_lowers_the_loss_and_the_best_epoch_is_kept(
-    picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = Recipe(epochs=6, batch_size=8, start="random", rate=0.01, head_rate=1.0, crops=1)
-    model = tune(picture_folder, tmp_path, recipe=recipe, quiet=False)
+    model = tune(image_folder, tmp_path, recipe=recipe, quiet=False)
     said = capsys.readouterr().err.splitlines()[-1]
     assert "fine-tuned features.conv5 for" in said
-    start, best = (float(word.split()[0]) for word in said.split("pictures ")[1].split(", ")[:2])
+    start, best = (float(word.split()[0]) for word in said.split("images ")[1].split(", ")[:2])
     assert best > max(start, 0.8)
-    rows = read(predict(model, [picture_folder], out=tmp_path / "p.csv", quiet=True))
+    rows = read(predict(model, [image_folder], out=tmp_path / "p.csv", quiet=True))
     assert np.mean([row["class"] == Path(row["path"]).parent.name for row in rows]) > 0.9
 
 
-def test_all_blocks_of_a_random_net_are_trained(picture_folder: Path, tmp_path: Path) -> None:
+def test_all_blocks_of_a_random_net_are_trained(image_folder: Path, tmp_path: Path) -> None:
     recipe = "epochs=1,batch_size=8,validation=0"
-    model = tune(picture_folder, tmp_path, weights="random", blocks="all", recipe=recipe)
+    model = tune(image_folder, tmp_path, weights="random", blocks="all", recipe=recipe)
     before = load_backbone("decaf-mini", weights="random", device="cpu")._net.net.state_dict()
     after = load_file(weights_of(model))
     same = {k for k, v in after.items() if v.is_floating_point() and torch.equal(v, before[k])}
@@ -147,6 +147,56 @@ def test_a_killed_run_ends_with_the_same_weights(
         np.testing.assert_array_equal(one[1], other[1])
 
 
+def test_two_runs_in_one_folder_leave_each_other_alone(manifest: Path, tmp_path: Path) -> None:
+    """Two of the same training and one of another, at once, end as each does alone."""
+    recipes = {"a": "epochs=6,batch_size=8", "b": "epochs=6,batch_size=8"}
+    recipes["c"] = "epochs=5,batch_size=8"
+    extract(manifest, backbone="decaf-mini", layers="pool5", out=tmp_path / "features",
+            device="cpu", quiet=True)  # fmt: skip
+    code = "from decaf.cli.app import main; main()"
+    running = []
+    for name, recipe in recipes.items():
+        words = {
+            "dataset": manifest,
+            "recipe": recipe,
+            "out": tmp_path / "all" / f"{name}.safetensors",
+        }
+        words |= {"features": tmp_path / "features", **NET}
+        command = [word for key, value in words.items() for word in (f"--{key}", str(value))]
+        running.append(subprocess.Popen([sys.executable, "-c", code, "finetune", *command]))
+    assert [one.wait(timeout=300) for one in running] == [0, 0, 0]
+    found = [load_file(tmp_path / "all" / f"{name}-weights.safetensors") for name in recipes]
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    alone = load_file(weights_of(tune(manifest, tmp_path, recipe=recipes["c"])))
+    assert all(torch.equal(found[2][key], alone[key]) for key in alone)
+    assert not list((tmp_path / "all").glob("*finetune-*"))
+
+
+def test_what_a_stopped_run_left_is_named(
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("decaf.finetuning.loop.Loop._epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tune(manifest, tmp_path)
+    left = sorted(tmp_path.glob("m/finetune-*"))
+    assert len(left) == 2  # the checkpoint's, and that of what splits share
+    capsys.readouterr()
+    tune(manifest, tmp_path, recipe="epochs=1,batch_size=8")
+    said = capsys.readouterr().err
+    for folder in left:
+        assert f"{folder} is of a training that was stopped" in said
+        assert folder.is_dir()
+    tune(manifest, tmp_path)
+    assert not list(tmp_path.glob("m/finetune-*"))
+
+
 def wait_for(folder: Path, pattern: str) -> Path:
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -156,10 +206,10 @@ def wait_for(folder: Path, pattern: str) -> Path:
     raise AssertionError(f"no {pattern} in {folder}")
 
 
-def test_pictures_with_several_labels(picture_folder: Path, tmp_path: Path) -> None:
+def test_images_with_several_labels(image_folder: Path, tmp_path: Path) -> None:
     lines = ["path,label"]
     for name, labels in (("red", "red|warm"), ("green", "green"), ("blue", "blue|cold")):
-        lines += [f"pictures/{name}/{i}.png,{labels}" for i in range(8)]
+        lines += [f"images/{name}/{i}.png,{labels}" for i in range(8)]
     several = tmp_path / "several.csv"
     several.write_text("\n".join(lines))
     model = tune(several, tmp_path)
@@ -208,7 +258,7 @@ def test_without_training_the_tuned_net_is_the_linear_head(manifest: Path, tmp_p
     ("options", "message"),
     [
         ({"out": "model.bin"}, "ends in .safetensors"),
-        ({"views": "ten-crop"}, "choose one of a single crop: center, warp, squash"),
+        ({"views": "ten-crop"}, "unknown views .ten-crop.; choose one of: center, warp, squash"),
         ({"blocks": "some"}, "give last, a number or all"),
         ({"blocks": 9}, "asked to train the last 9 blocks before pool5 of decaf-mini"),
         ({"recipe": "speed=9"}, "unknown part 'speed=9' of a recipe"),
@@ -216,14 +266,14 @@ def test_without_training_the_tuned_net_is_the_linear_head(manifest: Path, tmp_p
     ],
 )
 def test_wrong_options(
-    options: dict[str, object], message: str, picture_folder: Path, tmp_path: Path
+    options: dict[str, object], message: str, image_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        tune(picture_folder, tmp_path, **options)
+        tune(image_folder, tmp_path, **options)
 
 
 def test_a_damaged_checkpoint_is_said(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -231,8 +281,8 @@ def test_a_damaged_checkpoint_is_said(
     with monkeypatch.context() as patch:
         patch.setattr("decaf.finetuning.loop.Loop._epoch", stop)
         with pytest.raises(KeyboardInterrupt):
-            tune(picture_folder, tmp_path)
+            tune(image_folder, tmp_path)
     (checkpoint,) = tmp_path.glob("m/finetune-*/choice.safetensors")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     with pytest.raises(DataError, match=r"which is damaged .* delete it and run again"):
-        tune(picture_folder, tmp_path)
+        tune(image_folder, tmp_path)

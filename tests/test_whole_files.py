@@ -1,5 +1,6 @@
 """Every file that decaf writes is whole or not there, and what a kill leaves is removed."""
 
+import os
 import signal
 import stat
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from decaf.errors import DataError
-from decaf.whole_files import require_writable, whole_file, write_whole
+from decaf.whole_files import require_writable, sweep, whole_file, whole_folder, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -83,3 +84,29 @@ def test_the_file_that_a_link_leads_to_is_replaced(tmp_path):
     write_whole(tmp_path / "link", "new")
     assert (tmp_path / "far" / "a").read_text() == "new"
     assert (tmp_path / "link").is_symlink()
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    with suppress(ZeroDivisionError), whole_folder(tmp_path / "a" / "b") as part:
+        (part / "1").write_text("half")
+        raise ZeroDivisionError
+    assert names(tmp_path / "a") == []
+    with whole_folder(tmp_path / "a" / "b") as part:
+        (part / "1").write_text("whole")
+        assert not (tmp_path / "a" / "b").exists()
+    assert (tmp_path / "a" / "b" / "1").read_text() == "whole"
+    assert names(tmp_path / "a") == ["b"]
+    with pytest.raises(DataError, match="not empty"), whole_folder(tmp_path / "a" / "b"):
+        pass
+    assert (tmp_path / "a" / "b" / "1").read_text() == "whole"
+
+
+def test_long_work_is_not_swept_while_it_goes_on(tmp_path):
+    with whole_folder(tmp_path / "a") as part:
+        os.utime(part.parent, (0, 0))
+        assert not sweep(tmp_path)
+        (part / "1").touch()
+    assert names(tmp_path / "a") == ["1"]
+    (tmp_path / ".decaf-killed.part").mkdir()
+    assert sweep(tmp_path)
+    assert names(tmp_path) == ["a"]

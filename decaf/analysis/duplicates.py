@@ -1,9 +1,9 @@
-"""Pictures that stand in a data set more than once, as the same file or nearly the same picture.
+"""Images that stand in a data set more than once, as the same file or nearly the same image.
 
 Equal files are found by their digest. Other copies (saved again, scaled, mirrored) are looked for
 among the nearest neighbours in feature space, and taken for copies only where the pixels, scaled
-to a small size, agree too: features of two pictures of one thing can be as near as those of one
-picture saved twice. Where the pictures are not at hand, only features nearer than that are.
+to a small size, agree too: features of two images of one thing can be as near as those of one
+image saved twice. Where the images are not at hand, only features nearer than that are.
 """
 
 from collections.abc import Callable
@@ -17,31 +17,31 @@ from sklearn.neighbors import NearestNeighbors
 from decaf.errors import ConfigError
 from decaf.types import FloatArray, IntArray
 
-Kind = Literal["same file", "same picture", "mirrored", "near features"]
+Kind = Literal["same file", "same image", "mirrored", "near features"]
 
 N_NEIGHBOURS = 10
-"""Nearest neighbours of each picture that are looked at."""
+"""Nearest neighbours of each image that are looked at."""
 
 LEAST_AGREEMENT = 0.97
-"""Correlation of the pixels from which two pictures are taken for one."""
+"""Correlation of the pixels from which two images are taken for one."""
 
 NEAREST_FEATURES = 0.98
 """Cosine from which features alone are called near, where the pixels are not at hand."""
 
 Thumbnail = Callable[[int], FloatArray | None]
-"""Gives a row's picture, scaled to ``(height, width, 3)`` of one size for all; None if unusable."""
+"""Gives a row's image, scaled to ``(height, width, 3)`` of one size for all; None if unusable."""
 
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two rows that show the same picture.
+    """Two rows that show the same image.
 
     Attributes
     ----------
     first, second : int
         Row numbers, ``first < second``.
     kind : str
-        ``"same file"``, ``"same picture"``, ``"mirrored"`` or ``"near features"``.
+        ``"same file"``, ``"same image"``, ``"mirrored"`` or ``"near features"``.
     similarity : float
         Cosine of the features.
     agreement : float
@@ -106,7 +106,7 @@ def duplicate_pairs(
     *,
     mirrored: bool = False,
 ) -> list[DuplicatePair]:
-    """Look for pictures that stand in a data set more than once.
+    """Look for images that stand in a data set more than once.
 
     Parameters
     ----------
@@ -115,9 +115,9 @@ def duplicate_pairs(
     rows : numpy.ndarray
         ``(n_rows,)`` ascending row numbers.
     sha256 : numpy.ndarray
-        ``(n_images, 32)`` digests of the picture files.
+        ``(n_images, 32)`` digests of the image files.
     thumbnail : callable, optional
-        Gives a row's picture in small; without it only features are compared.
+        Gives a row's image in small; without it only features are compared.
     mirrored : bool
         Look for mirror images too; this needs `thumbnail`.
 
@@ -130,10 +130,10 @@ def duplicate_pairs(
     Raises
     ------
     ConfigError
-        Mirror images are asked for without pictures.
+        Mirror images are asked for without images.
     """
     if mirrored and thumbnail is None:
-        raise ConfigError("asked for mirror images, found no pictures; give their folder")
+        raise ConfigError("asked for mirror images, found no images; give their folder")
     unit = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     at = {row: index for index, row in enumerate(rows.tolist())}
     equal = equal_files(sha256, rows)
@@ -178,7 +178,7 @@ def _judged(a: int, b: int, similarity: float, judge: "_Pixels | None") -> Dupli
 
 
 class _Pixels:
-    """Compares two rows' pictures, each read once."""
+    """Compares two rows' images, each read once."""
 
     def __init__(self, thumbnail: Thumbnail, *, mirrored: bool) -> None:
         self._thumbnail = thumbnail
@@ -188,22 +188,22 @@ class _Pixels:
     def __call__(self, a: int, b: int) -> tuple[Kind, float]:
         first, second = self._both(a), self._both(b)
         if first is None or second is None:
-            return "same picture", float("nan")
+            return "same image", float("nan")
         straight = float(np.vdot(first[0], second[0]))
         if not self._mirrored:
-            return "same picture", straight
+            return "same image", straight
         flipped = float(np.vdot(first[0], second[1]))
-        return ("same picture", straight) if straight >= flipped else ("mirrored", flipped)
+        return ("same image", straight) if straight >= flipped else ("mirrored", flipped)
 
     def _both(self, row: int) -> tuple[FloatArray, FloatArray] | None:
         if row not in self._read:
-            picture = self._thumbnail(row)
-            sides = None if picture is None else (picture, picture[:, ::-1])
+            image = self._thumbnail(row)
+            sides = None if image is None else (image, image[:, ::-1])
             self._read[row] = None if sides is None else (_standard(sides[0]), _standard(sides[1]))
         return self._read[row]
 
 
-def _standard(picture: FloatArray) -> FloatArray:
-    centred: FloatArray = picture.astype(np.float32) - picture.mean(dtype=np.float32)
+def _standard(image: FloatArray) -> FloatArray:
+    centred: FloatArray = image.astype(np.float32) - image.mean(dtype=np.float32)
     norm = np.linalg.norm(centred)
     return centred / norm if norm > 0 else centred

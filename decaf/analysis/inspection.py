@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from decaf.analysis.duplicates import DuplicatePair, duplicate_pairs
-from decaf.analysis.pictures import picture_root, thumbnail
 from decaf.analysis.sample import layer_rows, sample_rows
 from decaf.analysis.similarity import cka_matrix
 from decaf.analysis.statistics import LayerStatistics, layer_statistics
+from decaf.analysis.thumbnails import image_files, thumbnail
 from decaf.analysis.transfer import logme
+from decaf.datasets import ImageFiles
 from decaf.errors import DataError, StoreMismatchError
 from decaf.progress import show_progress
 from decaf.store import FeatureStore
@@ -43,15 +44,15 @@ class Inspection:
     similarity : numpy.ndarray
         ``(n, n)`` debiased linear CKA of these.
     duplicates : tuple of DuplicatePair
-        Pictures that stand in the data set more than once.
+        Images that stand in the data set more than once.
     image_ids : tuple of str
-        Picture of each row.
+        Image of each row.
     labels : tuple of str
         Class or classes of each row, in words.
     sides : tuple of str
         Side of each row in the first official split; ``""`` where there is none.
-    root : pathlib.Path or None
-        Folder of the pictures, where they are at hand.
+    files : ImageFiles or None
+        Where the images lie, if they are at hand.
     """
 
     path: Path
@@ -67,7 +68,7 @@ class Inspection:
     image_ids: tuple[str, ...]
     labels: tuple[str, ...]
     sides: tuple[str, ...]
-    root: Path | None
+    files: ImageFiles | None
 
 
 def inspect_store(
@@ -77,27 +78,28 @@ def inspect_store(
     layers: str | None = None,
     limit: int = 2000,
     mirrored: bool = False,
-    pictures: str | Path | None = None,
+    images: str | Path | None = None,
     data_root: str | Path = "data",
     quiet: bool = False,
 ) -> Inspection:
-    """Look at a store's features, and for pictures that stand in the data set more than once.
+    """Look at a store's features, and for images that stand in the data set more than once.
 
     Parameters
     ----------
     path : str or pathlib.Path
         The store.
     against : sequence of pathlib.Path
-        Other stores of the same pictures, to compare layers with.
+        Other stores of the same images, to compare layers with.
     layers : str, optional
         Comma-separated layers; all if not given. Duplicates are looked for in the last.
     limit : int
-        Pictures that statistics, likeness and transfer scores are of, evenly spaced.
+        Images that statistics, likeness and transfer scores are of, evenly spaced.
     mirrored : bool
         Look for mirror images too.
-    pictures : str or pathlib.Path, optional
-        Folder that the pictures' ids are relative to; that of the named data set below
-        `data_root` if not given. Without pictures, duplicates are judged by features alone.
+    images : str or pathlib.Path, optional
+        Folder that the images' ids are relative to, or the archives, URL or CSV file that
+        was extracted; those of the named data set below `data_root` if not given. Without
+        images, duplicates are judged by features alone.
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
     quiet : bool
@@ -113,23 +115,21 @@ def inspect_store(
     StoreError
         If a store cannot be read, or has no such layer.
     StoreMismatchError
-        If another store has none of the pictures.
+        If another store has none of the images.
     DataError
-        If fewer than 4 pictures have features, or the folder of pictures is missing.
+        If fewer than 4 images have features, or the folder of images is missing.
     ConfigError
-        If mirror images are asked for without pictures.
+        If mirror images are asked for without images.
     """
-    if pictures is not None and not Path(pictures).is_dir():
-        raise DataError(f"asked for the pictures in {pictures}, found no such folder; correct it")
     with ExitStack() as stack:
         store = stack.enter_context(FeatureStore(path))
         others = [stack.enter_context(FeatureStore(other)) for other in against]
         names = store.layers if layers is None else tuple(n.strip() for n in layers.split(","))
         rows = sample_rows(store, limit)
         if len(rows) < 4:
-            raise DataError(f"asked to inspect {path}, found {len(rows)} pictures; give 4 or more")
+            raise DataError(f"asked to inspect {path}, found {len(rows)} images; give 4 or more")
         dataset = store.provenance.dataset
-        root = Path(pictures) if pictures else picture_root(dataset, Path(data_root))
+        files = image_files(dataset, Path(data_root), images)
         total = len(names) + 2
         with show_progress("inspecting", total, "steps", quiet=quiet) as advance:
             statistics, norms, scores = {}, {}, {}
@@ -141,7 +141,7 @@ def inspect_store(
                 advance(1)
             similarity_names, similarity = _similarity(store, names, others, rows)
             advance(1)
-            duplicates = _duplicates(store, names[-1], root, mirrored=mirrored)
+            duplicates = _duplicates(store, names[-1], files, mirrored=mirrored)
             advance(1)
         return Inspection(
             path=Path(path),
@@ -157,7 +157,7 @@ def inspect_store(
             image_ids=store.image_ids,
             labels=_labels(store),
             sides=_sides(store),
-            root=root,
+            files=files,
         )
 
 
@@ -171,7 +171,7 @@ def _score(X: FloatArray, labels: IntArray) -> float:
 def _similarity(
     store: FeatureStore, names: Sequence[str], others: Sequence[FeatureStore], rows: IntArray
 ) -> tuple[tuple[str, ...], FloatArray]:
-    """Compare layers over the pictures that every store has."""
+    """Compare layers over the images that every store has."""
     places = [
         {image_id: row for row, image_id in enumerate(other.image_ids) if other.done[row]}
         for other in others
@@ -182,7 +182,7 @@ def _similarity(
     if len(shared) < 4:
         raise StoreMismatchError(
             f"asked to compare {store.path} with {', '.join(str(o.path) for o in others)}, found "
-            f"{len(shared)} pictures in common; give stores of one data set"
+            f"{len(shared)} images in common; give stores of one data set"
         )
     found = [layer_rows(store, name, np.array(shared)) for name in names]
     told = list(names)
@@ -194,16 +194,16 @@ def _similarity(
 
 
 def _duplicates(
-    store: FeatureStore, layer: str, root: Path | None, *, mirrored: bool
+    store: FeatureStore, layer: str, files: ImageFiles | None, *, mirrored: bool
 ) -> list[DuplicatePair]:
     rows = sample_rows(store, None)
-    small = None if root is None else partial(_thumbnail, root, store.image_ids)
+    small = None if files is None else partial(_thumbnail, files, store.image_ids)
     X = layer_rows(store, layer, rows)
     return duplicate_pairs(X, rows, store.image_sha256, small, mirrored=mirrored)
 
 
-def _thumbnail(root: Path, image_ids: Sequence[str], row: int) -> FloatArray | None:
-    return thumbnail(root / image_ids[row])
+def _thumbnail(files: ImageFiles, image_ids: Sequence[str], row: int) -> FloatArray | None:
+    return thumbnail(files, image_ids[row])
 
 
 def _labels(store: FeatureStore) -> tuple[str, ...]:

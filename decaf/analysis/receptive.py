@@ -32,7 +32,7 @@ class Net(Protocol):
 def receptive_extents(net: Net, layer: str) -> list[tuple[int, int]]:
     """Return which columns of the input each column of a layer's map depends on.
 
-    Strip after strip of a noise picture is replaced by other noise; a column of the map depends on
+    Strip after strip of a noise image is replaced by other noise; a column of the map depends on
     the strips that change any of its values. This asks nothing of the net but its outputs. Rows
     are like columns, because inputs are square.
 

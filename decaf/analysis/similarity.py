@@ -9,15 +9,15 @@ from decaf.types import FloatArray
 
 
 def linear_cka(X: FloatArray, Y: FloatArray, *, debiased: bool = False) -> float:
-    """Return the linear centred kernel alignment of two layers over the same pictures.
+    """Return the linear centred kernel alignment of two layers over the same images.
 
     Parameters
     ----------
     X, Y : numpy.ndarray
-        ``(n_images, n_features)`` features with the same pictures in the same order.
+        ``(n_images, n_features)`` features with the same images in the same order.
     debiased : bool
         Use the unbiased estimate of the dot products; else wide layers look alike where there
-        are few pictures.
+        are few images.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def linear_cka(X: FloatArray, Y: FloatArray, *, debiased: bool = False) -> float
     Raises
     ------
     DataError
-        The numbers of pictures differ, or there are fewer than 4.
+        The numbers of images differ, or there are fewer than 4.
 
     References
     ----------
@@ -45,7 +45,7 @@ def cka_matrix(layers: Sequence[FloatArray], *, debiased: bool = False) -> Float
     Parameters
     ----------
     layers : sequence of numpy.ndarray
-        ``(n_images, n_features)`` features each, with the same pictures in the same order.
+        ``(n_images, n_features)`` features each, with the same images in the same order.
     debiased : bool
         As in :func:`linear_cka`.
 
@@ -62,8 +62,8 @@ def cka_matrix(layers: Sequence[FloatArray], *, debiased: bool = False) -> Float
     counts = sorted({len(X) for X in layers})
     if len(counts) != 1 or counts[0] < 4:
         raise DataError(
-            f"asked how alike layers of {' and '.join(map(str, counts))} pictures are; give the "
-            "same pictures for all, 4 or more"
+            f"asked how alike layers of {' and '.join(map(str, counts))} images are; give the "
+            "same images for all, 4 or more"
         )
     grams = [_centred_gram(X, debiased=debiased).ravel() for X in layers]
     products = np.array([[np.dot(K, L) for L in grams] for K in grams])
@@ -75,7 +75,7 @@ def cka_matrix(layers: Sequence[FloatArray], *, debiased: bool = False) -> Float
 
 
 def _centred_gram(X: FloatArray, *, debiased: bool) -> FloatArray:
-    """Return the pictures' dot products about their mean; with diagonal 0 where debiased."""
+    """Return the images' dot products about their mean; with diagonal 0 where debiased."""
     X = X.astype(np.float64, copy=False)
     centred = X - X.mean(axis=0)
     scale = np.sqrt(np.mean(np.square(centred)))

@@ -9,7 +9,7 @@ from decaf.types import FloatArray
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """Figures of one layer over a sample of pictures.
+    """Figures of one layer over a sample of images.
 
     Attributes
     ----------
@@ -18,18 +18,18 @@ class LayerStatistics:
     zeros : float
         Share of all values that are exactly 0.
     dead : float
-        Share of units that are 0 for every picture.
+        Share of units that are 0 for every image.
     lifetime_sparseness, population_sparseness : float
-        Mean of :func:`sparseness` over units (each across pictures) and over pictures (each
-        across units); silent units and pictures do not count.
+        Mean of :func:`sparseness` over units (each across images) and over images (each
+        across units); silent units and images do not count.
     mean, variance : float
-        Mean value, and mean over units of the variance across pictures.
+        Mean value, and mean over units of the variance across images.
     correlation : float
         Root mean square of the correlation between two units; see :func:`rms_correlation`.
     effective_rank : float
         Of the centred features; see :func:`effective_rank`.
     norm_mean, norm_std : float
-        Of the pictures' Euclidean norms.
+        Of the images' Euclidean norms.
     """
 
     n_images: int
@@ -52,7 +52,7 @@ def layer_statistics(X: FloatArray) -> LayerStatistics:
     Parameters
     ----------
     X : numpy.ndarray
-        ``(n_images, n_features)`` features, three pictures or more.
+        ``(n_images, n_features)`` features, three images or more.
 
     Returns
     -------

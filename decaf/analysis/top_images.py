@@ -1,4 +1,4 @@
-"""The pictures that activate a unit most, with the part of each that the unit sees."""
+"""The images that activate a unit most, with the part of each that the unit sees."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ import torch
 
 from decaf.analysis.receptive import receptive_extents
 from decaf.backbones import TorchBackbone
+from decaf.datasets import ImageFiles, read_image
 from decaf.errors import ConfigError, DataError, StoreMismatchError
-from decaf.images.decode import decode
 from decaf.images.views import crop_box, make_view
 from decaf.store import FeatureStore
 from decaf.types import FloatArray, IntArray
 
 N_TOP = 9
-"""Pictures a unit, as Zeiler and Fergus show them."""
+"""Images a unit, as Zeiler and Fergus show them."""
 
 _BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
 class TopImage:
-    """One of the pictures that activate a unit most.
+    """One of the images that activate a unit most.
 
     Attributes
     ----------
     row : int
         Row of the store.
     image_id : str
-        The picture.
+        The image.
     activation : float
-        The unit's largest activation in this picture's map.
+        The unit's largest activation in this image's map.
     box : tuple of int
         ``x0, y0, x1, y1``: what the unit sees of the net's input there, in pixels.
     crop : numpy.ndarray
@@ -48,28 +48,32 @@ class TopImage:
 
 
 def top_images(
-    store: FeatureStore, net: TorchBackbone, layer: str, units: Sequence[int], root: Path
+    store: FeatureStore,
+    net: TorchBackbone,
+    layer: str,
+    units: Sequence[int],
+    root: Path | ImageFiles,
 ) -> Mapping[int, tuple[TopImage, ...]]:
-    """Return the pictures that activate units most, from a store and one more pass over them.
+    """Return the images that activate units most, from a store and one more pass over them.
 
     Parameters
     ----------
     store : FeatureStore
         An open store of one view, with the layer. Where it holds averages over the map, these
-        choose the pictures.
+        choose the images.
     net : TorchBackbone
         The store's net.
     layer : str
         Name of the layer.
     units : sequence of int
         Channels of the layer's map, or numbers of features of a vector.
-    root : pathlib.Path
-        Folder that the pictures' ids are relative to.
+    root : pathlib.Path or ImageFiles
+        Folder that the images' ids are relative to, or where they lie.
 
     Returns
     -------
     mapping of int to tuple of TopImage
-        For each unit up to `N_TOP` pictures, the most active first.
+        For each unit up to `N_TOP` images, the most active first.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def top_images(
     ConfigError
         There is no such unit, or the store has several views.
     DataError
-        A picture cannot be read.
+        An image cannot be read.
 
     References
     ----------
@@ -93,7 +97,7 @@ def top_images(
         )
     if store.n_views != 1:
         raise ConfigError(
-            f"asked for the pictures of a unit, found {store.n_views} views in {store.path}; "
+            f"asked for the images of a unit, found {store.n_views} views in {store.path}; "
             "extract one view, such as center"
         )
     n_units = net.shape(layer)[0]
@@ -102,8 +106,9 @@ def top_images(
         raise ConfigError(f"asked for units {wrong} of {layer}, found 0 to {n_units - 1}")
     winners = _winners(store, layer, n_units, units)
     extents = receptive_extents(net, layer) if len(net.shape(layer)) == 3 else None
+    files = root if isinstance(root, ImageFiles) else ImageFiles(root)
     inputs = {
-        row: _input(store, row, net, root) for row in np.unique(list(winners.values())).tolist()
+        row: _input(store, row, net, files) for row in np.unique(list(winners.values())).tolist()
     }
     maps = {row: _map(net, layer, pixels) for row, pixels in inputs.items()}
     return {
@@ -129,14 +134,14 @@ def _winners(
     return {unit: rows[order[:, index]] for index, unit in enumerate(units)}
 
 
-def _input(store: FeatureStore, row: int, net: TorchBackbone, root: Path) -> torch.Tensor:
-    path = root / store.image_ids[row]
+def _input(store: FeatureStore, row: int, net: TorchBackbone, files: ImageFiles) -> torch.Tensor:
+    image_id = store.image_ids[row]
     view, _, scale = store.provenance.views[0].partition(" of box x ")
     try:
-        image = decode(path.read_bytes())
-    except (OSError, DataError) as error:
+        image = read_image(files, image_id)
+    except DataError as error:
         raise DataError(
-            f"asked for the picture {path}, found: {error}; give the folder of the pictures"
+            f"asked for the image {image_id}, found: {error}; give the folder of the images"
         ) from error
     if scale and store.boxes is not None:
         image = crop_box(image, store.boxes[row].tolist(), float(scale))

@@ -14,10 +14,10 @@ _FLAT = 1e9
 
 
 def logme(X: FloatArray, labels: IntArray) -> float:
-    """Return the maximum log evidence of labels given features, per picture and class.
+    """Return the maximum log evidence of labels given features, per image and class.
 
     Each class's 0/1 column is regressed on the features; prior and noise are those under which
-    the column is most likely. Higher is better; compare layers over the same pictures only.
+    the column is most likely. Higher is better; compare layers over the same images only.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def logme(X: FloatArray, labels: IntArray) -> float:
     Returns
     -------
     float
-        Mean over classes that some pictures have and some have not.
+        Mean over classes that some images have and some have not.
 
     Raises
     ------
     DataError
-        No class tells pictures apart, or every feature is 0.
+        No class tells images apart, or every feature is 0.
 
     References
     ----------
@@ -44,7 +44,7 @@ def logme(X: FloatArray, labels: IntArray) -> float:
     Y = _columns(labels)
     if not Y.shape[1] or not X.any():
         raise DataError(
-            f"asked for LogME of {len(X)} pictures, found {Y.shape[1]} classes that some of them "
+            f"asked for LogME of {len(X)} images, found {Y.shape[1]} classes that some of them "
             "have and some have not, or features that are all 0; give several classes"
         )
     return float(np.mean(_log_evidence(X.astype(np.float64, copy=False), Y)) / len(X))

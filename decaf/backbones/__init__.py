@@ -3,7 +3,6 @@
 from decaf.backbones.backbone import (
     TorchBackbone,
     default_layers,
-    find_device,
     layer_table,
     load_backbone,
     load_everywhere,
@@ -11,7 +10,8 @@ from decaf.backbones.backbone import (
 )
 from decaf.backbones.dense import DensePass, dense_pass
 from decaf.backbones.families import backbone_names, get_weights
-from decaf.backbones.pooling import check_pool, pool_features
+from decaf.backbones.pooling import pool_features
+from decaf.choices import check_pool
 
 __all__ = [
     "DensePass",
@@ -20,7 +20,6 @@ __all__ = [
     "check_pool",
     "default_layers",
     "dense_pass",
-    "find_device",
     "get_weights",
     "layer_table",
     "load_backbone",

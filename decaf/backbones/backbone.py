@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
 from decaf.backbones.families import define
+from decaf.backbones.fitting import Fit, fill, fitted_trace
 from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
-from decaf.backbones.weights import Weights, fill, local_weights, state_sha256
-from decaf.backbones.winograd import use_winograd
+from decaf.backbones.weights import Weights, local_weights, state_sha256
+from decaf.backbones.winograd import WinogradConv2d, use_winograd
+from decaf.choices import Precision, checked
+from decaf.device import find_device, find_devices
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -39,6 +44,8 @@ class TorchBackbone:
         Where the net is.
     precision : str
         ``fp32``, ``bf16`` or ``fp16``.
+    weights_fit : str
+        What of the weights was renamed, is missing or was left out; empty where all fitted.
     default_layers : tuple of str
         What is extracted when no layers are named.
     prefix_tokens : int
@@ -50,7 +57,8 @@ class TorchBackbone:
     weights_sha256: str
     preprocessing: Preprocessing
     device: torch.device
-    precision: str
+    precision: Precision
+    weights_fit: str
     default_layers: tuple[str, ...]
     prefix_tokens: int
     _net: TappedNet = field(repr=False)
@@ -61,8 +69,19 @@ class TorchBackbone:
         """Names of the canonical layers and of every module, each in order of depth."""
         return tuple(row.name for row in self._shapes)
 
+    @cached_property
+    def code_sha256(self) -> str:
+        """SHA-256 of what the net computes with but its weights."""
+        return code_sha256(self._net.net)
+
+    @property
+    def convolutions(self) -> str:
+        """How convolutions are computed: ``direct``, or ``winograd`` where some gain by that."""
+        kinds = {type(module) for module in self._net.net.modules()}
+        return "winograd" if WinogradConv2d in kinds else "direct"
+
     def shape(self, layer: str) -> tuple[int, ...]:
-        """Return the shape of one picture's output at `layer`.
+        """Return the shape of one image's output at `layer`.
 
         Raises
         ------
@@ -109,7 +128,7 @@ class TorchBackbone:
     def activations_after(
         self, layer: str, given: torch.Tensor, layers: Sequence[str]
     ) -> dict[str, torch.Tensor]:
-        """Return layers of pictures whose outputs at a shallower layer are at hand.
+        """Return layers of images whose outputs at a shallower layer are at hand.
 
         Parameters
         ----------
@@ -142,7 +161,7 @@ class TorchBackbone:
     def follows(self, layer: str, layers: Sequence[str]) -> bool:
         """Return whether `layers` can be computed from `layer` alone, to the bit.
 
-        It is tried on two random pictures.
+        It is tried on two random images.
         """
         if layer in layers:
             return False
@@ -174,34 +193,8 @@ def layer_table(name: str, *, allow_code: bool = False) -> list[LayerShape]:
     return layer_shapes(traced, net.layout)
 
 
-def find_device(device: str) -> torch.device:
-    """Return the device asked for; ``auto`` is the GPU where there is one.
-
-    Raises
-    ------
-    ConfigError
-        If the device is unknown, or is not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device != "cpu" and not device.startswith("cuda"):
-        msg = f"unknown device {device!r}; choose one of: auto, cpu, cuda"
-        raise ConfigError(msg)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        msg = f"asked for device {device!r}; torch finds no GPU here; choose --device cpu"
-        raise ConfigError(msg)
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        msg = f"unknown device {device!r}; choose one of: auto, cpu, cuda, cuda:N"
-        raise ConfigError(msg) from error
-    if found.index is not None and not found.index < max(torch.cuda.device_count(), 1):
-        msg = f"asked for device {device!r}; found {torch.cuda.device_count()} GPUs here"
-        raise ConfigError(msg)
-    return found
-
-
-def find_precision(precision: str, device: torch.device) -> str:
+@checked
+def find_precision(precision: Precision, device: torch.device) -> Precision:
     """Return the precision asked for; ``auto`` is bf16 where the device computes in it.
 
     Features in bf16 stay within 5 % (in norm) of those in fp32, and are then the faster ones.
@@ -213,9 +206,6 @@ def find_precision(precision: str, device: torch.device) -> str:
     """
     if precision == "auto":
         return "bf16" if _computes_in_bf16(device) else "fp32"
-    if precision not in PRECISIONS:
-        msg = f"unknown precision {precision!r}; choose one of: auto, {', '.join(PRECISIONS)}"
-        raise ConfigError(msg)
     return precision
 
 
@@ -226,12 +216,13 @@ def _computes_in_bf16(device: torch.device) -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("bf16"))
 
 
+@checked
 def load_backbone(
     name: str | TorchBackbone = "alexnet",
     *,
     weights: str = "imagenet",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     seed: int = 0,
     allow_code: bool = False,
 ) -> TorchBackbone:
@@ -241,7 +232,7 @@ def load_backbone(
     ----------
     name : str or TorchBackbone
         A net from `decaf models`, ``timm/NAME``, or ``package.module:function``; a loaded net is
-        returned as it is.
+        returned as it is, and other options than its own are refused.
     weights : str
         ``imagenet``, one of torchvision's entries (``IMAGENET1K_V2``), ``random``, or the path
         of a ``.safetensors``, ``.onnx``, ``.caffemodel`` or ``.pth`` file. Files and random
@@ -260,16 +251,42 @@ def load_backbone(
     BackboneError
         If the net is unknown, or weights are missing or do not fit.
     ConfigError
-        If the device or the precision is not to be had, or code is not allowed.
+        If the device or the precision is not to be had, or code is not allowed; or a loaded net
+        has others than those that are given.
     """
     if isinstance(name, TorchBackbone):
+        _require_own(name, weights, device, precision, allow_code=allow_code)
         return name
     published = not (weights == "random" or Path(weights).suffix)
     entry = weights if published else "imagenet"
     return _load(define(name, entry, allow_code=allow_code), weights, device, precision, seed)
 
 
-def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[TorchBackbone]:
+def _require_own(
+    net: TorchBackbone, weights: str, device: str, precision: str, *, allow_code: bool
+) -> None:
+    """Refuse options of loading that a loaded net does not have; defaults ask for nothing."""
+    own: dict[str, tuple[object, object, bool]] = {
+        "weights": (weights, net.weights, weights in ("imagenet", net.weights)),
+        "device": (
+            device,
+            net.device,
+            device == "auto" or find_device(device).type == net.device.type,
+        ),
+        "precision": (precision, net.precision, precision in ("fp32", "auto", net.precision)),
+        "allow_code": (allow_code, False, not allow_code),
+    }
+    for option, (asked, found, fits) in own.items():
+        if not fits:
+            raise ConfigError(
+                f"asked for {option} {asked!r} of the loaded net {net.name}, found {found!s}; load "
+                "the net so, or leave the option out"
+            )
+
+
+def load_everywhere(
+    name: str | TorchBackbone, *, device: str = "auto", **options: Any
+) -> list[TorchBackbone]:
     """Return the net on each device that `device` means: every GPU for ``cuda:all``, else one.
 
     Parameters
@@ -288,20 +305,19 @@ def load_everywhere(name: str, *, device: str = "auto", **options: Any) -> list[
     ConfigError
         If the device or the precision is not to be had, or code is not allowed.
     """
-    devices = [device]
-    if device == "cuda:all":
-        find_device("cuda")
-        devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    return [load_backbone(name, device=one, **options) for one in devices]
+    if not isinstance(name, str):
+        return [load_backbone(name, device=device, **options)]
+    return [load_backbone(name, device=str(one), **options) for one in find_devices(device)]
 
 
+@checked
 def wrap_module(
     net: nn.Module,
     preprocessing: Preprocessing,
     *,
     name: str = "own",
     device: str = "auto",
-    precision: str = "fp32",
+    precision: Precision = "fp32",
 ) -> TorchBackbone:
     """Make a backbone of a net that is already built and holds its weights.
 
@@ -328,7 +344,7 @@ def wrap_module(
 
 
 def _load(
-    definition: Definition, weights: str, device: str, precision: str, seed: int
+    definition: Definition, weights: str, device: str, precision: Precision, seed: int
 ) -> TorchBackbone:
     place = find_device(device)
     precision = find_precision(precision, place)
@@ -336,11 +352,12 @@ def _load(
         torch.manual_seed(seed)
         net = definition.build("cpu")
     if weights == "random":
-        found = Weights("random", {}, state_sha256(net.state_dict()))
+        found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fit()
     else:
         found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
-        fill(net, definition.name, found)
-    traced = trace(net, definition.preprocessing.input_size_px, definition.layout)
+        fit = fill(net, definition.name, found.label, found.state)
+    size_px, layout = definition.preprocessing.input_size_px, definition.layout
+    traced = fitted_trace(net, size_px, layout, fit, name=definition.name, label=found.label)
     net = net.to(place, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     net.requires_grad_(requires_grad=False)
     if place.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
@@ -352,7 +369,12 @@ def _load(
         preprocessing=definition.preprocessing,
         device=place,
         precision=precision,
-        default_layers=_canonical(definition.layout),
+        weights_fit=fit.said,
+        default_layers=tuple(
+            layer
+            for layer in _canonical(definition.layout)
+            if definition.layout.aliases[layer] not in traced.lack.taps
+        ),
         prefix_tokens=definition.layout.prefix_tokens,
         _net=TappedNet(net, definition.name, traced, definition.layout),
         _shapes=tuple(layer_shapes(traced, definition.layout)),

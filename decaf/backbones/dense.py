@@ -1,4 +1,4 @@
-"""Features of all windows of a larger picture from one pass of a convolutional net.
+"""Features of all windows of a larger image from one pass of a convolutional net.
 
 Fully connected layers are applied at every place of the maps before them, which is what the same
 layers as convolutions compute. A window's features are those of the window cut out, where no
@@ -27,7 +27,7 @@ _WINDOWS_AT_ONCE = 256
 
 @dataclass(frozen=True, eq=False)
 class DensePass:
-    """A net that reads layers at every place of a picture.
+    """A net that reads layers at every place of an image.
 
     Attributes
     ----------
@@ -50,13 +50,13 @@ class DensePass:
     grid: DenseGrid
 
     def features(
-        self, picture: torch.Tensor, rows: IntArray, columns: IntArray
+        self, image: torch.Tensor, rows: IntArray, columns: IntArray
     ) -> dict[str, torch.Tensor]:
-        """Return the layers of some windows of a picture.
+        """Return the layers of some windows of an image.
 
         Parameters
         ----------
-        picture : torch.Tensor
+        image : torch.Tensor
             ``(3, H, W)`` uint8, each side a whole number of strides larger than a window.
         rows, columns : numpy.ndarray
             Numbers of windows along each axis, in strides.
@@ -66,7 +66,7 @@ class DensePass:
         dict of str to torch.Tensor
             ``(len(rows) * len(columns), ...)`` float32 outputs, row after row.
         """
-        on_device = picture[None].to(self.net.device)
+        on_device = image[None].to(self.net.device)
         maps = self.net.activations(on_device, [self.source])[self.source][0]
         windows = maps.unfold(1, self.window[0], 1).unfold(2, self.window[1], 1)
         chosen = windows[:, torch.from_numpy(rows)][:, :, torch.from_numpy(columns)]
@@ -83,7 +83,7 @@ class DensePass:
 
 
 def dense_pass(net: TorchBackbone, layers: Sequence[str]) -> DensePass:
-    """Return how a net reads layers at every place of a picture.
+    """Return how a net reads layers at every place of an image.
 
     Raises
     ------
@@ -102,8 +102,8 @@ def dense_pass(net: TorchBackbone, layers: Sequence[str]) -> DensePass:
             _, height, width = net.shape(source)
             return DensePass(net, tuple(layers), source, (height, width), grid)
     msg = (
-        f"asked for {', '.join(layers)} of {net.name} at every place of a picture, found no maps "
-        "before them that grow with the picture; use the view 'patches'"
+        f"asked for {', '.join(layers)} of {net.name} at every place of an image, found no maps "
+        "before them that grow with the image; use the view 'patches'"
     )
     raise BackboneError(msg)
 

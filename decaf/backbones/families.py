@@ -7,7 +7,7 @@ from typing import Protocol
 from decaf.backbones import classic, mini, own_nets, timm_nets, torchvision_nets
 from decaf.backbones.definition import Definition
 from decaf.backbones.weights import Weights
-from decaf.errors import BackboneError
+from decaf.errors import ConfigError
 
 
 class Family(Protocol):
@@ -43,10 +43,11 @@ def define(name: str, weights: str = "imagenet", *, allow_code: bool = False) ->
 
     Raises
     ------
-    BackboneError
-        If there is no such net, or it has no such weights.
     ConfigError
-        If a package is missing, or code is not allowed.
+        If there is no such net, or it has no such weights, a package is missing, or code is not
+        allowed.
+    BackboneError
+        If what the net is cannot be used.
     """
     if name.startswith(timm_nets.PREFIX):
         return timm_nets.define(name, weights)
@@ -58,7 +59,7 @@ def define(name: str, weights: str = "imagenet", *, allow_code: bool = False) ->
     stem = re.match(r"[a-z]{0,3}", name)
     near = [known for known in backbone_names() if stem and known.startswith(stem[0] or " ")]
     msg = f"unknown backbone {name!r}; choose one from `decaf models`"
-    raise BackboneError(msg + (f", for instance {', '.join(near)}" if near else ""))
+    raise ConfigError(msg + (f", for instance {', '.join(near)}" if near else ""))
 
 
 def get_weights(name: str, *, weights: str = "imagenet") -> Weights:

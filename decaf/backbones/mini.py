@@ -1,4 +1,4 @@
-"""decaf-mini: a small net in AlexNet's shape, whose weights the package carries."""
+"""Decaf-mini, a small net in AlexNet's shape, whose weights the package carries."""
 
 from collections import OrderedDict
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
 from decaf.backbones.weights import Weights, local_weights
-from decaf.errors import BackboneError, ConfigError
+from decaf.errors import ConfigError
 from decaf.types import Preprocessing
 
 N_CLASSES = 200
@@ -46,7 +46,7 @@ _UNITS = {"fc6": 1024, "fc7": 1024}
 
 
 class MiniNet(nn.Module):
-    """Five convolutions and three fully connected layers, for 64 x 64 pictures of 200 classes.
+    """Five convolutions and three fully connected layers, for 64 x 64 images of 200 classes.
 
     The shape is AlexNet's [1]_ at a quarter of its input: pooling after the first, the second
     and the fifth convolution. Batch normalisation stands between each layer and its ReLU.
@@ -104,7 +104,7 @@ class MiniNet(nn.Module):
         self.classifier = nn.Sequential(classifier)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(n, 200)`` class scores of ``(n, 3, 64, 64)`` normalised pictures."""
+        """Return ``(n, 200)`` class scores of ``(n, 3, 64, 64)`` normalised images."""
         scores: Tensor = self.classifier(self.features(x).flatten(1))
         return scores
 
@@ -119,7 +119,7 @@ def define(name: str, weights: str) -> Definition:
 
     Raises
     ------
-    BackboneError
+    ConfigError
         If other published weights are asked for.
     """
     if weights != "imagenet":
@@ -127,7 +127,7 @@ def define(name: str, weights: str) -> Definition:
             f"unknown weights {weights!r} for {name}; choose imagenet (200 of its classes, carried "
             "in the package), random, or a file"
         )
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     return Definition(name, LAYOUT, PREPROCESSING, _build, _published)
 
 

@@ -33,14 +33,14 @@ def normalize(
     if pixels.device.type != "cpu":
         x = pixels.to(torch.float32) * scale.view(3, 1, 1) - shift.view(3, 1, 1)
         return x.to(dtype)
-    # one picture at a time stays in a core's cache, and rows of pixels as flat vectors are what
-    # the vector units like: 0.07 ms instead of 0.25 ms a picture
+    # one image at a time stays in a core's cache, and rows of pixels as flat vectors are what
+    # the vector units like: 0.07 ms instead of 0.25 ms an image
     n, _, height, width = pixels.shape
     flat = pixels.permute(0, 2, 3, 1).view(n, height, width * 3)
     scale, shift = scale.repeat(width), shift.repeat(width)
     x = torch.empty(flat.shape, dtype=dtype)
-    for picture, out in zip(flat, x, strict=True):
-        out.copy_(picture.float().mul_(scale).sub_(shift))
+    for image, out in zip(flat, x, strict=True):
+        out.copy_(image.float().mul_(scale).sub_(shift))
     return x.view(n, height, width, 3).permute(0, 3, 1, 2)
 
 

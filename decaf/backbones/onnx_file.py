@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from decaf.errors import BackboneError, ConfigError
+from decaf.errors import BackboneError
+from decaf.extras import missing_extra
 
 if TYPE_CHECKING:
     import onnx
@@ -40,10 +41,7 @@ def read_onnx(path: Path) -> dict[str, torch.Tensor]:
         import onnx  # noqa: PLC0415 an extra
         from google.protobuf.message import DecodeError  # noqa: PLC0415 comes with onnx
     except ImportError as error:
-        raise ConfigError(
-            f"asked for weights from {path}; reading ONNX files needs the package onnx; "
-            "install it with pip install 'decaf[onnx]'"
-        ) from error
+        raise missing_extra(f"weights from {path}", "onnx") from error
     try:
         graph = onnx.load(path).graph
     except (DecodeError, OSError, ValueError) as error:

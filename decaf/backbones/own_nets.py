@@ -1,16 +1,22 @@
 """The user's own nets, as ``package.module:function``."""
 
+import hashlib
 import importlib
 from functools import partial
 
 import torch
 from torch import nn
 
+from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout
 from decaf.backbones.weights import Weights, state_sha256
+from decaf.choices import check_choice
 from decaf.errors import BackboneError, ConfigError
+from decaf.images.views import CROPS
 from decaf.types import Preprocessing
+
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 def define(name: str, weights: str, *, allow_code: bool) -> Definition:
@@ -30,7 +36,7 @@ def define(name: str, weights: str, *, allow_code: bool) -> Definition:
     ConfigError
         If code is not allowed, or the function cannot be imported.
     BackboneError
-        If it does not return a net and a `Preprocessing`, or other weights are asked for.
+        If it does not return a net and a `Preprocessing`.
     """
     if not allow_code:
         msg = f"asked for backbone {name!r}, which is code to run; allow it with --allow-code"
@@ -60,12 +66,16 @@ def define_module(
 
     Raises
     ------
-    BackboneError
+    ConfigError
         If published weights are asked for by a name.
+    ConfigError
+        If the preprocessing crops or interpolates in a way that decaf does not offer.
     """
+    check_choice("crop of a preprocessing", preprocessing.crop, tuple(CROPS))
+    check_choice("interpolation of a preprocessing", preprocessing.interpolation, INTERPOLATIONS)
     if weights != "imagenet":
         msg = f"unknown weights {weights!r} for {name}; give imagenet for the net's own, or a file"
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     return Definition(
         name, Layout({}, square=True), preprocessing, partial(_as_built, net), partial(_own, net)
     )
@@ -77,4 +87,5 @@ def _as_built(net: nn.Module, device: str) -> nn.Module:
 
 def _own(net: nn.Module) -> Weights:
     state = {key: value.detach().clone() for key, value in net.state_dict().items()}
-    return Weights("own", state, state_sha256(state))
+    identity = f"{state_sha256(state)} {code_sha256(net)}"  # weights of other code are others
+    return Weights("own", state, hashlib.sha256(identity.encode()).hexdigest())

@@ -2,30 +2,12 @@
 
 import torch
 
+from decaf.choices import check_pool
 from decaf.errors import ConfigError
-
-POOLS = ("none", "avg", "max", "grid:N", "cls", "mean")
-
-
-def check_pool(pool: str) -> int | None:
-    """Check a pooling's name and return N of ``grid:N``.
-
-    Raises
-    ------
-    ConfigError
-        If `pool` is not one of `POOLS`.
-    """
-    kind, _, cells = pool.partition(":")
-    if kind == "grid" and cells.isdecimal() and int(cells) > 0:
-        return int(cells)
-    if pool not in POOLS or pool == "grid:N":
-        msg = f"unknown pooling {pool!r}; choose one of: {', '.join(POOLS)} (for instance grid:3)"
-        raise ConfigError(msg)
-    return None
 
 
 def pool_features(output: torch.Tensor, pool: str, prefix_tokens: int = 0) -> torch.Tensor:
-    """Turn a layer's output into one vector per picture.
+    """Turn a layer's output into one vector per image.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from decaf.errors import BackboneError
+from decaf.errors import BackboneError, ConfigError
 
 _N_IMAGES = 3  # of a dry run; odd, so that windows folded into the batch axis do not look like it
 
@@ -71,12 +71,28 @@ class LayerShape:
     tap : Tap
         Where it is read.
     shape : tuple of int
-        Shape of one picture's output.
+        Shape of one image's output.
     """
 
     name: str
     tap: Tap
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What of a net its weights do not determine.
+
+    Attributes
+    ----------
+    taps : frozenset of Tap
+        Outputs that depend on what is missing.
+    said : str
+        What is missing.
+    """
+
+    taps: frozenset[Tap] = frozenset()
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,13 +102,16 @@ class Trace:
     Attributes
     ----------
     shapes : mapping of Tap to tuple of int
-        Shape of one picture's output, in the order of the taps' last calls.
+        Shape of one image's output, in the order of the taps' last calls.
     counts : mapping of Tap to int
         How often the tap is passed in one forward pass.
+    lack : Lack
+        What cannot be read for want of weights.
     """
 
     shapes: Mapping[Tap, tuple[int, ...]]
     counts: Mapping[Tap, int]
+    lack: Lack = Lack()
 
 
 def _is_map(value: torch.Tensor) -> bool:
@@ -100,7 +119,8 @@ def _is_map(value: torch.Tensor) -> bool:
     return second in (first, third)
 
 
-def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
+def as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
+    """Return maps as ``(n, channels, height, width)``, and anything else as it is."""
     if value.ndim != 4:
         return value
     _, first, second, third = value.shape
@@ -111,9 +131,10 @@ def _as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
     return value.permute(0, 3, 1, 2) if swap else value
 
 
-def _hook(
+def hook(
     net: nn.Module, tap: Tap, read: Callable[[Tap, Any], torch.Tensor | None]
 ) -> RemovableHandle:
+    """Call `read` with a tap's value in each pass; what it returns takes the value's place."""
     module = net.get_submodule(tap.module)
     if tap.enters:
         return module.register_forward_pre_hook(lambda _, args: read(tap, args[0]))
@@ -135,7 +156,7 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
     Returns
     -------
     Trace
-        Of the outputs of every module that gives one tensor per picture, and of the aliases.
+        Of the outputs of every module that gives one tensor per image, and of the aliases.
     """
     shapes: dict[Tap, tuple[int, ...]] = {}
     counts: Counter[Tap] = Counter()
@@ -147,12 +168,12 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
             return  # heads of an attention, by tokens, by channels
         counts[tap] += 1
         shapes.pop(tap, None)  # keep the order of the last calls
-        shapes[tap] = tuple(_as_maps(value, tap, layout).shape[1:])
+        shapes[tap] = tuple(as_maps(value, tap, layout).shape[1:])
 
     modules = [Tap(name) for name, _ in net.named_modules() if name]
     offered = [tap for tap in modules if not re.fullmatch(layout.windows, tap.module)]
     taps = dict.fromkeys([*offered, *layout.aliases.values()])
-    handles = [_hook(net, tap, read) for tap in taps]
+    handles = [hook(net, tap, read) for tap in taps]
     device = next(net.parameters()).device
     try:
         with torch.inference_mode():
@@ -173,7 +194,7 @@ def layer_shapes(traced: Trace, layout: Layout) -> list[LayerShape]:
         for tap, shape in traced.shapes.items()
         if not tap.enters and tap.module not in layout.aliases
     ]
-    return canonical + dotted
+    return [row for row in canonical + dotted if row.tap not in traced.lack.taps]
 
 
 def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
@@ -181,17 +202,26 @@ def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
 
     Raises
     ------
-    BackboneError
+    ConfigError
         If there is no such layer; the message names the canonical ones.
+    BackboneError
+        If the net's weights do not determine it; the message names those that can be had.
     """
     tap = layout.aliases.get(layer, Tap(layer))
+    if tap in traced.lack.taps:
+        had = [row.name for row in layer_shapes(traced, layout)]
+        msg = (
+            f"asked for {layer} of {name}, found weights that it cannot be computed from: "
+            f"{traced.lack.said}; choose one of: {', '.join(had)}; or give other weights"
+        )
+        raise BackboneError(msg)
     if tap not in traced.shapes:
         msg = (
             f"unknown layer {layer!r} for {name}; choose one of: "
             + "".join(f"{alias}, " for alias in layout.aliases)
             + f"or a module's name from `decaf layers {name}`"
         )
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     return tap
 
 
@@ -224,7 +254,7 @@ class TappedNet:
         self._pass = threading.local()  # what this thread's pass still misses, and has read
 
     def shape(self, layer: str) -> tuple[int, ...]:
-        """Return the shape of one picture's output at `layer`."""
+        """Return the shape of one image's output at `layer`."""
         return self._trace.shapes[find_tap(self.name, layer, self._trace, self._layout)]
 
     def depth(self, layer: str) -> int:
@@ -295,7 +325,7 @@ class TappedNet:
         taps = {layer: find_tap(self.name, layer, self._trace, self._layout) for layer in layers}
         with self._hooking:
             for tap in {*taps.values(), *given} - self._hooked:
-                _hook(self.net, tap, self._record)
+                hook(self.net, tap, self._record)
                 self._hooked.add(tap)
         self._pass.missing = {tap: self._trace.counts[tap] for tap in taps.values()}
         self._pass.outputs = {}
@@ -317,7 +347,7 @@ class TappedNet:
             return given.get(tap)
         missing[tap] -= 1
         if missing[tap] == 0:
-            self._pass.outputs[tap] = _as_maps(value, tap, self._layout).clone()
+            self._pass.outputs[tap] = as_maps(value, tap, self._layout).clone()
             del missing[tap]
         if not missing:
             raise _EnoughError

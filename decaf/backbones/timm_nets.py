@@ -1,4 +1,4 @@
-"""timm's nets, as ``timm/NAME``: weights, preprocessing and the classifier as timm states them."""
+"""Nets of timm, as ``timm/NAME``: weights, preprocessing and the classifier as timm states them."""
 
 import math
 from difflib import get_close_matches
@@ -13,6 +13,8 @@ from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
 from decaf.backbones.weights import Weights, state_sha256
 from decaf.errors import BackboneError, ConfigError
+from decaf.extras import missing_extra
+from decaf.images.views import CROPS
 from decaf.types import Preprocessing
 
 PREFIX = "timm/"
@@ -42,13 +44,13 @@ def define(name: str, weights: str) -> Definition:
     if not timm.is_model(plain):
         near = get_close_matches(plain, timm.list_models())
         msg = f"unknown backbone {name!r}; timm has no such net; choose from timm.list_models()"
-        raise BackboneError(msg + (f", for instance {', '.join(near)}" if near else ""))
+        raise ConfigError(msg + (f", for instance {', '.join(near)}" if near else ""))
     if weights != "imagenet":
         msg = (
             f"unknown weights {weights!r} for {name}; choose imagenet (timm's default), random, a "
             f"file, or a name with a tag, as {name}.TAG"
         )
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     net = build(plain, "meta")
     config = timm.data.resolve_model_data_config(net)
     return Definition(
@@ -65,8 +67,7 @@ def _timm(name: str) -> ModuleType:
         import timm  # noqa: PLC0415 an extra, and slow to load
         import timm.data  # noqa: PLC0415 as above
     except ImportError as error:
-        msg = f"asked for {name}; timm is not installed; install it with pip install 'decaf[timm]'"
-        raise ConfigError(msg) from error
+        raise missing_extra(name, "timm") from error
     module: ModuleType = timm
     return module
 
@@ -91,7 +92,7 @@ def preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
     Raises
     ------
     BackboneError
-        If the input is not square RGB, or interpolated in a way that decaf does not offer.
+        If the input is not square RGB, or resized in a way that decaf does not offer.
     """
     channels, height, width = config["input_size"]
     if channels != 3 or height != width or config["interpolation"] not in ("bilinear", "bicubic"):
@@ -100,11 +101,17 @@ def preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
             "interpolation; decaf feeds square RGB, bilinear or bicubic; choose another net"
         )
         raise BackboneError(msg)
+    if config["crop_mode"] not in CROPS:
+        msg = (
+            f"{name} takes images by the crop mode {config['crop_mode']!r}; decaf knows "
+            f"{', '.join(CROPS)}; choose another net"
+        )
+        raise BackboneError(msg)
     return Preprocessing(
         input_size_px=height,
         resize_px=math.floor(height / config["crop_pct"]),
         interpolation=config["interpolation"],
-        crop="center",
+        crop=config["crop_mode"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
@@ -133,7 +140,7 @@ def published(name: str) -> Weights:
         reason = " ".join(str(error).split())[:200]
         msg = (
             f"asked for timm's weights of {name}; they cannot be had ({reason}); choose "
-            "--weights random or a local file"
+            "a local file"
         )
         raise BackboneError(msg) from error
     return Weights("imagenet", state, state_sha256(state))

@@ -1,4 +1,4 @@
-"""torchvision's classification nets: names, canonical layers, weights and preprocessing."""
+"""Classification nets of torchvision: names, canonical layers, weights and preprocessing."""
 
 import re
 from functools import partial
@@ -12,7 +12,7 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights, list_m
 from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
 from decaf.backbones.weights import published_weights
-from decaf.errors import BackboneError
+from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
 # pool5 is what enters the fully connected part, fc6 and fc7 its hidden layers after the ReLU,
@@ -114,7 +114,7 @@ def weights_entry(name: str, weights: str) -> WeightsEnum:
 
     Raises
     ------
-    BackboneError
+    ConfigError
         If torchvision has no such entry.
     """
     entries = get_model_weights(name).__members__
@@ -126,7 +126,7 @@ def weights_entry(name: str, weights: str) -> WeightsEnum:
         f"unknown weights {weights!r} for {name}; choose imagenet, random, "
         f"{', '.join(entries)}, or the path of a .safetensors or .pth file"
     )
-    raise BackboneError(msg)
+    raise ConfigError(msg)
 
 
 def preprocessing(entry: WeightsEnum) -> Preprocessing:

@@ -233,7 +233,7 @@ class TrainableNet(nn.Module):
             return self._tapped.read(x, [_START])[_START]
 
     def after(self, given: Tensor) -> Tensor:
-        """Return the features of pictures from what `frozen` gave.
+        """Return the features of images from what `frozen` gave.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class TrainableNet(nn.Module):
         return self._pooled(output)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the features of pictures.
+        """Return the features of images.
 
         Parameters
         ----------

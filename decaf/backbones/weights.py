@@ -1,28 +1,23 @@
 """Where a net's weights come from: published files, local files, or a seed."""
 
 import hashlib
-import pickle
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
-from torch import nn
 from torchvision.models import WeightsEnum
 
 from decaf.backbones.caffemodel import read_caffemodel
+from decaf.backbones.checkpoints import StateDict, read_errors, require_plain, torch_state
 from decaf.backbones.onnx_file import read_onnx
 from decaf.errors import BackboneError
 
 _NETWORK_TIMEOUT_S = 20
-_SHOWN_KEYS = 5
-
-StateDict = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,8 @@ def published_weights(label: str, entry: WeightsEnum) -> Weights:
     sha256 = file_sha256(cached)
     if prefix and not sha256.startswith(prefix[1]):
         raise _damaged(cached, f"its sha256 is {sha256}")
-    return Weights(label, _torch_file(cached), sha256)
+    with read_errors(cached):
+        return Weights(label, torch_state(cached), sha256)
 
 
 def file_weights(names: Sequence[str], url: str, sha1: str) -> Weights:
@@ -115,7 +111,7 @@ def file_weights(names: Sequence[str], url: str, sha1: str) -> Weights:
         if not url:
             msg = (
                 f"asked for the weights {names[0]}; they have no lasting address; put "
-                f"{' or '.join(names)} into {cache_folder()}, or choose --weights random"
+                f"{' or '.join(names)} into {cache_folder()}"
             )
             raise BackboneError(msg)
         found = places[0]
@@ -139,7 +135,7 @@ def _fetch(url: str, to: Path, what: str) -> None:
     except (OSError, RuntimeError) as error:
         msg = (
             f"asked for {what}; they are not in {to} and cannot be fetched ({error}); "
-            f"put {url} there, or choose --weights random or a local file"
+            f"put {url} there, or give a file that holds them with --weights"
         )
         raise BackboneError(msg) from error
 
@@ -154,84 +150,31 @@ def local_weights(path: Path) -> Weights:
     Parameters
     ----------
     path : pathlib.Path
-        A ``.safetensors``, ``.onnx`` or ``.caffemodel`` file, or a ``.pth`` or ``.pt`` of tensors
-        alone.
+        A ``.safetensors``, ``.onnx`` or ``.caffemodel`` file, or a ``.pth``, ``.pt`` or
+        ``.pth.tar`` of tensors alone.
 
     Raises
     ------
     BackboneError
-        If the file is missing, of another kind, or holds more than tensors.
+        If the file is missing, damaged, of another kind, or holds more than plain tensors.
     """
     if not path.is_file():
-        msg = f"asked for weights from {path}; no such file; give imagenet, random or a file"
+        msg = f"asked for weights from {path}; no such file; correct the path"
         raise BackboneError(msg)
-    try:
-        if path.suffix == ".safetensors":
-            state: StateDict = safetensors.torch.load_file(path)
-        elif path.suffix in _READERS:
-            state = _READERS[path.suffix](path)
-        else:
-            msg = f"asked for weights from {path}; give a .safetensors, {', '.join(_READERS)} file"
-            raise BackboneError(msg)
-    except (
-        safetensors.SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-    ) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        msg = f"cannot read weights from {path}: {reason}"
-        raise BackboneError(msg) from error
-    return Weights(path.name, state, file_sha256(path))
-
-
-def _torch_file(path: Path) -> StateDict:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]  # the form in which training scripts save checkpoints
-    if not isinstance(state, dict) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
-    ):
-        msg = f"{path} holds a {type(state).__name__}, not a state dict of tensors; save that"
+    if path.suffix not in _READERS:
+        msg = f"asked for weights from {path}; give a {', '.join(_READERS)} file"
         raise BackboneError(msg)
-    return state
+    with read_errors(path):
+        state = _READERS[path.suffix](path)
+        require_plain(state, path)
+        return Weights(path.name, state, file_sha256(path))
 
 
 _READERS: dict[str, Callable[[Path], StateDict]] = {
-    ".pth": _torch_file,
-    ".pt": _torch_file,
+    ".safetensors": safetensors.torch.load_file,
+    ".pth": torch_state,
+    ".pt": torch_state,
     ".onnx": read_onnx,
     ".caffemodel": read_caffemodel,
+    ".tar": torch_state,  # .pth.tar
 }
-
-
-def fill(net: nn.Module, name: str, weights: Weights) -> None:
-    """Copy weights into a net, all of them or none.
-
-    Raises
-    ------
-    BackboneError
-        If keys are missing or unexpected, or shapes differ; the message names them.
-    """
-    own = net.state_dict()
-    missing = [key for key in own if key not in weights.state]
-    unexpected = [key for key in weights.state if key not in own]
-    misshapen = [
-        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in weights.state.items()
-        if key in own and own[key].shape != value.shape
-    ]
-    problems = [
-        f"{len(keys)} {what} ({', '.join(keys[:_SHOWN_KEYS])}{', ...' * (len(keys) > _SHOWN_KEYS)})"
-        for what, keys in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", misshapen),
-        )
-        if keys
-    ]
-    if problems:
-        msg = f"the weights {weights.label} do not fit {name}: {'; '.join(problems)}"
-        raise BackboneError(msg)
-    net.load_state_dict(weights.state)

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from decaf.backbones.backbone import TorchBackbone
-from decaf.backbones.taps import _as_maps, find_tap
+from decaf.backbones.taps import as_maps, find_tap
 
 
 class WholePass(nn.Module):
-    """Takes normalised pictures in the net's precision, gives one layer's output.
+    """Takes normalised images in the net's precision, gives one layer's output.
 
     Parameters
     ----------
@@ -51,4 +51,4 @@ class WholePass(nn.Module):
             self.net(x)
         finally:
             handle.remove()
-        return _as_maps(outputs[-1], self.tap, self.layout)
+        return as_maps(outputs[-1], self.tap, self.layout)

@@ -11,7 +11,7 @@ algorithms for convolutional neural networks", CVPR 2016 (section 4.1, algorithm
 """
 
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,11 +46,14 @@ class WinogradConv2d(nn.Conv2d):
 
     def _filters(self) -> Tensor:
         """Return the transformed filters, anew where the weights have changed."""
-        of = (self.weight.data_ptr(), self.weight._version)
-        kept: tuple[tuple[int, int], Tensor] | None = getattr(self, "_kept", None)
-        if kept is None or kept[0] != of:
-            self._kept = kept = (of, _transformed(self.weight, self.groups))
-        return kept[1]
+        kept: _Filters | None = getattr(self, "_kept", None)
+        if kept is None or not kept.are_of(self.weight):
+            self._kept = kept = _Filters(self.weight, self.groups)
+        return kept.transformed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the filters out of copies, whose weights count their versions anew."""
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
 
     def _by_tiles(self, x: Tensor) -> Tensor:
         filters, r = self._filters(), self.kernel_size[0]
@@ -87,6 +90,26 @@ class WinogradConv2d(nn.Conv2d):
         return torch.matmul(outof, products.view(n, side2, self.out_channels))
 
 
+class _Filters:
+    """Transformed filters, and the weights that they are of.
+
+    The weights' memory is held: as long as it is, no other tensor can have its address.
+    """
+
+    def __init__(self, weight: Tensor, groups: int) -> None:
+        self._weight, self._memory = weight, weight.untyped_storage()
+        self._version = weight._version
+        self.transformed = _transformed(weight, groups)
+
+    def are_of(self, weight: Tensor) -> bool:
+        """Return whether these weights are the ones, and hold the values of then."""
+        return (
+            weight is self._weight
+            and weight._version == self._version
+            and weight.untyped_storage().data_ptr() == self._memory.data_ptr()
+        )
+
+
 def use_winograd(net: nn.Module) -> None:
     """Let those convolutions of a net that gain by it take fewer multiplications.
 
@@ -98,6 +121,11 @@ def use_winograd(net: nn.Module) -> None:
     for module in net.modules():
         if type(module) is nn.Conv2d and _gains(module):
             module.__class__ = WinogradConv2d
+
+
+def uses_winograd(net: nn.Module) -> bool:
+    """Return whether convolutions of a net take fewer multiplications, which rounds otherwise."""
+    return any(isinstance(module, WinogradConv2d) for module in net.modules())
 
 
 def _gains(conv: nn.Conv2d) -> bool:

@@ -1,11 +1,10 @@
 """The `decaf` command: its subcommands, and how errors end it."""
 
-import sys
-
 import typer
 
 from decaf._version import __version__
 from decaf.cli import (
+    border,
     compare,
     datasets,
     evaluate,
@@ -18,10 +17,11 @@ from decaf.cli import (
     store,
     train,
 )
-from decaf.errors import DecafError
 
 app = typer.Typer(
-    help="Pictures to pretrained features, features to honest results tables.",
+    cls=border.Border,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Images to pretrained features, features to honest results tables.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,11 +61,4 @@ def _options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message, without a traceback."""
-    try:
-        app()
-    except DecafError as error:
-        typer.echo(f"decaf: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("decaf: stopped; run the same command again to go on", err=True)
-        sys.exit(1)
+    border.run(app)

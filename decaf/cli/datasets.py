@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf.cli import border, options
 from decaf.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ _Name = Annotated[str, typer.Argument(help="Name of a data set; see `decaf datas
 
 @app.callback(invoke_without_command=True)
 def datasets(context: typer.Context, data_root: options.DataRoot = Path("data")) -> None:
-    """List the named data sets, and whether their pictures are here."""
+    """List the named data sets, and whether their images are here."""
     if context.invoked_subcommand is None:
         _list(data_root)
 
 
 @app.command("list")
 def list_all(data_root: options.DataRoot = Path("data")) -> None:
-    """List the named data sets, and whether their pictures are here."""
+    """List the named data sets, and whether their images are here."""
     _list(data_root)
 
 
@@ -45,20 +45,20 @@ def get(
 
     info = _info(name)
     if info.archives:
-        typer.echo(fetch(info, data_root, source))
-    else:  # its adapter writes the pictures itself
-        typer.echo(load_dataset(name, data_root).root)
+        border.say(fetch(info, data_root, source))
+    else:  # its adapter writes the images itself
+        border.say(load_dataset(name, data_root).root)
 
 
 @app.command()
 def check(name: _Name, data_root: options.DataRoot = Path("data")) -> None:
-    """Compare a data set's pictures and lists with the published counts."""
+    """Compare a data set's images and lists with the published counts."""
     from decaf.datasets import load_dataset
 
     tree = _info(name).require(data_root)  # so that nothing is downloaded
     table = load_dataset(name, data_root)
-    typer.echo(
-        f"{tree} is complete: {len(table.image_ids)} pictures or boxes, "
+    border.say(
+        f"{tree} is complete: {len(table.image_ids)} images or boxes, "
         f"{len(table.class_names)} classes"
     )
 
@@ -68,7 +68,7 @@ def _list(data_root: Path) -> None:
 
     for info in dataset_infos():
         here = "present" if info.is_present(data_root) else "absent"
-        typer.echo(f"{info.name:18} {here:8} {info.summary}")
+        border.say(f"{info.name:18} {here:8} {info.summary}")
 
 
 def _info(name: str) -> "DatasetInfo":

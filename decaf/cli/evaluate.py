@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from decaf import choices
 from decaf.cli import options
 
 _HEADS = "The heads"
@@ -36,12 +37,12 @@ def evaluate(
     patch_power: Annotated[
         float | None,
         typer.Option(
-            help="Power of a patch's probability in the picture's score.", rich_help_panel=_HEADS
+            help="Power of a patch's probability in the image's score.", rich_help_panel=_HEADS
         ),
     ] = None,
     patch_pool: Annotated[
-        str | None,
-        typer.Option(help="mean or max over the picture's patches.", rich_help_panel=_HEADS),
+        choices.PatchPool | None,
+        typer.Option(help="mean or max over the image's patches.", rich_help_panel=_HEADS),
     ] = None,
     drop_classes: Annotated[
         str | None,
@@ -72,7 +73,7 @@ def evaluate(
     train_per_class: Annotated[
         str | None,
         typer.Option(
-            help="Training pictures a class; several, as 1,5,10, make a learning curve.",
+            help="Training images a class; several, as 1,5,10, make a learning curve.",
             rich_help_panel=_HEADS,
         ),
     ] = None,
@@ -83,7 +84,7 @@ def evaluate(
         ),
     ] = None,
     normalize: Annotated[
-        str | None,
+        choices.Normalize | None,
         typer.Option(
             help="none, l2, standard or signed-square; the protocol's if not given.",
             rich_help_panel=_HEADS,
@@ -139,11 +140,9 @@ def demo(
 
 
 def _show(table: object, out: Path | None) -> None:
-    from rich.console import Console
-
     from decaf.evaluation import csv_path
-    from decaf.report.terminal import terminal_table
+    from decaf.report.terminal import print_whole, terminal_table
     from decaf.results import ResultTable
 
     if isinstance(table, ResultTable):
-        Console().print(terminal_table(table, csv_path(table.results[0].dataset, out)))
+        print_whole(terminal_table(table, csv_path(table.results[0].dataset, out)))

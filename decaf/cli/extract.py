@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf.cli import border, options
 
 
 def extract(
@@ -21,7 +21,6 @@ def extract(
     patch_scales: options.PatchScales = None,
     patches_per_image: options.PatchesPerImage = None,
     patch_edges: options.PatchEdges = None,
-    background_share: options.BackgroundShare = None,
     out: Annotated[
         Path, typer.Option(help="The store (.h5), or a folder for a store named by its digest.")
     ] = Path("features"),
@@ -43,8 +42,8 @@ def extract(
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Extract layers of a net for every picture into a feature store."""
+    """Extract layers of a net for every image into a feature store."""
     arguments = dict(locals())
     from decaf import extraction
 
-    typer.echo(extraction.extract(**arguments))
+    border.say(extraction.extract(**arguments))

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf import choices
+from decaf.cli import border, options
 
 _TRAINING = "The training"
 
@@ -23,8 +24,8 @@ def finetune(
         ),
     ] = None,
     pool: options.Pool = "none",
-    views: Annotated[str, typer.Option(help="center, warp or squash.")] = "center",
-    normalize: Annotated[str, typer.Option(help="none, l2, standard or signed-square.")] = "l2",
+    views: Annotated[choices.CropView, typer.Option(help="center, warp or squash.")] = "center",
+    normalize: options.Normalize = "l2",
     blocks: Annotated[
         str,
         typer.Option(help="last, a number of last blocks, or all.", rich_help_panel=_TRAINING),
@@ -54,4 +55,4 @@ def finetune(
     arguments = dict(locals())
     from decaf import tuning
 
-    typer.echo(tuning.finetune(**arguments))
+    border.say(tuning.finetune(**arguments))

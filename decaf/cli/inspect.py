@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
-from decaf.cli.report import Pictures
+from decaf.cli import border, options
+from decaf.cli.report import Images
 
 
 def inspect(
@@ -14,41 +14,40 @@ def inspect(
     *,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Another store of the same pictures to compare layers with; repeatable."),
+        typer.Option(help="Another store of the same images to compare layers with; repeatable."),
     ] = None,
     layers: Annotated[
         str | None,
         typer.Option(help="Comma-separated; all if not given. Duplicates are sought in the last."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=4, help="Pictures that statistics are of.")] = 2000,
+    limit: Annotated[int, typer.Option(min=4, help="Images that statistics are of.")] = 2000,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="Look for mirror images too.")
     ] = False,
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     out: Annotated[
         Path | None, typer.Option(help="Folder; results/inspect-<store> if not given.")
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Print a store's statistics, likeness of layers, transfer scores and duplicate pictures."""
-    from rich.console import Console
-
+    """Print a store's statistics, likeness of layers, transfer scores and duplicate images."""
     from decaf.analysis.inspection import inspect_store
     from decaf.report import inspection_page as page
-    from decaf.report.terminal import terminal_grid
+    from decaf.report.terminal import print_whole, terminal_grid
 
+    folder = out or Path("results") / f"inspect-{path.stem}"
+    page.check_folder(folder)
     found = inspect_store(
         path,
         against=against or (),
         layers=layers,
         limit=limit,
         mirrored=mirrored,
-        pictures=pictures,
+        images=images,
         data_root=data_root,
         quiet=quiet,
     )
     for grid in (page.statistics_grid, page.similarity_grid, page.duplicates_grid):
-        Console().print(terminal_grid(grid(found)))
-    written = page.write_inspection(found, out or Path("results") / f"inspect-{path.stem}")
-    Console().print(f" page: {written[0]}")
+        print_whole(terminal_grid(grid(found)))
+    border.say(f" page: {page.write_inspection(found, folder)[0]}")

@@ -21,7 +21,7 @@ def models(context: typer.Context) -> None:
 
     for name in backbone_names():
         typer.echo(f"{name:24} {','.join(default_layers(name))}")
-    typer.echo("timm/NAME                timm's nets, with the extra decaf[timm]")
+    typer.echo("timm/NAME                timm's nets, with the extra timm")
     typer.echo("package.module:function  a net of your own, with --allow-code")
 
 

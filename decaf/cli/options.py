@@ -8,11 +8,28 @@ from typing import Annotated
 
 import typer
 
-_NET, _DATA, _RUN = "The net", "The pictures", "The run"
+from decaf import choices
+
+_NET, _DATA, _RUN = "The net", "The images", "The run"
+
+
+def _known(dataset: str) -> str:
+    """Refuse an unknown data set before torch is imported, which takes seconds."""
+    from decaf.datasets.load import require_known
+
+    require_known(dataset)
+    return dataset
+
+
+def _known_pool(pool: str) -> str:
+    choices.check_pool(pool)
+    return pool
+
 
 Dataset = Annotated[
     str,
     typer.Option(
+        callback=_known,
         help="Name of a data set; a folder of class folders or .tar archives, here or at a URL; "
         "or a CSV of path,label[,split].",
         rich_help_panel=_DATA,
@@ -25,13 +42,13 @@ AllowPartial = Annotated[
     bool,
     typer.Option(
         "--allow-partial",
-        help="Accept a data set with pictures missing; results are marked.",
+        help="Accept a data set with images missing; results are marked.",
         rich_help_panel=_DATA,
     ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="Take only N pictures, evenly spaced.", rich_help_panel=_DATA),
+    typer.Option(min=1, help="Take only N images, evenly spaced.", rich_help_panel=_DATA),
 ]
 Shard = Annotated[
     str | None,
@@ -45,12 +62,12 @@ MaxFailures = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="Share of unusable pictures above which the run fails.",
+        help="Share of unusable images above which the run fails.",
         rich_help_panel=_DATA,
     ),
 ]
 Pixels = Annotated[
-    str,
+    choices.Pixels,
     typer.Option(
         help="auto (fastest decoder, same bits), pillow, or gpu (nvJPEG, slightly other pixels).",
         rich_help_panel=_DATA,
@@ -65,12 +82,12 @@ PatchScales = Annotated[
 ]
 PatchesPerImage = Annotated[
     int | None,
-    typer.Option(min=1, help="At most so many patches of a picture.", rich_help_panel=_DATA),
+    typer.Option(min=1, help="At most so many patches of an image.", rich_help_panel=_DATA),
 ]
 PatchEdges = Annotated[
-    str | None,
+    choices.PatchEdges | None,
     typer.Option(
-        help="clip: patches lie within the picture; reflect: they reach beyond, mirrored.",
+        help="clip: patches lie within the image; reflect: they reach beyond, mirrored.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -79,7 +96,7 @@ BackgroundShare = Annotated[
     typer.Option(
         min=0,
         max=1,
-        help="Share of the background patches of training pictures that is kept.",
+        help="Share of the background patches of training images that is kept.",
         rich_help_panel=_DATA,
     ),
 ]
@@ -109,12 +126,13 @@ Layers = Annotated[
 Pool = Annotated[
     str,
     typer.Option(
+        callback=_known_pool,
         help="How maps become vectors: none, avg, max or grid:N; tokens: cls or mean.",
         rich_help_panel=_NET,
     ),
 ]
 Views = Annotated[
-    str | None,
+    choices.View | None,
     typer.Option(
         help="center, warp, squash, ten-crop or razavian-16; patches or dense: a row a patch. "
         "The protocol's if not given.",
@@ -122,7 +140,7 @@ Views = Annotated[
     ),
 ]
 Box = Annotated[
-    str | None,
+    choices.Box | None,
     typer.Option(
         help="crop (to the data set's boxes) or none; the protocol's if not given.",
         rich_help_panel=_NET,
@@ -136,21 +154,22 @@ BoxScale = Annotated[
     ),
 ]
 Precision = Annotated[
-    str,
+    choices.Precision,
     typer.Option(
         help="What the net computes in: fp32, bf16, fp16, or auto: bf16 where the device has it.",
         rich_help_panel=_NET,
     ),
 ]
+Normalize = Annotated[choices.Normalize, typer.Option(help="none, l2, standard or signed-square.")]
 Dtype = Annotated[
-    str, typer.Option(help="float32 or float16: what is stored.", rich_help_panel=_NET)
+    choices.Dtype, typer.Option(help="float32 or float16: what is stored.", rich_help_panel=_NET)
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_RUN)]
 BatchSize = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Pictures in one pass; 32 on a CPU, 256 on a GPU if not given.",
+        help="Images in one pass; 32 on a CPU, 256 on a GPU if not given.",
         rich_help_panel=_RUN,
     ),
 ]
@@ -163,13 +182,13 @@ Devices = Annotated[
 BatchSizeOrAuto = Annotated[
     str | None,
     typer.Option(
-        help="Pictures in one pass, or auto to try; 32 on a CPU, 256 on a GPU if not given.",
+        help="Images in one pass, or auto to try; 32 on a CPU, 256 on a GPU if not given.",
         metavar="N|auto",
         rich_help_panel=_RUN,
     ),
 ]
 Engine = Annotated[
-    str,
+    choices.Engine,
     typer.Option(help="local, or ray: actors of a Ray cluster.", rich_help_panel=_RUN),
 ]
 NumWorkers = Annotated[

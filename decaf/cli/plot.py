@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
-from decaf.cli.report import Pictures, Results
+from decaf.cli import border, options
+from decaf.cli.report import Images, Results
 from decaf.cli.train import Model, ModelWeights
 
 app = typer.Typer(help="Draw a figure, as .png, .svg or .pdf.", no_args_is_help=True)
@@ -18,22 +18,20 @@ Out = Annotated[Path, typer.Option(help="The figure: .png, .svg or .pdf.")]
 Layer = Annotated[str | None, typer.Option(help="That of the best result if not given.")]
 Head = Annotated[str | None, typer.Option(help="That of the best result if not given.")]
 Shots = Annotated[
-    int | None, typer.Option(help="Training pictures a class; the best result's if not given.")
+    int | None, typer.Option(help="Training images a class; the best result's if not given.")
 ]
 Store = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
 StoreLayer = Annotated[str | None, typer.Option(help="The store's last layer if not given.")]
-Limit = Annotated[int, typer.Option(min=5, help="Pictures to place, evenly spaced.")]
-Thumbnails = Annotated[
-    bool, typer.Option("--thumbnails", help="Draw pictures where there is room.")
-]
+Limit = Annotated[int, typer.Option(min=5, help="Images to place, evenly spaced.")]
+Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Draw images where there is room.")]
 
 
 @app.command()
 def curve(paths: Results, *, out: Out) -> None:
-    """Draw accuracy against training pictures a class, with the published curve."""
+    """Draw accuracy against training images a class, with the published curve."""
     from decaf.report.plots import plot_curve
 
-    typer.echo(plot_curve(paths, out=out))
+    border.say(plot_curve(paths, out=out))
 
 
 @app.command()
@@ -41,7 +39,7 @@ def layers(paths: Results, *, out: Out) -> None:
     """Draw accuracy layer by layer, with the published figures."""
     from decaf.report.plots import plot_layers
 
-    typer.echo(plot_layers(paths, out=out))
+    border.say(plot_layers(paths, out=out))
 
 
 @app.command()
@@ -51,7 +49,7 @@ def classes(
     """Draw the best and the worst classes."""
     from decaf.report.plots import plot_classes
 
-    typer.echo(plot_classes(paths, out=out, layer=layer, head=head, shots=shots))
+    border.say(plot_classes(paths, out=out, layer=layer, head=head, shots=shots))
 
 
 @app.command()
@@ -61,7 +59,7 @@ def confusion(
     """Draw which class is taken for which."""
     from decaf.report.plots import plot_confusion
 
-    typer.echo(plot_confusion(paths, out=out, layer=layer, head=head, shots=shots))
+    border.say(plot_confusion(paths, out=out, layer=layer, head=head, shots=shots))
 
 
 @app.command()
@@ -72,7 +70,7 @@ def tsne(
     layer: StoreLayer = None,
     limit: Limit = 2000,
     thumbnails: Thumbnails = False,
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     seed: options.Seed = 0,
 ) -> None:
@@ -80,7 +78,7 @@ def tsne(
     arguments = dict(locals())
     from decaf.report.plots import plot_embedding
 
-    typer.echo(plot_embedding(method="tsne", **arguments))
+    border.say(plot_embedding(method="tsne", **arguments))
 
 
 @app.command()
@@ -91,7 +89,7 @@ def umap(
     layer: StoreLayer = None,
     limit: Limit = 2000,
     thumbnails: Thumbnails = False,
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     seed: options.Seed = 0,
 ) -> None:
@@ -99,7 +97,7 @@ def umap(
     arguments = dict(locals())
     from decaf.report.plots import plot_embedding
 
-    typer.echo(plot_embedding(method="umap", **arguments))
+    border.say(plot_embedding(method="umap", **arguments))
 
 
 @visualize.command("top-images")
@@ -110,24 +108,24 @@ def top_images(
     units: Annotated[str, typer.Option(help="Units, as 0-15,40.")] = "0-15",
     out: Out,
     weights: options.Weights = "imagenet",
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     device: options.Device = "auto",
     seed: options.Seed = 0,
 ) -> None:
-    """Draw the nine pictures that activate each unit most, as far as the unit sees them."""
+    """Draw the nine images that activate each unit most, as far as the unit sees them."""
     arguments = dict(locals())
     from decaf.report.plots import plot_top_images
 
-    typer.echo(plot_top_images(**arguments))
+    border.say(plot_top_images(**arguments))
 
 
 @visualize.command()
 def scores(
     model: Model,
-    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders, .csv or .txt lists.")],
+    images: Annotated[list[str], typer.Argument(help="Images, folders, .csv or .txt lists.")],
     *,
-    out: Annotated[Path, typer.Option(help="The figure, or a folder for several pictures.")],
+    out: Annotated[Path, typer.Option(help="The figure, or a folder for several images.")],
     classes: Annotated[
         str | None, typer.Option(help="Comma-separated; the most probable three if not given.")
     ] = None,
@@ -138,8 +136,8 @@ def scores(
     device: options.Device = "auto",
     allow_code: options.AllowCode = False,
 ) -> None:
-    """Draw over pictures where their patches show a class, as a trained model sees them."""
+    """Draw over images where their patches show a class, as a trained model sees them."""
     arguments = dict(locals())
     from decaf.report.score_maps import plot_scores
 
-    typer.echo(plot_scores(**arguments))
+    border.say(plot_scores(**arguments))

@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf import choices
+from decaf.cli import border, options
 
 Results = Annotated[list[Path], typer.Argument(help="Results of `decaf evaluate`: results/*.csv")]
-Pictures = Annotated[
-    Path | None,
+Images = Annotated[
+    str | None,
     typer.Option(
-        help="Folder that the pictures' ids are relative to; the named data set's own if not given."
+        help="Folder, archives, URL or CSV file of the images; the named data set's own if not "
+        "given."
     ),
 ]
 
@@ -23,24 +25,21 @@ def report(
     features: Annotated[
         Path, typer.Option(help="Folder of the stores; their versions are shown.")
     ] = Path("features"),
-    pictures: Pictures = None,
+    images: Images = None,
     data_root: options.DataRoot = Path("data"),
     form: Annotated[
-        str, typer.Option("--format", help="html, or markdown or latex on stdout.")
+        choices.ReportFormat, typer.Option("--format", help="html, or markdown or latex on stdout.")
     ] = "html",
 ) -> None:
     """Write results as one page with tables, figures and mistakes, in a single file."""
-    from decaf.errors import ConfigError
     from decaf.report import latex_table, markdown_table
     from decaf.report.one_page import write_report
     from decaf.results import read_results
 
     texts = {"markdown": markdown_table, "latex": latex_table}
     if form in texts:
-        typer.echo(texts[form](read_results(paths)))
-    elif form == "html":
-        typer.echo(
-            write_report(paths, out=out, features=features, pictures=pictures, data_root=data_root)
-        )
+        border.say(texts[form](read_results(paths)))
     else:
-        raise ConfigError(f"unknown format {form!r}; choose one of: html, {', '.join(texts)}")
+        border.say(
+            write_report(paths, out=out, features=features, images=images, data_root=data_root)
+        )

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from decaf.cli import border
+
 app = typer.Typer(help="Look into feature stores, and join their shards.", no_args_is_help=True)
 
 _Path = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
@@ -16,7 +18,7 @@ def info(path: _Path) -> None:
     """Print what a store holds and how it was made, as JSON."""
     from decaf.store import store_info
 
-    typer.echo(json.dumps(store_info(path), indent=2))
+    border.say(json.dumps(store_info(path), indent=2))
 
 
 @app.command()
@@ -26,10 +28,10 @@ def verify(path: _Path) -> None:
 
     problems = problems_of(path)
     for problem in problems:
-        typer.echo(problem)
+        border.say(problem)
     if problems:
         raise typer.Exit(1)
-    typer.echo(f"{path} is sound")
+    border.say(f"{path} is sound")
 
 
 @app.command()
@@ -40,4 +42,4 @@ def join(
     """Make one store of the shards that `decaf extract --shard` wrote, without copying them."""
     from decaf.store import join as join_shards
 
-    typer.echo(join_shards(parts, out))
+    border.say(join_shards(parts, out))

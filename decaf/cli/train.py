@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf import choices
+from decaf.cli import border, options
 
 Model = Annotated[Path, typer.Argument(help="A model that decaf train wrote.")]
 ModelWeights = Annotated[
@@ -25,7 +26,7 @@ def train(
     ] = None,
     pool: options.Pool = "none",
     views: Annotated[
-        str,
+        choices.View,
         typer.Option(
             help="center, warp, squash, ten-crop or razavian-16; crops are averaged; patches or "
             "dense train on patches."
@@ -36,12 +37,16 @@ def train(
     patch_edges: options.PatchEdges = None,
     background_share: options.BackgroundShare = None,
     patch_power: Annotated[
-        float, typer.Option(help="Exponent of the mean of a picture's patches.")
-    ] = 5.0,
+        float | None,
+        typer.Option(help="With patches, exponent of the mean of an image's; 5 if not given."),
+    ] = None,
     head: Annotated[
         str, typer.Option(help="svm, logreg, svm-dropout, logreg-dropout or adaptation.")
     ] = "svm",
-    normalize: Annotated[str, typer.Option(help="none, l2, standard or signed-square.")] = "l2",
+    normalize: Annotated[
+        choices.Normalize | None,
+        typer.Option(help="l2 if not given, none of patches."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The model (.safetensors).")] = Path(
         "model.safetensors"
     ),
@@ -61,18 +66,18 @@ def train(
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train one head on a data set's pictures; `decaf predict` uses it."""
+    """Train one head on a data set's images; `decaf predict` uses it."""
     arguments = dict(locals())
     from decaf import training
 
-    typer.echo(training.train(**arguments))
+    border.say(training.train(**arguments))
 
 
 def predict(
     model: Model,
-    pictures: Annotated[
+    images: Annotated[
         list[str],
-        typer.Argument(help="Pictures, folders, .csv files with a column path, .txt lists."),
+        typer.Argument(help="Images, folders, .csv files with a column path, .txt lists."),
     ],
     *,
     out: Annotated[Path, typer.Option(help="CSV file of path,class,probability.")] = Path(
@@ -85,21 +90,25 @@ def predict(
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(help="Who decodes: auto, pillow or gpu; as in training if not given."),
+    ] = None,
     max_failures: options.MaxFailures = 0.05,
     allow_code: options.AllowCode = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the class of each picture and its probability."""
+    """Write the class of each image and its probability."""
     arguments = dict(locals())
     from decaf import prediction
 
-    typer.echo(prediction.predict(**arguments))
+    border.say(prediction.predict(**arguments))
 
 
 def export(
     model: Model,
     *,
-    to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
+    to: Annotated[choices.ExportFormat, typer.Option(help="onnx.")] = "onnx",
     out: Annotated[
         Path | None, typer.Option(help="The file; the model's name as .onnx if not given.")
     ] = None,
@@ -110,4 +119,4 @@ def export(
     arguments = dict(locals())
     from decaf import onnx_model
 
-    typer.echo(onnx_model.export(**arguments))
+    border.say(onnx_model.export(**arguments))

@@ -3,19 +3,23 @@
 from decaf.datasets.fetch import fetch
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.load import ADAPTERS, dataset_infos, load_dataset
-from decaf.datasets.read import read_bytes
+from decaf.datasets.read import ImageFiles, read_bytes, read_image
+from decaf.datasets.stamps import stamp_of
 from decaf.datasets.table import dataset_digest, image_table, slice_rows, take
 
 __all__ = [
     "ADAPTERS",
     "Archive",
     "DatasetInfo",
+    "ImageFiles",
     "dataset_digest",
     "dataset_infos",
     "fetch",
     "image_table",
     "load_dataset",
     "read_bytes",
+    "read_image",
     "slice_rows",
+    "stamp_of",
     "take",
 ]

@@ -1,4 +1,4 @@
-"""CUB-200-2011, birds: 11 788 pictures of 200 species, with a box and 15 parts each.
+"""CUB-200-2011, birds: 11 788 images of 200 species, with a box and 15 parts each.
 
 References
 ----------
@@ -44,7 +44,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        Pictures or lists are missing, or the lists contradict each other.
+        Images or lists are missing, or the lists contradict each other.
     """
     tree = INFO.require(data_root)
     lists = tree.parent
@@ -98,11 +98,14 @@ def load_parts(data_root: Path) -> FloatArray:
     """
     lists = INFO.require(data_root).parent
     file = lists / "parts" / "part_locs.txt"
-    found = np.array(read_columns(file, 5), dtype=np.float64)
+    try:
+        found = np.array(read_columns(file, 5), dtype=np.float64)
+    except ValueError as error:
+        raise DataError(f"{file} holds what is no number ({error}); unpack it anew") from error
     n_images = len(read_columns(lists / "images.txt", 2))
     if found.shape != (n_images * N_PARTS, 5):
         raise DataError(
-            f"{file} has {len(found)} lines for {n_images} pictures of {N_PARTS} parts; "
+            f"{file} has {len(found)} lines for {n_images} images of {N_PARTS} parts; "
             "unpack the archive anew"
         )
     parts: FloatArray = found[:, 2:].reshape(n_images, N_PARTS, 3) - np.array([1, 1, 0])
@@ -113,6 +116,9 @@ def _by_image(file: Path, n_values: int, images: list[str]) -> FloatArray:
     values = {key: rest.split() for key, rest in read_columns(file, 2)}
     try:
         rows = np.array([values[image] for image in images], dtype=np.float64)
+        rows = rows.reshape(len(images), n_values)
     except (KeyError, ValueError) as error:
-        raise DataError(f"{file} lacks or garbles a picture ({error}); unpack it anew") from error
-    return rows.reshape(len(images), n_values)
+        raise DataError(f"{file} lacks or garbles an image ({error}); unpack it anew") from error
+    if not np.isfinite(rows).all():
+        raise DataError(f"{file} holds a number that is not finite; unpack it anew")
+    return rows

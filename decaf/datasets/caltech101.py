@@ -1,4 +1,4 @@
-"""Caltech-101: 9 144 pictures of 101 kinds of objects and a background class.
+"""Caltech-101: 9 144 images of 101 kinds of objects and a background class.
 
 References
 ----------
@@ -8,7 +8,7 @@ Fei-Fei, Fergus and Perona, Learning generative visual models from few training 
 from pathlib import Path
 
 from decaf.datasets.fetch import fetch
-from decaf.datasets.files import pictures
+from decaf.datasets.files import image_names
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.table import image_table
 from decaf.errors import DataError
@@ -32,7 +32,7 @@ INFO = DatasetInfo(
     ),
 )
 
-# Published pictures of each class; other folders, such as the stray `tmp`, are passed over.
+# Published images of each class; other folders, such as the stray `tmp`, are passed over.
 COUNTS: dict[str, int] = {
     "BACKGROUND_Google": 467, "Faces": 435, "Faces_easy": 435, "Leopards": 200, "Motorbikes": 798,
     "accordion": 55, "airplanes": 800, "anchor": 42, "ant": 42, "barrel": 47, "bass": 54,
@@ -64,7 +64,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -74,16 +74,16 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        The pictures are not there and cannot be fetched, or are not the published ones.
+        The images are not there and cannot be fetched, or are not the published ones.
     """
     if not INFO.is_present(data_root):
         fetch(INFO, data_root)
     tree = INFO.require(data_root)
-    files = {name: pictures(tree / name) if (tree / name).is_dir() else [] for name in COUNTS}
+    files = {name: image_names(tree / name) if (tree / name).is_dir() else [] for name in COUNTS}
     for name, published in COUNTS.items():
         if len(files[name]) > published:
             raise DataError(
-                f"data set {INFO.name}: {tree / name} holds {len(files[name])} pictures, more "
+                f"data set {INFO.name}: {tree / name} holds {len(files[name])} images, more "
                 f"than the published {published}; remove what was added"
             )
     missing = [

@@ -1,4 +1,4 @@
-"""Caltech-256: 30 607 pictures of 256 kinds of objects and a clutter class.
+"""Caltech-256: 30 607 images of 256 kinds of objects and a clutter class.
 
 References
 ----------
@@ -8,7 +8,7 @@ Griffin, Holub and Perona, Caltech-256 object category dataset, 2007.
 import re
 from pathlib import Path
 
-from decaf.datasets.files import folders, pictures
+from decaf.datasets.files import folders, image_names
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.table import image_table
 from decaf.types import ImageDataset
@@ -39,7 +39,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -50,14 +50,14 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        Pictures are missing.
+        Images are missing.
     """
     tree = INFO.require(data_root)
     class_names = [name for name in folders(tree) if re.fullmatch(r"[0-9]{3}\..+", name)]
     ids = [
         f"{name}/{file}"
         for name in class_names
-        for file in pictures(tree / name)
+        for file in image_names(tree / name)
         if re.fullmatch(rf"{name[:3]}_[0-9]{{4}}\.jpg", file)
     ]
     partial = INFO.check_complete(
@@ -69,7 +69,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
 
 
 def _missing(class_names: list[str], ids: list[str]) -> list[str]:
-    """Name what is missing: whole classes, then gaps in the numbers of the pictures."""
+    """Name what is missing: whole classes, then gaps in the numbers of the images."""
     if len(ids) == INFO.n_images:
         return []
     numbers = {int(name[:3]) for name in class_names}
@@ -84,4 +84,4 @@ def _missing(class_names: list[str], ids: list[str]) -> list[str]:
         for n in range(1, last[key] + 1)
         if (name := f"{key}_{n:04d}.jpg") not in found
     ]
-    return [*classes, *gaps, "the last pictures of a class"]
+    return [*classes, *gaps, "the last images of a class"]

@@ -1,25 +1,24 @@
 """The digits of scikit-learn: 1 797 handwritten digits of 8 x 8 pixels, in 10 classes.
 
 They come with scikit-learn and are written as PNG files, so that they take the way of all
-pictures.
+images.
 
 References
 ----------
 Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI repository, 1998.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from decaf.datasets.files import pictures
+from decaf.datasets.files import image_names
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.table import image_table
 from decaf.errors import DataError
 from decaf.types import ImageDataset
+from decaf.whole_files import whole_folder
 
 INFO = DatasetInfo(
     name="digits",
@@ -39,7 +38,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -49,12 +48,12 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        Pictures were removed, or the folder cannot be written.
+        Images were removed, or the folder cannot be written.
     """
     tree = data_root / INFO.tree
     if not tree.is_dir():
         _write(tree)
-    ids = [f"{digit}/{file}" for digit in range(10) for file in pictures(tree / str(digit))]
+    ids = [f"{digit}/{file}" for digit in range(10) for file in image_names(tree / str(digit))]
     written = {int(Path(image_id).stem) for image_id in ids}
     missing = [f"{number:04d}.png" for number in range(INFO.n_images) if number not in written]
     partial = INFO.check_complete(len(ids), missing, tree, allow_partial=allow_partial)
@@ -68,19 +67,11 @@ def _write(tree: Path) -> None:
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # published as 0 to 16
     try:
-        tree.parent.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed: a folder of that name is always whole.
-        aside = Path(tempfile.mkdtemp(prefix=".digits-", dir=tree.parent))
-        for number, (image, digit) in enumerate(zip(grey, digits.target, strict=True)):
-            folder = aside / str(digit)
-            folder.mkdir(exist_ok=True)
-            Image.fromarray(image).save(folder / f"{number:04d}.png")
-        aside.chmod(0o755)
-        try:
-            aside.rename(tree)
-        except OSError:  # another process was first
-            shutil.rmtree(aside)
-            if not tree.is_dir():
-                raise
-    except OSError as error:
-        raise DataError(f"cannot write the digits to {tree}: {error}; free the path") from error
+        with whole_folder(tree) as aside:
+            for number, (image, digit) in enumerate(zip(grey, digits.target, strict=True)):
+                folder = aside / str(digit)
+                folder.mkdir(exist_ok=True)
+                Image.fromarray(image).save(folder / f"{number:04d}.png")
+    except DataError as error:
+        if not tree.is_dir():  # else another process was first
+            raise DataError(f"cannot write the digits: {error}") from error

@@ -7,7 +7,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from decaf.datasets.unpack import Readable
+from decaf.datasets.tar_reader import Readable
 from decaf.progress import Advance, show_progress
 
 _CHUNK_BYTES = 2**20

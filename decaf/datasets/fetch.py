@@ -1,9 +1,10 @@
 """Fetching named data sets: downloads with checksums, or archives that the user has."""
 
+import hashlib
+import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pooch
@@ -13,6 +14,7 @@ from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.unpack import most_bytes, unpack, unpack_tar
 from decaf.errors import DataError
 from decaf.progress import show_progress
+from decaf.whole_files import lock, sweep, whole_folder
 
 
 def fetch(info: DatasetInfo, data_root: Path, source: Path | None = None) -> Path:
@@ -31,7 +33,7 @@ def fetch(info: DatasetInfo, data_root: Path, source: Path | None = None) -> Pat
     Returns
     -------
     pathlib.Path
-        Folder of the pictures.
+        Folder of the images.
 
     Raises
     ------
@@ -39,27 +41,42 @@ def fetch(info: DatasetInfo, data_root: Path, source: Path | None = None) -> Pat
         The data set is there already, or cannot be fetched; says what to do by hand.
     """
     tree = data_root / info.tree
+    home = data_root / info.tree.split("/", maxsplit=1)[0]
     if tree.exists():
+        if _swept(info, data_root):  # a run that was killed when all but this was done
+            return tree
         raise DataError(f"data set {info.name}: {tree} is there already; remove it to get it anew")
     _check_source(info, source)
-    home = data_root / info.tree.split("/", maxsplit=1)[0]
-    with _aside(data_root, info.name) as aside:
+    if home.is_dir() and (taken := sorted(child.name for child in home.iterdir())):
+        raise DataError(
+            f"data set {info.name}: {home} holds {', '.join(taken[:5])} already; remove it first"
+        )
+    with _alone(_downloads(info, data_root)), whole_folder(home) as aside:
         for archive in info.archives:
             _unpack_one(info, archive, _own(info, archive, source), aside, data_root)
-        _move(aside, home)
-    if not tree.is_dir():
-        raise DataError(
-            f"data set {info.name}: what was unpacked to {home} holds no "
-            f"{tree.relative_to(home)}; {info.how_to_get(data_root)}"
-        )
+        if not (aside / tree.relative_to(home)).is_dir():
+            raise DataError(
+                f"data set {info.name}: what was unpacked holds no {tree.relative_to(home)}; "
+                f"{info.how_to_get(data_root)}"
+            )
     shutil.rmtree(_downloads(info, data_root), ignore_errors=True)
     return tree
+
+
+def _swept(info: DatasetInfo, data_root: Path) -> bool:
+    """Remove what a killed run left; return whether there was anything."""
+    downloads = _downloads(info, data_root)
+    left = downloads.is_dir()
+    if left:
+        with _alone(downloads):
+            shutil.rmtree(downloads, ignore_errors=True)
+    return sweep(data_root) or left
 
 
 def _check_source(info: DatasetInfo, source: Path | None) -> None:
     if source is None or source.is_dir():
         return
-    if not source.exists():
+    if not source.is_file():
         raise DataError(f"data set {info.name}: no archive at {source}; correct the path")
     files = [archive.file for archive in info.archives]
     if len(files) != 1 and source.name not in files:
@@ -70,18 +87,25 @@ def _check_source(info: DatasetInfo, source: Path | None) -> None:
 
 
 @contextmanager
-def _aside(data_root: Path, name: str) -> Iterator[Path]:
-    """Make a folder beside the final one, so that moving is a rename; remove what is left."""
+def _alone(folder: Path) -> Iterator[None]:
+    """Make a folder, and hold it against other processes; an empty one is removed."""
     try:
-        data_root.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=data_root))
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise DataError(f"cannot write to {data_root}: {error}; choose --data-root") from error
+        raise DataError(f"cannot write {folder}: {error}; choose --data-root") from error
     try:
-        aside.chmod(0o755)
-        yield aside
+        if lock(fd) is False:
+            raise DataError(
+                f"another process is getting this data set ({folder}); wait until it ends"
+            )
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        os.close(fd)
 
 
 def _own(info: DatasetInfo, archive: Archive, source: Path | None) -> Path | None:
@@ -99,7 +123,8 @@ def _unpack_one(
 ) -> None:
     into = aside / archive.into
     if own is not None:
-        unpack(own, into)  # its tree is checked against the published lists when it is read
+        _check_sum(info, archive, own)
+        unpack(own, into)
     elif archive.streamed:
         _stream(info, archive, into, data_root)
     else:
@@ -108,6 +133,20 @@ def _unpack_one(
         if (into / inner).is_file():
             unpack(into / inner, into)
             (into / inner).unlink()
+
+
+def _check_sum(info: DatasetInfo, archive: Archive, own: Path) -> None:
+    """Refuse an archive of the user's that is another than the published one."""
+    if archive.checksum is None:
+        return
+    algorithm, _, published = archive.checksum.partition(":")
+    with own.open("rb") as file:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if found != published:
+        raise DataError(
+            f"data set {info.name}: {own} has the {algorithm} {found}, published is {published}; "
+            f"get it from {info.home}, or unpack it yourself"
+        )
 
 
 def _download(info: DatasetInfo, archive: Archive, data_root: Path) -> Path:
@@ -164,12 +203,3 @@ def _unreachable(
 
 def _downloads(info: DatasetInfo, data_root: Path) -> Path:
     return data_root / f".{info.name}-download"
-
-
-def _move(aside: Path, home: Path) -> None:
-    home.mkdir(exist_ok=True)
-    taken = [child.name for child in aside.iterdir() if (home / child.name).exists()]
-    if taken:
-        raise DataError(f"{home} holds {', '.join(sorted(taken))} already; remove it first")
-    for child in aside.iterdir():
-        child.rename(home / child.name)

@@ -5,8 +5,17 @@
 
 from pathlib import Path
 
-from decaf.datasets.files import SUFFIXES, folders, pictures
-from decaf.datasets.places import LAYOUT, table_of_places
+from decaf.datasets.files import (
+    SUFFIXES,
+    Listing,
+    escaped,
+    image_names,
+    images_under,
+    listing,
+    say_passed_over,
+)
+from decaf.datasets.passed_over import PassedOver
+from decaf.datasets.places import LAYOUT, layout_advice, table_of_places
 from decaf.datasets.table import names_of
 from decaf.errors import DataError
 from decaf.names import Names
@@ -24,55 +33,56 @@ def load_folder(folder: Path) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        One row a picture in natural order; classes are the folders' names in natural order.
+        One row an image in natural order; classes are the folders' names in natural order.
 
     Raises
     ------
     DataError
         The layout is another one; the message says what was found.
     """
-    names = folders(folder)
-    split = bool(names) and set(names) <= set(SIDES)
-    _check_outer(folder, names)
-    places = [
-        f"{side}/{name}" if side else name
-        for side in (names if split else [""])
-        for name in _class_folders(folder / side)
-    ]
+    outer = listing(folder)
+    split = bool(outer.folders) and set(outer.folders) <= set(SIDES)
+    advice = layout_advice(outer.folders)
+    if not split and advice != LAYOUT and not any(image_names(folder / x) for x in outer.folders):
+        raise DataError(
+            f"folder {folder} holds the folders {', '.join(outer.folders[:8])}; {advice}"
+        )
+    sides = {f"{side}/": listing(folder / side) for side in outer.folders} if split else {"": outer}
     name = folder.resolve().name
-    found, of = [], []
-    for place in places:
-        files = _class_pictures(folder / place)
-        found.append(names_of(name, [f"{place}/{file}" for file in files]))
-        of += [place] * len(files)
+    found, of, passed_over, empty = [], [], list(outer.others), PassedOver()
+    for side, listed in ({"": outer} | sides).items():
+        _check_outer(folder / side, listed)
+        passed_over += [f"{side}{other}" for other in listed.others if side]
+    for place in (f"{side}{inner}" for side, listed in sides.items() for inner in listed.folders):
+        files = _class_files(folder / place)
+        if not files.images:
+            empty.add("class folders without images", place)
+        passed_over += [f"{place}/{other}" for other in files.others]
+        found.append(names_of(name, [f"{place}/{escaped(file)}" for file in files.images]))
+        of += [place] * len(files.images)
+    say_passed_over(folder, passed_over)
+    empty.say(f"folder {folder}")
+    if not of:
+        raise DataError(
+            f"folder {folder} holds no images ({', '.join(SUFFIXES)}) in its class folders; "
+            "fill them"
+        )
     return table_of_places(f"folder {folder}", name, folder, Names.joined(found), of)
 
 
-def _check_outer(folder: Path, names: list[str]) -> None:
-    loose = pictures(folder)
-    if loose:
+def _check_outer(folder: Path, found: Listing) -> None:
+    if found.images:
         raise DataError(
-            f"folder {folder} holds {len(loose)} pictures outside of class folders, first "
-            f"{loose[0]!r}; {LAYOUT}"
+            f"folder {folder} holds {len(found.images)} images outside of class folders, first "
+            f"{found.images[0]!r}; {LAYOUT}"
         )
-    if not names:
+    if not found.folders:
         raise DataError(f"folder {folder} holds no class folders; {LAYOUT}")
 
 
-def _class_folders(folder: Path) -> list[str]:
-    _check_outer(folder, names := folders(folder))
-    return names
-
-
-def _class_pictures(folder: Path) -> list[str]:
-    files = pictures(folder)
-    deeper = [name for name in folders(folder) if pictures(folder / name)]
-    if deeper:
-        raise DataError(
-            f"class folder {folder} holds a folder of pictures, {deeper[0]!r}; {LAYOUT}"
-        )
-    if not files:
-        raise DataError(
-            f"class folder {folder} holds no pictures ({', '.join(SUFFIXES)}); fill it or remove it"
-        )
-    return files
+def _class_files(folder: Path) -> Listing:
+    found = listing(folder)
+    for inner in found.folders:
+        if next(images_under(folder / inner), None) is not None:
+            raise DataError(f"class folder {folder} holds a folder of images, {inner!r}; {LAYOUT}")
+    return found

@@ -47,7 +47,7 @@ class DatasetInfo:
     name : str
         Its name in commands.
     tree : str
-        Folder of its pictures, relative to the data root.
+        Folder of its images, relative to the data root.
     n_images, n_classes : int
         Published counts.
     licence : str
@@ -74,10 +74,10 @@ class DatasetInfo:
         """Counts, size of the download and licence, in one line."""
         size = sum(archive.size_bytes for archive in self.archives)
         download = f"{size / 1e9:.1f} GB, " if size else ""
-        return f"{self.n_images} pictures, {self.n_classes} classes, {download}{self.licence}"
+        return f"{self.n_images} images, {self.n_classes} classes, {download}{self.licence}"
 
     def is_present(self, data_root: Path) -> bool:
-        """Return whether the folder of its pictures is there.
+        """Return whether the folder of its images is there.
 
         Parameters
         ----------
@@ -87,12 +87,12 @@ class DatasetInfo:
         Returns
         -------
         bool
-            Says nothing of missing pictures.
+            Says nothing of missing images.
         """
         return (data_root / self.tree).is_dir()
 
     def require(self, data_root: Path) -> Path:
-        """Return the folder of its pictures.
+        """Return the folder of its images.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class DatasetInfo:
         Raises
         ------
         DataError
-            The folder is not there; says where the pictures come from and where they go.
+            The folder is not there; says where the images come from and where they go.
         """
         if not self.is_present(data_root):
             raise DataError(f"data set {self.name} is not here: {self.how_to_get(data_root)}")
@@ -135,12 +135,12 @@ class DatasetInfo:
     def check_complete(
         self, found: int, missing: Sequence[str], where: Path, *, allow_partial: bool
     ) -> bool:
-        """Return whether pictures are missing, where that is allowed.
+        """Return whether images are missing, where that is allowed.
 
         Parameters
         ----------
         found : int
-            Number of the pictures that are there.
+            Number of the images that are there.
         missing : sequence of str
             What is missing, in the published order.
         where : pathlib.Path
@@ -156,11 +156,11 @@ class DatasetInfo:
         Raises
         ------
         DataError
-            Pictures are missing and that is not allowed.
+            Images are missing and that is not allowed.
         """
         if missing and not allow_partial:
             raise DataError(
-                f"data set {self.name} has {self.n_images} pictures, found {found} under {where}: "
+                f"data set {self.name} has {self.n_images} images, found {found} under {where}: "
                 f"{self.n_images - found} are missing, first {missing[0]}; complete it, or allow a "
                 "partial one with --allow-partial"
             )

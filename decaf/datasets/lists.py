@@ -24,14 +24,16 @@ def read_lines(file: Path) -> list[str]:
         The list is missing or no text.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(
-            f"the list {file} cannot be read ({error.strerror}); it comes with the pictures: "
+            f"the list {file} cannot be read ({error.strerror}); it comes with the images: "
             "unpack the archive anew"
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"the list {file} is no text; unpack the archive anew") from error
+    if "\0" in text:
+        raise DataError(f"the list {file} is no text; unpack the archive anew")
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -59,7 +61,7 @@ def read_columns(file: Path, n_columns: int) -> list[list[str]]:
     for number, row in enumerate(rows, start=1):
         if len(row) < n_columns:
             raise DataError(
-                f"{file}, entry {number}: found {' '.join(row)!r}, expected {n_columns} values; "
-                "unpack the archive anew"
+                f"{file}, entry {number}: found {' '.join(row)[:80]!r}, expected {n_columns} "
+                "values; unpack the archive anew"
             )
     return rows

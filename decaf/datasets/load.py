@@ -1,6 +1,8 @@
 """From a name or a path to an image table."""
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +23,7 @@ from decaf.datasets.manifest import load_manifest
 from decaf.datasets.table import take
 from decaf.datasets.tars import holds_tars, load_tars
 from decaf.datasets.urls import load_url
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, DataError
 from decaf.types import ImageDataset
 
 
@@ -66,22 +68,23 @@ def load_dataset(
     allow_partial: bool = False,
     limit: int | None = None,
 ) -> ImageDataset:
-    """Read a named data set, pictures in folders or tar archives, here or at a URL, or a CSV file.
+    """Read a named data set, images in folders or tar archives, here or at a URL, or a CSV file.
 
     Parameters
     ----------
     name_or_path : str, pathlib.Path or ImageDataset
-        A table, which is returned as it is; a name in `ADAPTERS`; else the path of a folder
-        ``<class>/<picture>`` (with ``train`` and ``test`` above the classes for an official
+        A table, of which only `limit` counts; a name in `ADAPTERS`; else the path of a folder
+        ``<class>/<image>`` (with ``train`` and ``test`` above the classes for an official
         split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in webdataset's
         form, or of a ``.csv`` file with the columns ``path,label[,split]``. Folders and archives
         may be at any URL that fsspec reads.
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Accept a named data set with fewer pictures than published; the table is marked.
+        Accept a named data set with fewer images than published; the table is marked. Refused
+        for others, which are as they are.
     limit : int, optional
-        Keep only so many pictures, evenly spaced; the table is marked as partial.
+        Keep only so many images, evenly spaced; the table is marked as partial.
 
     Returns
     -------
@@ -93,25 +96,68 @@ def load_dataset(
     ConfigError
         The name is unknown and no path, or the limit is less than 1.
     DataError
-        The pictures or lists are missing or malformed.
+        The images or lists are missing or malformed.
     """
+    if allow_partial and str(name_or_path) not in ADAPTERS:
+        raise ConfigError(
+            "asked for allow_partial of a data set that is not a published one, and is as it is; "
+            "leave it out"
+        )
     if isinstance(name_or_path, ImageDataset):
-        return name_or_path
+        return name_or_path if limit is None else take(name_or_path, limit)
     path, spec = Path(name_or_path), str(name_or_path)
+    require_known(spec)
     if spec in ADAPTERS:
         table = ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
-    elif spec.lower().endswith(".tar") or holds_tars(spec):
+    elif _are_tars(spec):
         table = load_tars(spec)
     elif "://" in spec:
         table = load_url(spec)
-    elif path.is_dir():
+    elif os.path.isdir(path):  # noqa: PTH112 - for some names a Path raises
         table = load_folder(path)
-    elif path.is_file() and path.suffix.lower() == ".csv":
-        table = load_manifest(path)
     else:
-        found = "a file that is no .csv" if path.exists() else "no folder or file of that name"
-        raise ConfigError(
-            f"unknown data set {spec!r}: found {found}; choose one of: {', '.join(ADAPTERS)}, "
-            "or give a folder of class folders, .tar archives or a CSV file (path,label)"
-        )
+        table = load_manifest(path)
     return table if limit is None else take(table, limit)
+
+
+def require_known(spec: str) -> None:
+    """Refuse what is neither a data set's name nor a place of images; nothing is read.
+
+    Raises
+    ------
+    ConfigError
+        If it is unknown; the message names the data sets.
+    DataError
+        If it is packed; the message says how to unpack it.
+    """
+    path = Path(spec)
+    is_file = os.path.isfile(path)  # noqa: PTH113 - for some names a Path raises
+    readable = os.path.isdir(path) or (is_file and path.suffix.lower() == ".csv")  # noqa: PTH112
+    if readable or spec in ADAPTERS or "://" in spec or _are_tars(spec):
+        return
+    if is_file and (packed := _packed(path)):
+        raise DataError(f"asked for the data set {spec!r}, found {packed}")
+    found = "a file that is no .csv" if os.path.lexists(path) else "no folder or file of that name"
+    raise ConfigError(
+        f"unknown data set {spec!r}: found {found}; choose one of: {', '.join(ADAPTERS)}, "
+        "or give a folder of class folders, .tar archives or a CSV file (path,label)"
+    )
+
+
+def _are_tars(spec: str) -> bool:
+    return spec.lower().endswith(".tar") or holds_tars(spec)
+
+
+def _packed(file: Path) -> str:
+    """Say what to do with a packed file; nothing of another."""
+    name, start = file.name.lower(), b""
+    with suppress(OSError), file.open("rb") as stream:
+        start = stream.read(6)
+    if start.startswith((b"PK\3\4", b"PK\5\6")):
+        return f"a zip archive; unzip it, and give the folder: unzip {file.name} -d {file.stem}"
+    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) and ".t" in name:
+        return (
+            "a compressed archive, of which no image can be read by itself; unpack it, and give "
+            "the folder or the .tar"
+        )
+    return ""

@@ -1,35 +1,51 @@
-"""A CSV file as a data set: ``path,label[,split]``, one picture a line.
+"""A CSV file as a data set: ``path,label[,split]``, one image a line.
 
-Paths are relative to the file's folder. Several labels of one picture are joined by ``|``.
+Paths are relative to the file's folder, or absolute. Several labels of one image are joined by
+``|``. What spreadsheets make of such a file is understood where it can mean one thing only.
 """
 
+import codecs
 import csv
+import os
 import posixpath
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from decaf.datasets.order import natural_sorted
+from decaf.datasets.passed_over import say_once
 from decaf.datasets.table import image_table, official_sides
+from decaf.datasets.tar_reader import MAX_PATH_BYTES
+from decaf.datasets.tar_samples import MAX_CLASS_BYTES
 from decaf.errors import DataError
 from decaf.types import SIDES, ImageDataset, IntArray
 
+_COLUMNS = ("path", "label", "split")
 _HEADER = "the first line is the header path,label or path,label,split"
+_DELIMITERS = ",;\t"
 
 
 def load_manifest(file: Path) -> ImageDataset:
-    """Read a CSV file of pictures and labels.
+    """Read a CSV file of images and labels.
 
     Parameters
     ----------
     file : pathlib.Path
-        UTF-8, comma-separated, with a header; the order of its lines is kept, other columns
-        are passed over. Its name without suffix is the data set's.
+        UTF-8, or UTF-16 with its mark; separated by commas, semicolons or tabs, with a header in
+        either case; the order of its lines is kept, other columns are passed over and named. Its
+        name without suffix is the data set's.
 
     Returns
     -------
     ImageDataset
-        One row a line. Labels are multi-label, 1 or -1, if any line joins several by ``|``.
+        One row a line. Labels are multi-label, 1 or -1, if any line joins several by ``|``. A
+        path is taken as it is written; if there is no such file, as Windows or another Unicode
+        form writes it.
 
     Raises
     ------
@@ -37,66 +53,204 @@ def load_manifest(file: Path) -> ImageDataset:
         A column, a value or the encoding is wrong; the message names the line.
     """
     rows = _read(file)
-    names = [[name.strip() for name in row["label"].split("|")] for row in rows]
+    names = [[name.strip() for name in label.split("|")] for label in rows.labels]
     multi = any(len(several) > 1 for several in names)
     class_names = natural_sorted({name for several in names for name in several if name})
     numbers = {name: number for number, name in enumerate(class_names)}
-    unlabelled = [row["path"] for row in rows if not row["label"]]
-    if unlabelled and not multi:
-        raise DataError(f"{file}: the label of {unlabelled[0]!r} is empty; fill it in")
-    sides = [row["split"].lower() for row in rows] if "split" in rows[0] else None
+    if "" in rows.labels and not multi:
+        row = rows.labels.index("")
+        raise DataError(
+            f"{file}, line {rows.lines[row]}: the label of {rows.paths[row]!r} is empty; fill it in"
+        )
+    root = file.parent
+    files = _Files(root)
+    ids, sizes = zip(*map(files.found, rows.paths), strict=True)
     return image_table(
         file.stem,
-        file.parent,
-        [row["path"] for row in rows],
+        root,
+        ids,
         _multi_labels(names, numbers) if multi else [numbers[several[0]] for several in names],
         class_names,
-        official=None if sides is None else official_sides(str(file), sides),
+        official=official_sides(str(file), rows.sides) if rows.sides else None,
+        sizes_bytes=sizes,
     )
 
 
-def _read(file: Path) -> list[dict[str, str]]:
+@dataclass
+class _Rows:
+    lines: list[int] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    sides: list[str] = field(default_factory=list)
+
+
+def _read(file: Path) -> _Rows:
+    encoding = _encoding(file)
+    rows = _Rows()
+    line = 0
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            header = reader.fieldnames or ()
-            columns = [column for column in ("path", "label", "split") if column in header]
-            if columns[:2] != ["path", "label"]:
-                found = ", ".join(header) or "nothing"
-                raise DataError(f"{file}: found the columns {found}; {_HEADER}")
-            rows = [_row(file, reader.line_num, row, columns) for row in reader]
+        with file.open(encoding=encoding, newline="") as stream:
+            delimiter = _delimiter(file, stream.readline())
+            stream.seek(0)
+            reader = csv.reader(stream, strict=True, delimiter=delimiter)
+            columns = _columns(file, next(reader))
+            used: Counter[int] = Counter()
+            for values in reader:
+                line = reader.line_num
+                used.update(place for place, value in enumerate(values) if value.strip())
+                if any(value.strip() for value in values):  # spreadsheets add empty lines
+                    _add(rows, f"{file}, line {line}", line, columns, values)
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+        raise _badly_encoded(file, encoding) from error
     except csv.Error as error:
-        raise DataError(
-            f"{file}, after line {reader.line_num}: {error}; correct the quotes"
-        ) from error
-    if not rows:
-        raise DataError(f"{file} lists no pictures; write one a line under the header")
+        raise DataError(f"{file}, after line {line or 1}: {error}; correct the quotes") from error
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from error
+    if not rows.paths:
+        raise DataError(f"{file} lists no images; write one a line under the header")
+    unused = [name for place, name in columns.items() if name not in _COLUMNS and used[place]]
+    if unused:
+        say_once(f"{file}: not used are the columns {', '.join(unused)}")
     return rows
 
 
-def _row(
-    file: Path, line: int, row: dict[str | None, str | None], columns: list[str]
-) -> dict[str, str]:
-    if None in row or None in row.values():
+def _encoding(file: Path) -> str:
+    with file.open("rb") as stream:
+        start = stream.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _badly_encoded(file: Path, encoding: str) -> DataError:
+    """Say where a file is not UTF-8, and what stands there if another encoding is meant."""
+    if encoding == "utf-16":
+        return DataError(f"{file} begins as UTF-16 and is not; save it as UTF-8")
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                byte = line[error.start : error.start + 1]
+                return DataError(
+                    f"{file}, line {number} is not UTF-8: found the byte 0x{byte.hex()} "
+                    f"({byte.decode('cp1252', 'replace')!r} in Windows-1252); save it as UTF-8, in "
+                    "a spreadsheet as 'CSV UTF-8'"
+                )
+    return DataError(f"{file} is not UTF-8: it ends within a character; save it anew")
+
+
+def _delimiter(file: Path, header: str) -> str:
+    """Return what separates the columns path and label in the header."""
+    found = [
+        delimiter
+        for delimiter in _DELIMITERS
+        if {"path", "label"} <= {_column(name) for name in header.split(delimiter)}
+    ]
+    if not found:
+        raise _no_columns(file, header.split(","))
+    return found[0]
+
+
+def _no_columns(file: Path, header: list[str]) -> DataError:
+    names = ", ".join(name.strip() for name in header)[:200] or "nothing"
+    return DataError(f"{file}: found the columns {names}; {_HEADER}")
+
+
+def _column(name: str) -> str:
+    return name.strip().strip('"').strip().lower()
+
+
+def _columns(file: Path, header: list[str]) -> dict[int, str]:
+    """Return the name of each column; those without a name are called after their number."""
+    columns = {place: _column(name) for place, name in enumerate(header)}
+    if not {"path", "label"} <= set(columns.values()):
+        raise _no_columns(file, header)
+    for name in _COLUMNS:
+        if list(columns.values()).count(name) > 1:
+            raise DataError(f"{file}: found the column {name} twice; leave one")
+    return {
+        place: name if name in _COLUMNS else header[place].strip() or f"number {place + 1}"
+        for place, name in columns.items()
+    }
+
+
+def _add(rows: _Rows, where: str, line: int, columns: dict[int, str], values: list[str]) -> None:
+    if len(values) < len(columns) or any(value.strip() for value in values[len(columns) :]):
         raise DataError(
-            f"{file}, line {line}: its number of values is not that of the header; write one for "
-            "each column, and quote a value that holds a comma"
+            f"{where}: its number of values is not that of the header; write one for each column, "
+            "and quote a value that holds a comma"
         )
-    values = {column: str(row[column]).strip() for column in columns}
-    path = values["path"]
-    if not path or path.startswith("/"):
+    named = {columns[place]: value.strip() for place, value in enumerate(values[: len(columns)])}
+    if "\0" in named["path"] + named["label"]:
+        raise DataError(f"{where}: found a zero byte; the file is damaged, write it anew")
+    rows.lines.append(line)
+    rows.paths.append(_path(where, named["path"]))
+    rows.labels.append(_label(where, named["label"]))
+    if "split" in named:
+        side = named["split"].lower()
+        if side not in SIDES:
+            raise DataError(
+                f"{where}: found the split {named['split'][:80]!r}; choose one of: "
+                f"{', '.join(SIDES)}"
+            )
+        rows.sides.append(side)
+
+
+def _path(where: str, path: str) -> str:
+    if len(path.encode(errors="replace")) > MAX_PATH_BYTES:
         raise DataError(
-            f"{file}, line {line}: found the path {path!r}; give it relative to {file.parent}"
+            f"{where}: the path {path[:40]!r}... is longer than {MAX_PATH_BYTES} bytes, which no "
+            "file can have; correct it"
         )
-    values["path"] = posixpath.normpath(path)
-    if "split" in values and values["split"].lower() not in SIDES:
+    if path.lower().startswith("file:"):
+        parts = urlsplit(path)
+        path = unquote(parts.path) if parts.netloc in ("", "localhost") else ""
+    elif "://" in path:
         raise DataError(
-            f"{file}, line {line}: found the split {values['split']!r}; "
-            f"choose one of: {', '.join(SIDES)}"
+            f"{where}: found the URL {path[:80]!r}; get the image, and give the path of its file"
         )
-    return values
+    if not path or "\0" in path:
+        raise DataError(f"{where}: found the path {path!r}; give that of an image")
+    return posixpath.normpath(path)
+
+
+def _label(where: str, label: str) -> str:
+    if len(label.encode(errors="replace")) > MAX_CLASS_BYTES:
+        raise DataError(
+            f"{where}: the label {label[:40]!r}... is longer than {MAX_CLASS_BYTES} bytes; "
+            "shorten it"
+        )
+    return unicodedata.normalize("NFC", label)
+
+
+class _Files:
+    """Finds the file that a path means, and its path relative to the root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._here = os.path.abspath(root)  # noqa: PTH100 - a prefix of paths as written
+        self._real = os.path.realpath(root)
+
+    def found(self, path: str) -> tuple[str, int]:
+        """Return the path relative to the root and the size of the file, -1 if it is not there."""
+        for form in self._forms(path):
+            try:
+                return form, os.stat(f"{self._root}/{form}").st_size  # noqa: PTH116 - paths are slow
+            except (OSError, ValueError):
+                continue
+        return self._relative(path), -1
+
+    def _forms(self, path: str) -> Iterator[str]:
+        for slashes in (path, posixpath.normpath(path.replace("\\", "/"))):
+            yield self._relative(slashes)
+            for form in ("NFC", "NFD"):
+                yield self._relative(unicodedata.normalize(form, slashes))
+
+    def _relative(self, path: str) -> str:
+        if not path.startswith("/"):
+            return path
+        if path.startswith(f"{self._here}/"):
+            return path[len(self._here) + 1 :]
+        return posixpath.relpath(path, self._real)
 
 
 def _multi_labels(names: list[list[str]], numbers: dict[str, int]) -> IntArray:

@@ -1,4 +1,4 @@
-"""MIT-67, indoor scenes: the 6 700 pictures of its official lists, in 67 classes.
+"""MIT-67, indoor scenes: the 6 700 images of its official lists, in 67 classes.
 
 References
 ----------
@@ -39,18 +39,18 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
     ImageDataset
-        The 5 360 pictures of the training list, then the 1 340 of the test list. The other 8 920
-        pictures of the archive are in no list.
+        The 5 360 images of the training list, then the 1 340 of the test list. The other 8 920
+        images of the archive are in no list.
 
     Raises
     ------
     DataError
-        Pictures or lists are missing.
+        Images or lists are missing.
     """
     tree = INFO.require(data_root)
     train = read_lines(tree.parent / "TrainImages.txt")

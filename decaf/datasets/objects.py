@@ -1,5 +1,6 @@
-"""Where the objects of a data set's pictures are."""
+"""Where the objects of a data set's images are."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from decaf.types import FloatArray, ImageDataset, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The objects of one picture.
+    """The objects of one image.
 
     Attributes
     ----------
@@ -32,17 +33,17 @@ class Objects:
 
 
 def load_objects(table: ImageDataset) -> list[Objects] | None:
-    """Return the objects of each picture, as far as the data set says where they are.
+    """Return the objects of each image, as far as the data set says where they are.
 
     Parameters
     ----------
     table : ImageDataset
-        With a box a row, or in a tree that has VOC's ``Annotations/<picture>.xml``.
+        With a box a row, or in a tree that has VOC's ``Annotations/<image>.xml``.
 
     Returns
     -------
     list of Objects or None
-        One for each picture; None where there are no boxes.
+        One for each image; None where there are no boxes.
 
     Raises
     ------
@@ -85,7 +86,9 @@ def read_annotation(file: Path) -> list[tuple[str, bool, tuple[float, float, flo
             )
             difficult = item.findtext("difficult", "0").strip() == "1"
             found.append((item.findtext("name", ""), difficult, (x0 - 1, y0 - 1, x1, y1)))
-    except (OSError, ValueError, ET.ParseError) as error:
+            if not all(map(math.isfinite, (x0, y0, x1, y1))):
+                raise DataError(f"{file} holds a box that is not finite; unpack the archive anew")
+    except (OSError, ValueError, LookupError, ET.ParseError) as error:
         raise DataError(f"cannot read {file} ({error}); unpack the archive anew") from error
     return found
 

@@ -1,6 +1,7 @@
 """The order in which people count: ``a/2.jpg`` before ``a/10.jpg``."""
 
 import re
+import sys
 from collections.abc import Iterable
 
 _NUMBER = re.compile("[0-9]+")
@@ -31,4 +32,4 @@ def _key(path: str) -> str:
 
 def _by_length(number: re.Match[str]) -> str:
     digits = number.group().lstrip("0")
-    return f"\0{chr(1 + len(digits))}{digits}"
+    return f"\0{chr(min(1 + len(digits), sys.maxunicode))}{digits}"

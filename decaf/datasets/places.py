@@ -1,14 +1,46 @@
-"""Labels from where pictures lie: ``<class>/<picture>``, with a side above it or without."""
+"""Labels from where images lie: ``<class>/<image>``, with a side above it or without."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from decaf.datasets.order import natural_sorted
 from decaf.datasets.table import image_table, official_sides
 from decaf.errors import DataError
-from decaf.types import SIDES, ImageDataset, IntArray, PictureSource
+from decaf.types import SIDES, ImageDataset, ImageSource, IntArray
 
-LAYOUT = "lay the pictures out as <class>/<picture>, or list them in a CSV file (path,label)"
+LAYOUT = "lay the images out as <class>/<image>, or list them in a CSV file (path,label)"
+
+
+_NEARLY_SIDES = {"training": "train", "trn": "train", "valid": "val", "validation": "val",
+                 "dev": "val", "testing": "test", "tst": "test"}  # fmt: skip
+
+
+def layout_advice(folders: Collection[str]) -> str:
+    """Return what to do where images do not lie in class folders.
+
+    Parameters
+    ----------
+    folders : collection of str
+        Names of the outermost folders; split folders among them change the advice.
+
+    Returns
+    -------
+    str
+        The last part of a message.
+    """
+    sides = {name: _NEARLY_SIDES.get(name.lower(), name.lower()) for name in folders}
+    found = natural_sorted(name for name, side in sides.items() if side in SIDES)
+    if "train" not in sides.values() or len(found) < 2:
+        return LAYOUT
+    others = natural_sorted(set(folders) - set(found))
+    wrong = [f"{name} {sides[name]}" for name in found if name != sides[name]]
+    advice = "for an official split the outermost folders are train, test and val alone"
+    if wrong:
+        advice += f": name {', '.join(wrong)}"
+    if others:
+        advice += f"{'; move' if wrong else ': move'} {', '.join(others[:5])} elsewhere"
+    return f"{advice}; or list the images in a CSV file (path,label,split)"
 
 
 def table_of_places(
@@ -19,9 +51,9 @@ def table_of_places(
     places: Sequence[str],
     *,
     sizes_bytes: Sequence[int] | IntArray | None = None,
-    source: PictureSource | None = None,
+    source: ImageSource | None = None,
 ) -> ImageDataset:
-    """Build a table of pictures whose folders are their classes.
+    """Build a table of images whose folders are their classes.
 
     Parameters
     ----------
@@ -34,21 +66,21 @@ def table_of_places(
     image_ids : sequence of str
         One row each, in this order.
     places : sequence of str
-        Each picture's folder: ``<class>``, or ``<side>/<class>`` if all have one of `SIDES`.
+        Each image's folder: ``<class>``, or ``<side>/<class>`` if all have one of `SIDES`.
     sizes_bytes : sequence of int or numpy.ndarray, optional
         Sizes of the files; looked up below `root` if not given.
-    source : PictureSource, optional
-        What reads the pictures, if not files below `root`.
+    source : ImageSource, optional
+        What reads the images, if not files below `root`.
 
     Returns
     -------
     ImageDataset
-        The table; its classes are in natural order.
+        The table; its classes are in natural order, their names in Unicode's form NFC.
 
     Raises
     ------
     DataError
-        A picture lies elsewhere, or the table is none; see `image_table`.
+        An image lies elsewhere, or the table is none; see `image_table`.
     """
     parts = {place: place.split("/") if place else [] for place in set(places)}
     split = bool(parts) and {part[0] if part else "" for part in parts.values()} <= set(SIDES)
@@ -56,9 +88,12 @@ def table_of_places(
     odd = {place for place, part in parts.items() if len(part) != depth}
     if odd:
         first = next(x for x, place in zip(image_ids, places, strict=True) if place in odd)
-        raise DataError(f"{where} holds the picture {first!r}; {LAYOUT}")
-    class_names = natural_sorted({part[-1] for part in parts.values()})
-    numbers = {place: class_names.index(part[-1]) for place, part in parts.items()}
+        tops = {part[0] for part in parts.values() if part}
+        raise DataError(f"{where} holds the image {first!r}; {layout_advice(tops)}")
+    names = {place: unicodedata.normalize("NFC", part[-1]) for place, part in parts.items()}
+    class_names = natural_sorted(set(names.values()))
+    ranks = {name: number for number, name in enumerate(class_names)}
+    numbers = {place: ranks[name] for place, name in names.items()}
     sides = {place: part[0] for place, part in parts.items()}
     return image_table(
         name,

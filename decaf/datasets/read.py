@@ -1,17 +1,64 @@
-"""The bytes of pictures: from a folder, or from any file system that fsspec knows."""
+"""The bytes and pixels of images: from a folder, or from any file system that fsspec knows.
+
+`read_image` is the one way from a file to pixels; extraction alone takes its two halves,
+`read_bytes` and `decode`, for it keeps a digest of the bytes.
+"""
 
 import errno
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from decaf.errors import ConfigError, DataError
-from decaf.types import ImageDataset
+from decaf.errors import ConfigError, DataError, DecafError
+from decaf.types import ImageDataset, ImageSource
+
+if TYPE_CHECKING:  # torch takes seconds to import; `decaf datasets` must not pay for it
+    import torch
+
+    from decaf.choices import Pixels
+
+MAX_FILE_BYTES = 512 * 2**20
+"""Larger files are not read: more than the largest image takes in 16 bits, uncompressed."""
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+_ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Where images lie: below a folder, or elsewhere.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        Folder that their ids are relative to.
+    source : ImageSource or None
+        What reads them; None where they are files below `root`.
+    """
+
+    root: Path = Path()
+    source: ImageSource | None = None
+
+    def read(self, image_id: str) -> bytes:
+        """Return the whole file of an image; an OSError says why it cannot be read."""
+        if self.source is not None:
+            return self.source.read(image_id)
+        return read_file(self.root / image_id)
 
 
 def read_bytes(dataset: ImageDataset, row: int) -> bytes:
-    """Return the whole file of a row's picture; may be called from many threads.
+    """Return the whole file of a row's image; may be called from many threads.
 
     Parameters
     ----------
@@ -23,17 +70,108 @@ def read_bytes(dataset: ImageDataset, row: int) -> bytes:
     Returns
     -------
     bytes
-        The encoded picture.
+        The encoded image.
 
     Raises
     ------
     OSError
-        The file is gone or cannot be read.
+        The file is gone, is no regular file, is larger than `MAX_FILE_BYTES` or cannot be read.
     """
-    image_id = dataset.image_ids[row]
-    if dataset.source is None:
-        return (dataset.root / image_id).read_bytes()
-    return dataset.source.read(image_id)
+    if dataset.source is not None:
+        _check_bytes(int(dataset.sizes_bytes[row]), dataset.image_ids[row])
+    return ImageFiles(dataset.root, dataset.source).read(dataset.image_ids[row])
+
+
+def read_image(files: ImageFiles, image_id: str, pixels: "Pixels" = "auto") -> "torch.Tensor":
+    """Return the pixels of an image by decaf's pixel policy; may be called from many threads.
+
+    Parameters
+    ----------
+    files : ImageFiles
+        Where it lies.
+    image_id : str
+        Which one.
+    pixels : {"auto", "pillow", "gpu"}
+        Who decodes; see `decaf.images.decode.decode`.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(3, H, W)`` uint8, RGB, upright; laid out channels last.
+
+    Raises
+    ------
+    DataError
+        It cannot be read or decoded; the message is a reason of one line.
+    """
+    from decaf.images.decode import decode  # noqa: PLC0415 - loads torch
+
+    try:
+        data = files.read(image_id)
+    except OSError as error:
+        raise DataError(error.strerror or str(error)) from error
+    return decode(data, pixels)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file of at most `MAX_FILE_BYTES`.
+
+    Raises
+    ------
+    OSError
+        There is no such file, it is of another kind or too large, or it cannot be read.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1)
+    if len(data) != size:
+        raise OSError(errno.EIO, f"found {len(data)} bytes in a file of {size}", str(path))
+    return data
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file of at most `MAX_FILE_BYTES`; no other kind of file is waited for.
+
+    Raises
+    ------
+    OSError
+        As of `read_file`.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, _not_there(path), str(path)) from error
+    except ValueError as error:  # a zero byte, or a character that no name can have
+        raise OSError(errno.EINVAL, f"no file can have this name: {error}", repr(path)) from error
+    try:
+        _check_kind(os.fstat(fd), str(path))
+    except OSError:
+        os.close(fd)
+        raise
+    with open(fd, "rb") as file:  # noqa: PTH123 - of a descriptor
+        yield file
+
+
+def _check_kind(found: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "of another kind")
+        raise OSError(errno.EINVAL, f"not a regular file but {kind}", path)
+    _check_bytes(found.st_size, path)
+
+
+def _check_bytes(size: int, path: str) -> None:
+    if size > MAX_FILE_BYTES:
+        why = f"too large: {size} bytes, at most {MAX_FILE_BYTES} are read"
+        raise OSError(errno.EFBIG, why, path)
+
+
+def _not_there(path: Path) -> str:
+    """Say why a file is not there: its true name may be one that a table can only hold escaped."""
+    true = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(path))
+    if true != os.fsencode(path) and os.path.lexists(true):
+        return "the name of the file is not UTF-8; rename it"
+    return os.strerror(errno.ENOENT)
 
 
 def open_url(url: str) -> tuple[Any, str]:
@@ -59,12 +197,15 @@ def open_url(url: str) -> tuple[Any, str]:
         The file system refuses.
     """
     from fsspec.core import url_to_fs  # noqa: PLC0415 - its file systems load much
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415
 
-    try:
-        with url_errors(url):
+    with url_errors(url):
+        if "://" not in url:  # a path, in which `::` means nothing
+            return LocalFileSystem(), os.path.abspath(url).rstrip("/")  # noqa: PTH100
+        try:
             fs, path = url_to_fs(url)
-    except (ValueError, ImportError) as error:
-        raise ConfigError(f"asked for pictures at {url}, found no way there: {error}") from error
+        except (ValueError, ImportError) as error:
+            raise ConfigError(f"asked for images at {url}, found no way there: {error}") from error
     return fs, str(path).rstrip("/")
 
 
@@ -75,15 +216,15 @@ def url_errors(url: str) -> Iterator[None]:
     Raises
     ------
     DataError
-        Of whatever the file system raised, except for `ValueError` and `ImportError`.
+        Of whatever the file system raised.
     """
     try:
         yield
-    except (DataError, ValueError, ImportError):
+    except DecafError:
         raise
     except Exception as error:  # each file system has errors of its own
         raise DataError(
-            f"asked for pictures at {url}, found {type(error).__name__}: {error}; check the "
+            f"asked for images at {url}, found {type(error).__name__}: {error}; check the "
             "address and the right to read it"
         ) from error
 
@@ -96,6 +237,12 @@ def read_part(fs: Any, path: str, start: int | None = None, end: int | None = No
     OSError
         Whatever the file system raised.
     """
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - as in `open_url`
+
+    if start is not None and end is not None:
+        _check_bytes(end - start, path)
+    elif isinstance(fs, LocalFileSystem):
+        return read_file(Path(path))
     try:
         data: bytes = fs.cat_file(path, start=start, end=end)
     except FileNotFoundError as error:  # some say no more than the path

@@ -1,4 +1,4 @@
-"""SUN397, scenes: 108 754 pictures in 397 classes, with ten official partitions.
+"""SUN397, scenes: 108 754 images in 397 classes, with ten official partitions.
 
 References
 ----------
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from decaf.datasets.files import pictures
+from decaf.datasets.files import image_names
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.lists import read_lines
 from decaf.datasets.table import image_table
@@ -17,7 +17,7 @@ from decaf.types import ImageDataset
 
 N_PARTITIONS = 10
 N_LISTED = 19_850
-"""Pictures to train, and as many to test, of each partition: 50 of each class."""
+"""Images to train, and as many to test, of each partition: 50 of each class."""
 
 _FEWEST = 108_753  # TensorFlow Datasets counts one less than torchvision
 
@@ -55,19 +55,19 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
     ImageDataset
-        All the pictures, with the partitions in the columns of ``official``; each holds 50
-        pictures to train and 50 to test of each class. Class names may have two levels, such as
+        All the images, with the partitions in the columns of ``official``; each holds 50
+        images to train and 50 to test of each class. Class names may have two levels, such as
         ``apartment_building/outdoor``.
 
     Raises
     ------
     DataError
-        Pictures or lists are missing.
+        Images or lists are missing.
     """
     tree = INFO.require(data_root)
     lists = tree.parent / "Partitions"
@@ -76,7 +76,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
         f"{name}/{file}"
         for name in classes
         if (tree / name).is_dir()
-        for file in pictures(tree / name)
+        for file in image_names(tree / name)
     ]
     rows = {image_id: row for row, image_id in enumerate(ids)}
     official = np.zeros((len(ids), N_PARTITIONS), dtype=np.int8)
@@ -93,7 +93,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
                 else:
                     missing[image_id] = None
     if not missing and len(ids) < _FEWEST:
-        missing["a picture of no partition"] = None
+        missing["an image of no partition"] = None
     partial = INFO.check_complete(len(ids), list(missing), tree, allow_partial=allow_partial)
     numbers = {name: number for number, name in enumerate(classes)}
     return image_table(

@@ -13,9 +13,10 @@ import numpy as np
 from decaf.datasets.info import DatasetInfo
 from decaf.errors import ConfigError, DataError
 from decaf.names import Names
-from decaf.types import SIDES, FloatArray, ImageDataset, IntArray, PictureSource
+from decaf.types import SIDES, FloatArray, ImageDataset, ImageSource, IntArray
 
 _IDS_AT_ONCE = 4096
+_LONG_NAME, _NAMES_BYTES = 4096, 2**28  # a store gives all names one width
 
 
 def image_table(
@@ -27,11 +28,12 @@ def image_table(
     *,
     official: IntArray | None = None,
     boxes: FloatArray | None = None,
+    groups: Sequence[str] | None = None,
     partial: bool = False,
     sizes_bytes: Sequence[int] | IntArray | None = None,
-    source: PictureSource | None = None,
+    source: ImageSource | None = None,
 ) -> ImageDataset:
-    """Build a table of labelled pictures, with the sizes of their files.
+    """Build a table of labelled images, with the sizes of their files.
 
     Parameters
     ----------
@@ -49,12 +51,14 @@ def image_table(
         ``(n_images, n_partitions)`` side codes, as in `ImageDataset`.
     boxes : numpy.ndarray, optional
         ``(n_images, 4)`` boxes, as in `ImageDataset`.
+    groups : sequence of str, optional
+        ``(n_images,)`` what each image belongs to, as in `ImageDataset`.
     partial : bool
-        Whether pictures of the published data set are missing.
+        Whether images of the published data set are missing.
     sizes_bytes : sequence of int or numpy.ndarray, optional
         Sizes of the files; looked up below `root` if not given.
-    source : PictureSource, optional
-        What reads the pictures, if not files below `root`.
+    source : ImageSource, optional
+        What reads the images, if not files below `root`.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def image_table(
     Raises
     ------
     DataError
-        The rows contradict each other, or no picture is there.
+        The rows contradict each other, or no image is there.
     """
     table = ImageDataset(
         name=name,
@@ -77,6 +81,7 @@ def image_table(
         else np.array(sizes_bytes, np.int64),
         official=None if official is None else np.asarray(official, dtype=np.int8),
         boxes=None if boxes is None else np.asarray(boxes, dtype=np.float32),
+        groups=None if groups is None else names_of(name, groups),
         partial=partial,
         source=source,
     )
@@ -117,7 +122,7 @@ def _sizes(root: Path, image_ids: Sequence[str]) -> IntArray:
     for row, image_id in enumerate(image_ids):
         try:
             sizes[row] = os.stat(f"{root}/{image_id}").st_size  # noqa: PTH116 - paths are slow
-        except OSError:
+        except (OSError, ValueError):  # a zero byte in the name
             continue  # the row stays, and extraction reports it as a failure
     return sizes
 
@@ -126,16 +131,23 @@ def _check(table: ImageDataset) -> None:
     n_images, n_classes = len(table.image_ids), len(table.class_names)
     if (table.sizes_bytes < 0).all():
         raise DataError(
-            f"data set {table.name}: none of its {n_images} pictures is under {table.root}; "
-            "put them there or correct the paths"
+            f"data set {table.name}: none of its {n_images} images is under {table.root}, the "
+            f"first looked for is {next(iter(table.image_ids), '')[:200]!r}; put them there or "
+            "correct the paths"
         )
-    for what in ("labels", "official", "boxes"):
+    for what in ("labels", "official", "boxes", "groups"):
         column = getattr(table, what)
         if column is not None and len(column) != n_images:
             raise DataError(
-                f"data set {table.name}: {len(column)} rows of {what} for {n_images} pictures; "
-                "give one a picture"
+                f"data set {table.name}: {len(column)} rows of {what} for {n_images} images; "
+                "give one an image"
             )
+    longest = max(table.image_ids, key=len, default="")
+    if len(longest) > _LONG_NAME and len(longest) * n_images > _NAMES_BYTES:
+        raise DataError(
+            f"data set {table.name}: the path {longest[:40]!r}... has {len(longest)} characters, "
+            "which no file can have; correct it"
+        )
     hashes = np.fromiter(map(hash, table.image_ids), np.int64, n_images)
     if table.boxes is None and np.unique(hashes).size < n_images:
         double, n_times = Counter(table.image_ids).most_common(1)[0]
@@ -175,7 +187,7 @@ def official_sides(name: str, sides: Sequence[str]) -> IntArray:
     found = set(sides)
     if "train" not in found or len(found) < 2:
         raise DataError(
-            f"{name} has a split, but only of {', '.join(sorted(found))}; it needs pictures under "
+            f"{name} has a split, but only of {', '.join(sorted(found))}; it needs images under "
             "'train', and held-out ones under 'test' or 'val'"
         )
     codes: dict[str, int] = {side: 1 + index for index, side in enumerate(SIDES)}
@@ -183,7 +195,9 @@ def official_sides(name: str, sides: Sequence[str]) -> IntArray:
 
 
 def dataset_digest(dataset: ImageDataset) -> str:
-    """Return the SHA-256 of everything in a table but the folder it lies in.
+    """Return the SHA-256 of everything in a table but its folder and the files' sizes.
+
+    Of what images show a size says little: stores compare the contents themselves.
 
     Parameters
     ----------
@@ -202,12 +216,14 @@ def dataset_digest(dataset: ImageDataset) -> str:
         some = json.dumps(dataset.image_ids[first : first + _IDS_AT_ONCE], ensure_ascii=False)
         digest.update(f"{', ' * (first > 0)}{some[1:-1]}".encode())
     digest.update(b"]]")
-    for column in (dataset.labels, dataset.sizes_bytes, dataset.official, dataset.boxes):
+    for column in (dataset.labels, dataset.official, dataset.boxes):
         if column is None:
             digest.update(b"none;")
         else:
             digest.update(f"{column.dtype.str}{column.shape};".encode())
             digest.update(np.ascontiguousarray(column).tobytes())
+    for group in dataset.groups or ():
+        digest.update(f"{len(group)}:{group}".encode())
     return digest.hexdigest()
 
 
@@ -232,7 +248,7 @@ def take(dataset: ImageDataset, n_images: int) -> ImageDataset:
         `n_images` is less than 1.
     """
     if n_images < 1:
-        raise ConfigError(f"a limit of {n_images} pictures was asked; give 1 or more")
+        raise ConfigError(f"a limit of {n_images} images was asked; give 1 or more")
     total = len(dataset.image_ids)
     if n_images >= total:
         return dataset
@@ -261,7 +277,7 @@ def slice_rows(dataset: ImageDataset, rows: slice) -> ImageDataset:
 def only_present(
     info: DatasetInfo, dataset: ImageDataset, *, allow_partial: bool = False
 ) -> ImageDataset:
-    """Return the rows of a published table whose pictures are there.
+    """Return the rows of a published table whose images are there.
 
     Parameters
     ----------
@@ -270,7 +286,7 @@ def only_present(
     dataset : ImageDataset
         All the published rows.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -280,7 +296,7 @@ def only_present(
     Raises
     ------
     DataError
-        Pictures are missing and that is not allowed.
+        Images are missing and that is not allowed.
     """
     present = dataset.sizes_bytes >= 0
     missing = [dataset.image_ids[row] for row in np.flatnonzero(~present).tolist()]
@@ -300,5 +316,6 @@ def _select(dataset: ImageDataset, rows: IntArray) -> ImageDataset:
         sizes_bytes=dataset.sizes_bytes[rows],
         official=None if dataset.official is None else dataset.official[rows],
         boxes=None if dataset.boxes is None else dataset.boxes[rows],
+        groups=None if dataset.groups is None else Names(dataset.groups).take(rows),
         partial=True,
     )

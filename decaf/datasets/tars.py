@@ -1,7 +1,8 @@
-"""Pictures in tar archives, in the form of webdataset: entries of one name are one sample.
+"""Images in tar archives, in the form of webdataset: entries of one name are one sample.
 
-An archive's entries are found once; each picture is then read where it lies, from any thread or
-machine. The class is what the sample's ``.cls`` entry says, else the picture's folder.
+An archive's entries are found once; each image is then read where it lies, from any thread or
+machine. The class is what the sample's ``.cls`` entry says, else the image's folder. Hidden
+entries, and images beside the one of their sample, are passed over and counted.
 
 References
 ----------
@@ -12,32 +13,34 @@ import errno
 import os
 import posixpath
 import re
-import sys
-import tarfile
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from decaf.datasets.files import SUFFIXES
 from decaf.datasets.order import natural_sorted
+from decaf.datasets.passed_over import PassedOver
 from decaf.datasets.places import table_of_places
 from decaf.datasets.read import open_url, read_part, url_errors
 from decaf.datasets.table import names_of
+from decaf.datasets.tar_samples import images_in
 from decaf.errors import ConfigError, DataError
 from decaf.names import Names
 from decaf.types import ImageDataset, IntArray
 
 _RANGE = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
+_MOST_DIGITS = 6  # of the numbers in a range
 
 
 @dataclass(frozen=True, eq=False)
 class TarEntries:
-    """Pictures that are entries of tar archives.
+    """Images that are entries of tar archives.
 
     Attributes
     ----------
@@ -46,7 +49,7 @@ class TarEntries:
     archives : tuple of str
         Their paths.
     image_ids : Names
-        Of the pictures, in the order of their bytes.
+        Of the images, in the order of their bytes.
     places : numpy.ndarray
         ``(n_images, 3)`` int64: archive, first byte and size of each.
     """
@@ -57,16 +60,36 @@ class TarEntries:
     places: IntArray
 
     def read(self, image_id: str) -> bytes:
-        """Return the bytes of a picture; an OSError if there is none of that id."""
-        row = int(np.searchsorted(self.image_ids.encoded, np.bytes_(image_id.encode())))
+        """Return the bytes of an image; an OSError if there is none of that id."""
+        archive, start, size = self._place(image_id)
+        return read_part(self.fs, self.archives[archive], start, start + size)
+
+    def stamp(self, image_id: str) -> str:
+        """Return what the file system says of an image's archive, and its place there."""
+        archive, start, size = self._place(image_id)
+        if archive not in self._keys:
+            self._keys[archive] = str(self.fs.ukey(self.archives[archive]))
+        return f"{self._keys[archive]} {start} {size}"
+
+    @cached_property
+    def _keys(self) -> dict[int, str]:
+        """What was found of each archive."""
+        return {}
+
+    def _place(self, image_id: str) -> list[int]:
+        """Return archive, first byte and size."""
+        row = bisect_left(self.image_ids, image_id)  # characters sort as their UTF-8 bytes
         if self.image_ids[row : row + 1] != (image_id,):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), image_id)
-        archive, start, size = self.places[row].tolist()
-        return read_part(self.fs, self.archives[archive], start, start + size)
+        place: list[int] = self.places[row].tolist()
+        if place[2] < 0:
+            why = "a link to what the archive does not hold"
+            raise FileNotFoundError(errno.ENOENT, why, image_id)
+        return place
 
 
 def load_tars(spec: str) -> ImageDataset:
-    """Read tar archives of pictures.
+    """Read tar archives of images.
 
     Parameters
     ----------
@@ -77,14 +100,14 @@ def load_tars(spec: str) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        The pictures in the order of the archives; ids are ``<archive>/<entry>``.
+        The images in the order of the archives; ids are ``<archive>/<entry>``.
 
     Raises
     ------
     ConfigError
         The kind of URL is unknown, or a range is empty.
     DataError
-        An archive is missing, compressed, damaged or cut short, or a picture has no class.
+        An archive is missing, compressed, damaged or cut short, or an image has no class.
     """
     urls = expanded(spec)
     fs, first = open_url(urls[0])
@@ -97,20 +120,21 @@ def load_tars(spec: str) -> ImageDataset:
     name = posixpath.basename(root)
     if len(archives) == 1:
         name = posixpath.basename(archives[0]).rsplit(".", 1)[0]
-    found, places, classes = [], [], []
+    found, places, classes, over = [], [], [], PassedOver()
     for number, path in enumerate(archives):
-        pictures = list(_pictures(fs, path))
-        if len({picture.entry for picture in pictures}) < len(pictures):
-            double, _ = Counter(picture.entry for picture in pictures).most_common(1)[0]
+        images = list(images_in(fs, path, over))
+        if len({image.entry for image in images}) < len(images):
+            double, _ = Counter(image.entry for image in images).most_common(1)[0]
             raise DataError(f"{path} holds {double!r} twice; leave one out")
         prefix = posixpath.relpath(path, root)
-        found.append(names_of(name, [f"{prefix}/{picture.entry}" for picture in pictures]))
-        places += [(number, picture.start, picture.size) for picture in pictures]
-        classes += [picture.place for picture in pictures]
+        found.append(names_of(name, [f"{prefix}/{image.entry}" for image in images]))
+        places += [(number, image.start, image.size) for image in images]
+        classes += [image.place for image in images]
+    over.say(spec)
     if not places:
-        raise DataError(f"{spec}: found no pictures ({', '.join(SUFFIXES)}) in its archives")
+        raise DataError(f"{spec}: found no images ({', '.join(SUFFIXES)}) in its archives")
     image_ids, table = Names.joined(found), np.array(places, np.int64)
-    order = np.argsort(image_ids.encoded, kind="stable")
+    order = image_ids.order()
     source = TarEntries(fs, tuple(archives), image_ids.take(order), table[order])
     return table_of_places(
         spec,
@@ -134,6 +158,8 @@ def expanded(spec: str) -> list[str]:
     texts = _RANGE.split(spec)
     ranges = []
     for first, last in zip(texts[1::3], texts[2::3], strict=True):
+        if max(len(first), len(last)) > _MOST_DIGITS:
+            raise ConfigError(f"asked for {spec[:80]!r}, found a range of too many archives")
         numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
         if not numbers:
             raise ConfigError(
@@ -156,7 +182,7 @@ def holds_tars(spec: str) -> bool:
     DataError
         The folder cannot be listed.
     """
-    if "://" not in spec and not Path(spec).is_dir():
+    if "://" not in spec and not os.path.isdir(spec):  # noqa: PTH112 - a Path raises for some names
         return False
     fs, root = open_url(spec)
     with url_errors(spec):
@@ -176,69 +202,3 @@ def tars_in(fs: Any, root: str, spec: str) -> list[str]:
         names = [posixpath.basename(path.rstrip("/")) for path in fs.ls(root, detail=False)]
     tars = [name for name in names if name.lower().endswith(".tar") and name[0] != "."]
     return natural_sorted(tars)
-
-
-class _Picture(NamedTuple):
-    entry: str
-    start: int
-    size: int
-    place: str
-
-
-def _pictures(fs: Any, path: str) -> Iterator[_Picture]:
-    """Yield each picture in an archive, with the place that names its class."""
-    found: list[tuple[str, int, int]] = []
-    classes: dict[str, str] = {}
-    with url_errors(path), fs.open(path, "rb") as file:
-        try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                while (entry := tar.next()) is not None:
-                    tar.members = []  # type: ignore[attr-defined] # they take a kilobyte each
-                    if not entry.isreg() or posixpath.basename(entry.name).startswith("."):
-                        continue
-                    if entry.name.lower().endswith(SUFFIXES):
-                        found.append((entry.name, entry.offset_data, entry.size))
-                    elif entry.name.endswith(".cls"):
-                        classes[_sample(entry.name)] = _text(
-                            path, entry.name, tar.extractfile(entry)
-                        )
-                end = tar.offset
-        except tarfile.TarError as error:
-            raise DataError(
-                f"{path} is no whole tar archive: {error}; fetch or make it anew, uncompressed"
-            ) from error
-        file.seek(end)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise DataError(
-                f"{path} is cut short or damaged after byte {end}, where its end should be "
-                "marked; fetch or make it anew"
-            )
-    for name, start, size in found:
-        sample = _sample(name)
-        if classes and sample not in classes:
-            raise DataError(f"{path}: the picture {name!r} has no .cls as others have")
-        folder = posixpath.dirname(posixpath.normpath(name))
-        place = classes[sample] if classes else folder
-        if not place:
-            raise DataError(
-                f"{path}: the picture {name!r} has no class; put it into a folder, or add "
-                f"an entry {sample + '.cls'!r}"
-            )
-        yield _Picture(posixpath.normpath(name), start, size, sys.intern(place))
-
-
-def _sample(name: str) -> str:
-    """Return what the entries of one sample share: the name up to its first dot."""
-    folder, base = posixpath.split(posixpath.normpath(name))
-    return posixpath.join(folder, base.split(".", 1)[0])
-
-
-def _text(path: str, name: str, file: IO[bytes] | None) -> str:
-    data = file.read() if file else b""
-    try:
-        text = data.decode().strip()
-    except UnicodeDecodeError:
-        text = ""
-    if not text or "/" in text:
-        raise DataError(f"{path}: found {data[:40]!r} in {name!r}, expected the name of a class")
-    return text

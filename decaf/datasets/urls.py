@@ -7,15 +7,17 @@ from typing import Any
 
 from decaf.datasets.files import SUFFIXES
 from decaf.datasets.order import natural_sorted
+from decaf.datasets.passed_over import UNREAD_SUFFIXES, PassedOver
 from decaf.datasets.places import LAYOUT, table_of_places
 from decaf.datasets.read import open_url, read_part, url_errors
+from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.errors import DataError
 from decaf.types import ImageDataset
 
 
 @dataclass(frozen=True)
 class UrlFolder:
-    """Pictures that are files below a folder of a file system.
+    """Images that are files below a folder of a file system.
 
     Attributes
     ----------
@@ -29,8 +31,12 @@ class UrlFolder:
     root: str
 
     def read(self, image_id: str) -> bytes:
-        """Return the bytes of a picture."""
+        """Return the bytes of an image."""
         return read_part(self.fs, f"{self.root}/{image_id}")
+
+    def stamp(self, image_id: str) -> str:
+        """Return what the file system says of an image's file, its size and time among it."""
+        return str(self.fs.ukey(f"{self.root}/{image_id}"))
 
 
 def load_url(url: str) -> ImageDataset:
@@ -54,10 +60,10 @@ def load_url(url: str) -> ImageDataset:
         The folder cannot be read, or its layout is another one.
     """
     fs, root = open_url(url)
-    sizes = picture_sizes(fs, root, url)
+    sizes = image_sizes(fs, root, url)
     ids = natural_sorted(sizes)
     if not ids:
-        raise DataError(f"{url} holds no pictures; {LAYOUT}")
+        raise DataError(f"{url} holds no images; {LAYOUT}")
     return table_of_places(
         url,
         posixpath.basename(root),
@@ -69,10 +75,10 @@ def load_url(url: str) -> ImageDataset:
     )
 
 
-def picture_sizes(
+def image_sizes(
     fs: Any, root: str, url: str, suffixes: tuple[str, ...] = SUFFIXES
 ) -> dict[str, int]:
-    """Return the size of each picture below a folder, by its relative path; hidden ones left out.
+    """Return the size of each image below a folder, by its relative path; hidden ones left out.
 
     Raises
     ------
@@ -81,10 +87,24 @@ def picture_sizes(
     """
     with url_errors(url):
         found = fs.find(root, detail=True)
-    sizes = {path[len(root) + 1 :]: int(info["size"]) for path, info in found.items()}
-    return {
-        path: size
-        for path, size in sizes.items()
-        if path.lower().endswith(suffixes)
-        and not any(part.startswith(".") for part in path.split("/"))
-    }
+    sizes: dict[str, int] = {}
+    over = PassedOver()
+    for path, entry in found.items():
+        name = path[len(root) + 1 :]
+        is_image = path.lower().endswith(suffixes)
+        if not is_image and not path.lower().endswith(UNREAD_SUFFIXES):
+            continue
+        if not path.startswith(f"{root}/"):
+            over.add("images outside of the folder", path)
+        elif any(part.startswith(".") for part in name.split("/")):
+            over.add("hidden images", name)
+        elif not is_image:
+            over.add("images of kinds that are not read", name)
+        elif len(name.encode(errors="replace")) > MAX_PATH_BYTES:
+            raise DataError(
+                f"{url}: the name {name[:40]!r}... is longer than {MAX_PATH_BYTES} bytes; rename it"
+            )
+        else:
+            sizes[name] = int(entry.get("size") or 0)
+    over.say(url)
+    return sizes

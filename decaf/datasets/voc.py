@@ -21,6 +21,8 @@ CLASSES = (
     "tvmonitor",
 )  # fmt: skip
 
+_LABELS = {"1": 1, "+1": 1, "0": 0, "-1": -1}
+
 
 def load_classification(
     info: DatasetInfo, data_root: Path, sides: tuple[Side, ...], *, allow_partial: bool
@@ -36,7 +38,7 @@ def load_classification(
     sides : tuple of str
         The sides whose labels are published.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def load_classification(
     Raises
     ------
     DataError
-        Pictures or lists are missing, or the lists contradict each other.
+        Images or lists are missing, or the lists contradict each other.
     """
     tree = info.require(data_root)
     lists = tree / "ImageSets" / "Main"
@@ -78,7 +80,7 @@ def read_labels(
     side : str
         ``"train"``, ``"val"`` or ``"test"``.
     n_keys : int
-        Number of values before the label: picture, or picture and object.
+        Number of values before the label: image, or image and object.
 
     Returns
     -------
@@ -93,18 +95,26 @@ def read_labels(
         A file is missing, or lists other rows than the first one does.
     """
     keys: list[tuple[str, ...]] = []
-    columns = []
+    columns: list[IntArray] = []
     for name in classes:
         file = lists / f"{name}_{side}.txt"
         rows = read_columns(file, n_keys + 1)
         found = [tuple(row[:n_keys]) for row in rows]
-        keys = keys or found
+        keys = keys if columns else found
         if found != keys:
             raise DataError(
-                f"{file} lists other pictures than {classes[0]}_{side}.txt; unpack the archive anew"
+                f"{file} lists other images than {classes[0]}_{side}.txt; unpack the archive anew"
             )
-        columns.append(np.array([int(row[n_keys]) for row in rows], dtype=np.int8))
+        columns.append(np.array([_label(file, row[n_keys]) for row in rows], dtype=np.int8))
     return keys, np.stack(columns, axis=1)
+
+
+def _label(file: Path, text: str) -> int:
+    if text not in _LABELS:
+        raise DataError(
+            f"{file}: found the label {text[:40]!r}, expected 1, 0 or -1; unpack the archive anew"
+        )
+    return _LABELS[text]
 
 
 def side_codes(sides: tuple[Side, ...], counts: list[int]) -> IntArray:

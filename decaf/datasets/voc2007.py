@@ -1,4 +1,4 @@
-"""Pascal VOC 2007 classification: 9 963 pictures, 20 classes, several to a picture."""
+"""Pascal VOC 2007 classification: 9 963 images, 20 classes, several to an image."""
 
 from pathlib import Path
 
@@ -44,17 +44,17 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
     ImageDataset
-        2 501 pictures to train, 2 510 to validate and 4 952 to test.
+        2 501 images to train, 2 510 to validate and 4 952 to test.
 
     Raises
     ------
     DataError
-        Pictures or lists are missing.
+        Images or lists are missing.
     """
     return load_classification(
         INFO, data_root, ("train", "val", "test"), allow_partial=allow_partial

@@ -1,6 +1,6 @@
-"""Pascal VOC 2012 classification: 11 540 labelled pictures, 20 classes, several to a picture.
+"""Pascal VOC 2012 classification: 11 540 labelled images, 20 classes, several to an image.
 
-The labels of its 10 991 test pictures are not published: a server scores them.
+The labels of its 10 991 test images are not published: a server scores them.
 """
 
 from pathlib import Path
@@ -39,16 +39,16 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
     ImageDataset
-        5 717 pictures to train and 5 823 to validate.
+        5 717 images to train and 5 823 to validate.
 
     Raises
     ------
     DataError
-        Pictures or lists are missing.
+        Images or lists are missing.
     """
     return load_classification(INFO, data_root, ("train", "val"), allow_partial=allow_partial)

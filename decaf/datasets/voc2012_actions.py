@@ -1,6 +1,6 @@
 """Pascal VOC 2012 actions: persons in boxes, ten actions, several to a person.
 
-It shares the pictures of `voc2012`; a row is a person, so that a picture may have several.
+It shares the images of `voc2012`; a row is a person, so that an image may have several.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
-        Whether pictures may be missing.
+        Whether images may be missing.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     Raises
     ------
     DataError
-        Pictures, lists or annotations are missing.
+        Images, lists or annotations are missing.
     """
     tree = INFO.require(data_root)
     lists = tree / "ImageSets" / "Action"
@@ -75,9 +75,9 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
 def _person(
     boxes: list[tuple[float, float, float, float]], image: str, person: str
 ) -> tuple[float, float, float, float]:
-    if not 1 <= int(person) <= len(boxes):
+    if not person.isdecimal() or len(person) > 9 or not 1 <= int(person) <= len(boxes):
         raise DataError(
-            f"the action lists name object {person} of {image}, which has {len(boxes)}; "
+            f"the action lists name object {person[:40]} of {image[:80]}, which has {len(boxes)}; "
             "unpack the archive anew"
         )
     return boxes[int(person) - 1]

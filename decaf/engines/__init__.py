@@ -2,6 +2,7 @@
 
 from decaf.engines.batch_size import tuned
 from decaf.engines.fill import fill
+from decaf.engines.fresh import Found, find_fresh
 from decaf.engines.local import run
 from decaf.engines.machine import n_cores
 from decaf.engines.patches import as_patches
@@ -11,11 +12,13 @@ from decaf.engines.ray_engine import fill_with_ray
 from decaf.engines.stored import find_start
 
 __all__ = [
+    "Found",
     "Plan",
     "StageSeconds",
     "as_patches",
     "fill",
     "fill_with_ray",
+    "find_fresh",
     "find_start",
     "make_plan",
     "n_cores",

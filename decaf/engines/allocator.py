@@ -11,7 +11,7 @@ def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of handing every large block back at once.
 
     A net's maps are tens of megabytes, which glibc maps and unmaps anew for each batch; the
-    kernel then clears every page again. SqueezeNet spends 10 of 27 ms a picture on that, and
+    kernel then clears every page again. SqueezeNet spends 10 of 27 ms an image on that, and
     none of it afterwards. One arena, because others cannot hold blocks of this size. Does
     nothing with another C library.
     """

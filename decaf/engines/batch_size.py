@@ -6,10 +6,10 @@ from time import perf_counter
 
 import torch
 
-from decaf.backbones import TorchBackbone
-from decaf.engines.forward import bytes_per_view, is_out_of_memory
+from decaf.engines.forward import Forward, bytes_per_view, is_out_of_memory
+from decaf.engines.load import Batch
 from decaf.engines.machine import free_memory_bytes, n_cores
-from decaf.engines.plan import Plan
+from decaf.engines.plan import Plan, threads_of_one
 from decaf.images.views import n_views
 from decaf.progress import log
 
@@ -19,9 +19,11 @@ _GAIN = 1.03
 _SHARE = 0.5
 """Of the free memory, what all the batches of a CPU may take."""
 _REPEATS = 2
+_WARMING = 2
+"""Passes before those: on a GPU the second is recorded, and the others are replayed."""
 
 
-def tuned(plan: Plan) -> Plan:
+def tuned(plan: Plan, *, quiet: bool = False) -> Plan:
     """Return a plan with the batch size that runs fastest, found by trying.
 
     Sizes are doubled until that pays no more, or until the memory does not suffice.
@@ -30,12 +32,17 @@ def tuned(plan: Plan) -> Plan:
     ----------
     plan : Plan
         An extraction.
+    quiet : bool
+        Do not say what was found.
 
     Returns
     -------
     Plan
-        With the smallest size tried, where none fits: a pass that fails is halved later.
+        With the smallest size tried, where none fits: a pass that fails is halved later; as it was
+        for dense patches, whose passes are of one image each.
     """
+    if plan.dense is not None:
+        return plan
     net, views = plan.backbone, n_views(plan.view)
     sizes = SIZES[net.device.type]
     free = free_memory_bytes() if net.device.type == "cpu" else None
@@ -43,8 +50,9 @@ def tuned(plan: Plan) -> Plan:
         at_once = min(max(plan.workers, 1), n_cores())
         most = free * _SHARE / (at_once * views * bytes_per_view(net))
         sizes = tuple(size for size in sizes if size <= most) or (1,)
-    size = fastest(sizes, lambda size: _seconds(net, plan.layers, size * views))
-    log(f"batch size {size} is the best of those tried on {net.device}")
+    size = fastest(sizes, lambda size: _seconds(replace(plan, batch_size=size)))
+    if not quiet:
+        log(f"batch size {size} is the best of those tried on {net.device}")
     return replace(plan, batch_size=size)
 
 
@@ -82,20 +90,24 @@ def fastest(sizes: Sequence[int], seconds_of: Callable[[int], float]) -> int:
     return best
 
 
-def _seconds(net: TorchBackbone, layers: Sequence[str], n_views: int) -> float:
-    """Return the seconds of a pass in one thread, the best of a few after one to warm up."""
-    size_px = net.preprocessing.input_size_px
-    batch = torch.zeros((n_views, 3, size_px, size_px), dtype=torch.uint8, device=net.device)
-    batch = batch.contiguous(memory_format=torch.channels_last)
+def _seconds(plan: Plan) -> float:
+    """Return the seconds of a batch's pass as one worker takes it, the best of a few.
+
+    The pass is the one of the extraction: its layers, views, pooling and copies.
+    """
+    size_px, n_pixels = plan.backbone.preprocessing.input_size_px, plan.batch_size
+    shape = (n_pixels * n_views(plan.view), 3, size_px, size_px)
+    pixels = torch.zeros(shape, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    batch = Batch(list(range(n_pixels)), pixels, [], [])
+    forward = Forward(plan, plan.backbone, halving=False)
     n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads_of_one(plan))
     try:
         seconds = []
-        for _ in range(1 + _REPEATS):
+        for _ in range(_WARMING + _REPEATS):
             start = perf_counter()
-            outputs = net.activations(batch, layers)
-            outputs[layers[-1]].sum().item()  # waits for a GPU
+            forward.features(batch)
             seconds.append(perf_counter() - start)
     finally:
         torch.set_num_threads(n_threads)
-    return min(seconds[1:])
+    return min(seconds[_WARMING:])

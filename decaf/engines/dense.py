@@ -1,4 +1,4 @@
-"""Extraction of patches by one pass over the larger picture for each scale."""
+"""Extraction of patches by one pass over the larger image for each scale."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from decaf.backbones import DensePass, TorchBackbone, pool_features
-from decaf.datasets import read_bytes
+from decaf.datasets import read_bytes, stamp_of
 from decaf.engines.load import failure_reason
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import ConfigError, DataError
@@ -23,14 +23,14 @@ from decaf.types import FloatArray, IntArray, Preprocessing
 
 @dataclass
 class DenseBatch:
-    """The patches of one picture.
+    """The patches of one image.
 
     Attributes
     ----------
     rows : list of int
-        Rows of the data set; none if the picture failed.
+        Rows of the data set; none if the image failed.
     scales : list of (torch.Tensor, DenseScale)
-        Resized ``(3, H, W)`` uint8 pictures.
+        Resized ``(3, H, W)`` uint8 images.
     wanted : list of int
         Which of all patches the rows are.
     sha256, failures, seconds
@@ -42,33 +42,37 @@ class DenseBatch:
     wanted: list[int] = field(default_factory=list)
     sha256: list[bytes] = field(default_factory=list)
     failures: list[tuple[int, str]] = field(default_factory=list)
+    stamps: dict[int, bytes] = field(default_factory=dict)
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
 
-def picture_blocks(pending: IntArray, image_ids: Sequence[str]) -> Iterator[IntArray]:
-    """Yield the pending rows of each picture."""
+def image_blocks(pending: IntArray, image_ids: Sequence[str]) -> Iterator[IntArray]:
+    """Yield the pending rows of each image."""
     for _, rows in groupby(pending.tolist(), key=lambda row: image_ids[row]):
         yield np.array(list(rows))
 
 
 def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
-    """Read, decode and resize the picture of some rows.
+    """Read, decode and resize the image of some rows.
 
     Parameters
     ----------
     plan : Plan
         The extraction.
     rows : sequence of int
-        Rows of the plan's data set, of one picture.
+        Rows of the plan's data set, of one image.
 
     Returns
     -------
     DenseBatch
-        The picture at each scale that a row needs.
+        The image at each scale that a row needs.
     """
     start = perf_counter()
+    stamps: dict[int, bytes] = {}
     try:
+        stamp = stamp_of(plan.dataset, rows[0])
         data = read_bytes(plan.dataset, rows[0])
+        stamps = dict.fromkeys(rows, stamp)
         digest = hashlib.sha256(data).digest()
         was_read = perf_counter()
         image = decode(data, plan.pixels)
@@ -76,7 +80,8 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
         batch = _resized(plan, rows, image)
     except (OSError, DataError) as error:
         reason = failure_reason(error)
-        return DenseBatch([], failures=[(row, reason) for row in rows])
+        return DenseBatch([], failures=[(row, reason) for row in rows], stamps=stamps)
+    batch.stamps = stamps
     batch.sha256 = [digest] * len(rows)
     batch.seconds.read = was_read - start
     batch.seconds.decode = decoded - was_read
@@ -85,7 +90,7 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
 
 
 class DenseForward:
-    """A net on one device that reads windows of larger pictures.
+    """A net on one device that reads windows of larger images.
 
     Parameters
     ----------
@@ -105,7 +110,7 @@ class DenseForward:
         Parameters
         ----------
         batch : DenseBatch
-            One picture.
+            One image.
 
         Returns
         -------
@@ -116,8 +121,8 @@ class DenseForward:
             return {}
         start = perf_counter()
         passes = []
-        for picture, scale in batch.scales:
-            outputs = self._pass.features(picture, scale.rows, scale.columns)
+        for scaled, scale in batch.scales:
+            outputs = self._pass.features(scaled, scale.rows, scale.columns)
             passes.append({k: pool_features(v, self._plan.pool).cpu() for k, v in outputs.items()})
         features = {
             layer: torch.cat([one[layer] for one in passes])[batch.wanted].numpy()
@@ -134,7 +139,7 @@ def _dense(plan: Plan) -> DensePass:
 
 
 def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch:
-    """Return the picture at the scales that its rows' boxes are of."""
+    """Return the image at the scales that its rows' boxes are of."""
     height, width = image.shape[1:]
     scales: list[tuple[torch.Tensor, DenseScale]] = []
     wanted: dict[tuple[float, ...], int] = {}
@@ -145,8 +150,8 @@ def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch
         own = {tuple(box): number for number, box in enumerate(scale.boxes.tolist())}
         found = {box: n_before + own[box] for box in asked if box in own and box not in wanted}
         if found:
-            picture = at_scale(image, scale, plan.backbone.preprocessing)
-            scales.append((picture, scale))
+            scaled = at_scale(image, scale, plan.backbone.preprocessing)
+            scales.append((scaled, scale))
             wanted |= found
             n_before += len(own)
     if len(wanted) < len(set(asked)):
@@ -155,7 +160,7 @@ def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch
 
 
 def at_scale(image: torch.Tensor, scale: DenseScale, preprocessing: Preprocessing) -> torch.Tensor:
-    """Return a picture resized, cut and mirrored as a scale says."""
+    """Return an image resized, cut and mirrored as a scale says."""
     kind = InterpolationMode(preprocessing.interpolation)
     resized = functional.resize(image, list(scale.resized), kind, antialias=True)
     left, top, right, bottom = scale.margins

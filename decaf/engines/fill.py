@@ -3,8 +3,10 @@
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
 import torch
 
+from decaf.engines.fresh import Found, replaced_rows, take_over
 from decaf.engines.local import run
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan, StageSeconds
@@ -16,7 +18,14 @@ from decaf.progress import log, show_progress
 from decaf.store import FeatureWriter, Provenance
 
 
-def fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool = False) -> Path:
+def fill(
+    path: Path,
+    plan: Plan,
+    asked: Provenance,
+    *,
+    found: Found | None = None,
+    quiet: bool = False,
+) -> Path:
     """Extract what a store misses, and complete it.
 
     On SIGINT or SIGTERM the batches in flight are finished and written first.
@@ -29,6 +38,8 @@ def fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool = False) -> P
         The extraction.
     asked : Provenance
         What decides its features' values.
+    found : Found, optional
+        Whose donor's rows are taken over.
     quiet : bool
         Print neither progress nor the closing line.
 
@@ -40,7 +51,7 @@ def fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool = False) -> P
     Raises
     ------
     DataError
-        If too many pictures cannot be used.
+        If too many images cannot be used.
     StoreError
         If the store cannot be written.
     KeyboardInterrupt
@@ -56,6 +67,7 @@ def fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool = False) -> P
         stop_on_signals() as stop,
         FeatureWriter(path, asked, plan.dataset, sizes, n_views(plan.view)) as writer,
     ):
+        _settle(path, plan, writer, found)
         n_pending = writer.pending().size
         if 0 < n_pending < asked.n_rows:
             done = asked.n_rows - n_pending
@@ -70,8 +82,16 @@ def fill(path: Path, plan: Plan, asked: Provenance, *, quiet: bool = False) -> P
     if n_pending:
         _say(quiet, closing_line(plan, n_pending, perf_counter() - start, seconds))
     if n_failed:
-        _say(quiet, f"{n_failed} pictures could not be used; see {store.stem}.failures.csv")
+        _say(quiet, f"{n_failed} images could not be used; see {store.stem}.failures.csv")
     return store
+
+
+def _settle(path: Path, plan: Plan, writer: FeatureWriter, found: Found | None) -> None:
+    """Do without work: rows of images that were replaced are pending, a donor's rows are done."""
+    if writer.pending().size < len(plan.dataset.image_ids):
+        writer.redo(replaced_rows(path, plan.dataset))
+    if found is not None and found.donor is not None:
+        take_over(writer, found.donor, np.intersect1d(found.kept, writer.pending()))
 
 
 def _stopped(stop: StopWish, path: Path, n_done: int, n_rows: int) -> KeyboardInterrupt:
@@ -91,7 +111,7 @@ def closing_line(plan: Plan, n_images: int, wall_s: float, seconds: StageSeconds
     plan : Plan
         The extraction.
     n_images : int
-        Number of pictures that were worked on.
+        Number of images that were worked on.
     wall_s : float
         Seconds from start to end.
     seconds : StageSeconds

@@ -19,7 +19,7 @@ from decaf.progress import log
 from decaf.types import FloatArray
 
 N_IN_CACHE = 32
-"""Pictures whose maps a core's cache holds best, by measurement; weights are read once for more."""
+"""Images whose maps a core's cache holds best, by measurement; weights are read once for more."""
 
 
 class Forward:
@@ -36,9 +36,12 @@ class Forward:
         The extraction.
     net : TorchBackbone
         The plan's net, or its replica on another device.
+    halving : bool
+        Whether a batch is halved where memory does not suffice; an error if not.
     """
 
-    def __init__(self, plan: Plan, net: TorchBackbone) -> None:
+    def __init__(self, plan: Plan, net: TorchBackbone, *, halving: bool = True) -> None:
+        self._halving = halving
         self._plan = plan
         self._net = net
         self._views = n_views(plan.view)
@@ -74,7 +77,7 @@ class Forward:
         Raises
         ------
         ConfigError
-            If the memory does not suffice for one picture.
+            If the memory does not suffice for one image.
         """
         if not batch.rows:
             return {}
@@ -105,7 +108,7 @@ class Forward:
                     self._own.stream.synchronize()
                 return passes[0] if len(passes) == 1 else _joined(passes)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not (self._halving and is_out_of_memory(error)):
                     raise
                 reason = " ".join(str(error).split())
             self._halve(limit, reason)
@@ -132,7 +135,7 @@ class Forward:
         }
 
     def _in_two_parts(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return layers by convolutions on few pictures at once and the rest on all of them."""
+        """Return layers by convolutions on few images at once and the rest on all of them."""
         shallow = [layer for layer in self._plan.layers if layer not in self._deep]
         parts = [
             self._net.activations(few, list({START: None, **dict.fromkeys(shallow)}))
@@ -149,7 +152,7 @@ class Forward:
             if limit == 1:
                 raise ConfigError(
                     f"asked to run {self._net.name} on {self._net.device}, found too little memory "
-                    f"for one picture ({reason}); choose another device or a smaller net"
+                    f"for one image ({reason}); choose another device or a smaller net"
                 )
             self._limit = (limit + 1) // 2
             log(f"out of memory with {limit} views in one pass; going on with {self._limit}")

@@ -7,10 +7,11 @@ from time import perf_counter
 
 import torch
 
-from decaf.datasets import read_bytes
+from decaf.choices import Pixels
+from decaf.datasets import read_bytes, stamp_of
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import DataError
-from decaf.images.decode import Pixels, decode
+from decaf.images.decode import decode
 from decaf.images.nvjpeg import decode_on_gpu
 from decaf.images.views import crop_box, make_view, n_views
 
@@ -32,6 +33,8 @@ class Batch:
         Digest of each row's file.
     failures : list of (int, str)
         Row and reason.
+    stamps : dict of int to bytes
+        What a change of each row's file changes, of all rows that could be read.
     seconds : StageSeconds
         Spent on reading, decoding and cropping.
     """
@@ -40,11 +43,12 @@ class Batch:
     pixels: torch.Tensor
     sha256: list[bytes]
     failures: list[tuple[int, str]]
+    stamps: dict[int, bytes] = field(default_factory=dict)
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
 
 def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> Batch:
-    """Read, decode and crop the pictures of some rows.
+    """Read, decode and crop the images of some rows.
 
     Parameters
     ----------
@@ -109,10 +113,12 @@ def _read(plan: Plan, rows: Sequence[int], batch: Batch) -> Iterator[_File]:
     for row in rows:
         start = perf_counter()
         try:
+            stamp = stamp_of(plan.dataset, row)  # first: a change from here on is seen later
             data = read_bytes(plan.dataset, row)
         except OSError as error:
             batch.failures.append((row, failure_reason(error)))
             continue
+        batch.stamps[row] = stamp
         file = _File(row, hashlib.sha256(data).digest(), data)
         batch.seconds.read += perf_counter() - start
         yield file

@@ -6,21 +6,20 @@ a time are on the device while the other threads read and decode.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import cycle, islice
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from decaf.engines.allocator import keep_freed_memory
-from decaf.engines.dense import DenseBatch, DenseForward, load_dense, picture_blocks
+from decaf.engines.dense import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.engines.forward import Forward
 from decaf.engines.load import Batch, load_batch
-from decaf.engines.machine import n_cores
-from decaf.engines.plan import Plan, Progress, StageSeconds
+from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
 from decaf.engines.stored import load_stored
 from decaf.errors import DataError
 from decaf.types import FeatureWriter, IntArray
@@ -53,10 +52,15 @@ def run(
     Raises
     ------
     DataError
-        If more than the plan's share of pictures failed.
+        If more than the plan's share of images failed.
     """
     keep_freed_memory()
     return _Run(plan, writer, progress, stop or threading.Event()).finish()
+
+
+@runtime_checkable
+class _TakesStamps(Protocol):
+    def note_stamps(self, stamps: Mapping[int, bytes]) -> None: ...
 
 
 class _Run:
@@ -70,13 +74,15 @@ class _Run:
         self.progress = progress
         self.seconds = StageSeconds()
         self.n_failed = 0
+        self.failed_images: set[int | str] = set()
         self.wish = wish
         self.stop = threading.Event()
         pending = writer.pending()
+        self._pending = set(pending.tolist())
         self._blocks = (
-            _blocks(pending, plan.batch_size)
+            _blocks(pending, plan.batch_size, len(plan.dataset.image_ids))
             if plan.dense is None
-            else picture_blocks(pending, plan.dataset.image_ids)
+            else image_blocks(pending, plan.dataset.image_ids)
         )
         self._taking = threading.Lock()
         self._writing = threading.Lock()
@@ -90,7 +96,7 @@ class _Run:
             self._drain(next(self._devices))
             return self.seconds
         n_threads = torch.get_num_threads()
-        share = max(1, min(n_threads, n_cores() // self.plan.workers))
+        share = threads_of_one(self.plan)
         try:
             with ThreadPoolExecutor(
                 self.plan.workers, initializer=torch.set_num_threads, initargs=(share,)
@@ -118,22 +124,32 @@ class _Run:
             self._carry(net, block)
 
     def _carry(self, net: Any, rows: IntArray) -> None:
+        """Take rows from file to store; those that are there already only fill up their batch."""
         batch = self._load(rows.tolist(), net)
         features = net.features(batch)
+        new = [i for i, row in enumerate(batch.rows) if row in self._pending]
+        failures = [(row, reason) for row, reason in batch.failures if row in self._pending]
         with self._writing:
             start = perf_counter()
-            if batch.rows:
-                self.writer.write(np.array(batch.rows), features, batch.sha256)
-            for row, reason in batch.failures:
+            if isinstance(self.writer, _TakesStamps):
+                self.writer.note_stamps(batch.stamps)
+            if new:
+                self.writer.write(
+                    np.array(batch.rows)[new],
+                    {layer: values[new] for layer, values in features.items()},
+                    [batch.sha256[i] for i in new],
+                )
+            for row, reason in failures:
                 self.writer.fail(row, reason)
+                self.failed_images.add(self.plan.image_of(row))
             batch.seconds.write = perf_counter() - start
-            self.n_failed += len(batch.failures)
+            self.n_failed += len(failures)
             self.seconds.add(batch.seconds)
-            self.progress(len(rows), self.n_failed)
-        if batch.failures:
-            row, reason = batch.failures[-1]
+            self.progress(len(new) + len(failures), self.n_failed)
+        if failures:
+            row, reason = failures[-1]
             last = f"the last one: {self.plan.dataset.image_ids[row]} ({reason})"
-            refuse_failures(self.plan, self.n_failed, last)
+            refuse_failures(self.plan, len(self.failed_images), last)
 
     def _load(self, rows: list[int], net: Any) -> Batch | DenseBatch:
         if self.plan.start is not None:
@@ -144,22 +160,20 @@ class _Run:
 
 
 def refuse_failures(plan: Plan, n_failed: int, more: str) -> None:
-    """Raise DataError where more pictures failed than the plan allows; `more` says which."""
-    n_images = len(plan.dataset.image_ids)
-    if n_failed > plan.max_failures * n_images:
-        raise DataError(
-            f"{n_failed} of {n_images} pictures cannot be used, more than the share of "
-            f"{plan.max_failures:g} that --max-failures allows; {more}"
-        )
+    """Raise DataError where more images failed than the plan allows; `more` says which."""
+    if n_failed <= plan.max_failures * plan.n_images:
+        return
+    raise DataError(
+        f"{n_failed} of {plan.n_images} images cannot be used, more than the share of "
+        f"{plan.max_failures:g} that --max-failures allows; {more}"
+    )
 
 
-def _blocks(pending: IntArray, batch_size: int) -> Iterator[IntArray]:
-    """Yield pending rows in blocks aligned to `batch_size`.
+def _blocks(pending: IntArray, batch_size: int, n_rows: int) -> Iterator[IntArray]:
+    """Yield blocks of rows that start at multiples of `batch_size` and have pending rows.
 
-    Aligned, so that a resumed run computes the same batches as an uninterrupted one, to the bit.
+    Whole blocks, so that a resumed run computes the batches that an uninterrupted one computes, to
+    the bit, wherever it was stopped.
     """
-    start = 0
-    while start < pending.size:
-        end = int(np.searchsorted(pending, (pending[start] // batch_size + 1) * batch_size))
-        yield pending[start:end]
-        start = end
+    for number in np.unique(pending // batch_size).tolist():
+        yield np.arange(number * batch_size, min((number + 1) * batch_size, n_rows))

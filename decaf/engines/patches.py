@@ -1,4 +1,4 @@
-"""From a table of pictures to an extraction of their patches."""
+"""From a table of images to an extraction of their patches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,13 +24,13 @@ def as_patches(
     Parameters
     ----------
     table : ImageDataset
-        Pictures.
+        Images.
     net : TorchBackbone
         The net.
     layers : str or sequence of str, optional
         As in `make_plan`.
     view : str
-        ``patches``: each is cut out; ``dense``: one pass for each scale of a picture.
+        ``patches``: each is cut out; ``dense``: one pass for each scale of an image.
     rule : PatchRule
         Which patches.
     objects : sequence of Objects or None

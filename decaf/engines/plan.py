@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
 
 from decaf.backbones import DensePass, TorchBackbone
+from decaf.choices import Pixels
 from decaf.engines.machine import n_cores
-from decaf.images.decode import Pixels
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
 
@@ -24,7 +27,7 @@ class StoredStart:
     layer : str
         The layer that is stored, ``pool5``.
     store : FeatureStore
-        An open store of the same pictures, made with the same settings.
+        An open store of the same images, made with the same settings.
     failures : mapping of int to str
         Why rows of it hold no features.
     """
@@ -41,7 +44,7 @@ class Plan:
     Attributes
     ----------
     dataset : ImageDataset
-        The pictures.
+        The images.
     backbone : TorchBackbone
         The net.
     layers : tuple of str
@@ -53,21 +56,21 @@ class Plan:
     pixels : str
         Who decodes: ``auto``, ``pillow`` or ``gpu``.
     batch_size : int
-        Pictures in one forward pass.
+        Images in one forward pass.
     workers : int
         Threads that take batches from file to store; 0 does all in the calling thread.
     max_failures : float
-        Share of the pictures that may fail before the run is stopped.
+        Share of the images that may fail before the run is stopped.
     box_scale : float or None
-        Views are made of the row's box, enlarged so many times; None for the whole picture.
+        Views are made of the row's box, enlarged so many times; None for the whole image.
     replicas : tuple of TorchBackbone
         The same net on further devices; threads take the devices in turn.
     dense : DensePass or None
-        Rows are patches that are made at once for each scale of a picture.
+        Rows are patches that are made at once for each scale of an image.
     patches : PatchRule
         Where rows are patches, which ones.
     start : StoredStart or None
-        Stored maps that the layers are computed from, without the pictures.
+        Stored maps that the layers are computed from, without the images.
     """
 
     dataset: ImageDataset
@@ -84,6 +87,16 @@ class Plan:
     dense: DensePass | None = None
     patches: PatchRule = field(default_factory=PatchRule)
     start: StoredStart | None = None
+
+    @cached_property
+    def n_images(self) -> int:
+        """Number of images, whose rows may be several."""
+        ids = self.dataset.image_ids
+        return len(ids) if self.dataset.boxes is None else len(set(ids))
+
+    def image_of(self, row: int) -> int | str:
+        """Return what tells the image of a row from others."""
+        return row if self.dataset.boxes is None else self.dataset.image_ids[row]
 
 
 @dataclass
@@ -114,14 +127,14 @@ class StageSeconds:
         Parameters
         ----------
         n_images : int
-            Number of pictures that the seconds were spent on.
+            Number of images that the seconds were spent on.
         plan : Plan
             The extraction.
 
         Returns
         -------
         float
-            On a CPU, which all stages share: ``cores / (seconds a picture in all stages)``. With
+            On a CPU, which all stages share: ``cores / (seconds an image in all stages)``. With
             GPUs the smaller of theirs and of what the cores could do in the other stages, to
             which decoding and cropping do not belong with pixels ``gpu``.
         """
@@ -134,6 +147,12 @@ class StageSeconds:
             return n_cores() * n_images / (on_cores + on_gpu)
         at_once = N_ON_GPU * (1 + len(plan.replicas))
         return min(n_cores() * n_images / on_cores, at_once * n_images / max(on_gpu, 1e-9))
+
+
+def threads_of_one(plan: Plan) -> int:
+    """Return how many of torch's threads one worker of a plan has."""
+    n_threads = torch.get_num_threads()
+    return max(1, min(n_threads, n_cores() // plan.workers)) if plan.workers else n_threads
 
 
 Progress = Callable[[int, int], None]

@@ -8,14 +8,14 @@ from typing import get_args
 import torch
 
 from decaf.backbones import DensePass, TorchBackbone, check_pool, pool_features
-from decaf.choices import check_choice
+from decaf.choices import Pixels, check_choice
 from decaf.datasets import dataset_digest
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
-from decaf.images.decode import GPU_DECODER, PIXEL_POLICY, Pixels
+from decaf.images.decode import GPU_DECODER, PIXEL_POLICY
 from decaf.images.views import n_views
-from decaf.store import Provenance
+from decaf.store import FEATURES_VERSION, Provenance
 from decaf.types import ImageDataset, PatchRule
 
 _LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
@@ -130,22 +130,28 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
     if plan.dense is not None:
         view = f"windows of {plan.dense.source}, edges {plan.patches.edges}"
     policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.pixels == "gpu" else {})
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    net = plan.backbone
+    libraries = _LIBRARIES + (("timm",) if net.name.startswith("timm/") else ())
     return Provenance(
         dataset=plan.dataset.name,
         dataset_digest=dataset_digest(plan.dataset),
         n_images=len(plan.dataset.image_ids),
-        backbone=plan.backbone.name,
-        weights=plan.backbone.weights,
-        weights_sha256=plan.backbone.weights_sha256,
-        preprocessing=plan.backbone.preprocessing,
+        backbone=net.name,
+        weights=net.weights,
+        weights_sha256=net.weights_sha256,
+        preprocessing=net.preprocessing,
         views=(view,),
         layers=plan.layers,
         pooling=plan.pool,
         dtype=dtype,
-        precision=plan.backbone.precision,
+        precision=net.precision,
         pixels=f"{plan.pixels}; {'; '.join(f'{k}: {v}' for k, v in policy.items())}",
-        versions=versions,
+        versions={name: importlib.metadata.version(name) for name in libraries},
+        arithmetic={
+            "features": str(FEATURES_VERSION),
+            "convolutions": net.convolutions,
+            "net": net.code_sha256,
+        },
     )
 
 
@@ -169,5 +175,5 @@ def shard_rows(shard: str, n_images: int) -> tuple[int, int]:
     if not 1 <= number <= total:
         raise ConfigError(f"asked for shard {shard!r}; give I/N with I from 1 to N, such as 1/4")
     if total > n_images:
-        raise ConfigError(f"asked for {total} shards of {n_images} pictures; give fewer")
+        raise ConfigError(f"asked for {total} shards of {n_images} images; give fewer")
     return (number - 1) * n_images // total, number * n_images // total

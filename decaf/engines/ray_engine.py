@@ -2,25 +2,29 @@
 
 Ray schedules, starts actors anew where they die, and hands their shards to others. A shard is a
 store of its own, written as safely as any: an actor that takes up a shard another one began goes on
-where that was, and a rerun does only the shards that are missing. Pictures and shards lie where
+where that was, and a rerun does only the shards that are missing. Images and shards lie where
 every machine sees them, at the same paths.
 """
 
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from decaf import errors
+from decaf.datasets import slice_rows
+from decaf.engines.fresh import compare_store
 from decaf.engines.local import refuse_failures
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan
-from decaf.engines.ray_worker import Worker, n_failures
+from decaf.engines.ray_worker import Worker
 from decaf.errors import ConfigError, DecafError
+from decaf.extras import missing_extra
 from decaf.progress import log, show_progress
-from decaf.store import FeatureStore, Provenance, join
+from decaf.store import FeatureStore, Provenance, failed_images, join, reopen
+from decaf.types import ImageDataset
 
 MIN_ROWS = 1_024
 MAX_SHARDS = 4_096
@@ -67,7 +71,7 @@ def fill_with_ray(
         If Ray is not installed, there is no cluster at the address, or fewer than one worker or
         dense patches are asked for.
     DataError
-        If too many pictures cannot be used.
+        If too many images cannot be used.
     StoreError
         If a shard or the store cannot be written.
     DecafError
@@ -81,25 +85,29 @@ def fill_with_ray(
     folder = path.with_suffix(".shards").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     shards = {folder / f"{a:012d}.h5": (a, b) for a, b in parts_of(asked.n_images)}
-    done = {x for x, rows in shards.items() if _is_complete(x, replace(asked, rows=rows))}
+    done = {
+        x
+        for x, rows in shards.items()
+        if _is_complete(x, replace(asked, rows=rows), slice_rows(plan.dataset, slice(*rows)))
+    }
     if done and not quiet:
         log(f"{len(done)} of {len(shards)} shards are done in {folder}")
     missing: list[dict[str, Any]] = [
         {"path": str(x), "first": a, "end": b} for x, (a, b) in shards.items() if x not in done
     ]
     if missing:
-        n_images = sum(shard["end"] - shard["first"] for shard in missing)
-        n_failed = sum(map(n_failures, done))
+        n_rows = sum(shard["end"] - shard["first"] for shard in missing)
+        failed = set().union(*map(failed_images, done))
         with (
             _cluster(ray, address, quiet=quiet),
-            show_progress("extracting", n_images, "images", quiet=quiet) as advance,
+            show_progress("extracting", n_rows, "images", quiet=quiet) as advance,
         ):
             for filled in _filled(ray, missing, plan, asked, net=net, num_workers=num_workers):
                 if filled["error"]:
                     raise getattr(errors, filled["kind"])(filled["error"])
-                n_failed += filled["n_failed"]
-                advance(int(filled["n_rows"]), n_failed)
-                refuse_failures(plan, n_failed, f"see the .failures.csv files in {folder}")
+                failed.update(filled["failed"])
+                advance(int(filled["n_rows"]), len(failed))
+                refuse_failures(plan, len(failed), f"see the .failures.csv files in {folder}")
     return join(list(shards), path)
 
 
@@ -122,7 +130,9 @@ def _filled(
     on_gpu = plan.backbone.device.type == "cuda"
     cores = max(1, n_cores() // num_workers)
     # what an actor cannot be sent is loaded there; failures are counted over all shards
-    recipe = {k: v for k, v in vars(plan).items() if k not in _NOT_SENT}
+    recipe = {
+        one.name: getattr(plan, one.name) for one in fields(plan) if one.name not in _NOT_SENT
+    }
     recipe |= {"workers": cores, "max_failures": 1.0}
     rows = (
         ray.data.from_items(missing, override_num_blocks=len(missing))
@@ -171,11 +181,18 @@ def _cluster(ray: Any, address: str | None, *, quiet: bool) -> Iterator[None]:
             ray.shutdown()
 
 
-def _is_complete(path: Path, asked: Provenance) -> bool:
+def _is_complete(path: Path, asked: Provenance, dataset: ImageDataset) -> bool:
+    """Return whether a shard needs no work; it is made an unfinished one where it does."""
     if not path.exists():
         return False
     with FeatureStore(path) as store:
-        return store.provenance.covers(asked)
+        if not store.provenance.covers(asked):
+            return False
+    found = compare_store(path, dataset)
+    if not (len(found.changed) or len(found.again)):
+        return True
+    reopen(path)
+    return False
 
 
 def _ray() -> Any:
@@ -183,6 +200,5 @@ def _ray() -> Any:
         import ray  # noqa: PLC0415 - an extra
         import ray.data  # noqa: PLC0415 - as above
     except ImportError as error:
-        msg = "engine 'ray' needs the extra ray; install it with `pip install 'decaf[ray]'`"
-        raise ConfigError(msg) from error
+        raise missing_extra("engine 'ray'", "ray") from error
     return ray

@@ -10,7 +10,7 @@ from decaf.datasets import slice_rows
 from decaf.engines.fill import fill
 from decaf.engines.plan import Plan
 from decaf.errors import BackboneError, DecafError
-from decaf.store import Provenance, failures_path, read_failures
+from decaf.store import Provenance, failed_images
 
 
 class Worker:
@@ -49,25 +49,21 @@ class Worker:
         Returns
         -------
         dict of str to Any
-            Its number of rows and of failures, with the kind and the message of an error.
+            Its number of rows and the ids of images that failed, with the kind and the message of
+            an error.
         """
         try:
-            n_failed = self._fill(Path(shard["path"]), (int(shard["first"]), int(shard["end"])))
+            failed = self._fill(Path(shard["path"]), (int(shard["first"]), int(shard["end"])))
         except DecafError as error:
-            return {"n_rows": 0, "n_failed": 0, "kind": type(error).__name__, "error": str(error)}
+            return {"n_rows": 0, "failed": [], "kind": type(error).__name__, "error": str(error)}
         n_rows = int(shard["end"]) - int(shard["first"])
-        return {"n_rows": n_rows, "n_failed": n_failed, "kind": "", "error": ""}
+        return {"n_rows": n_rows, "failed": failed, "kind": "", "error": ""}
 
-    def _fill(self, path: Path, rows: tuple[int, int]) -> int:
+    def _fill(self, path: Path, rows: tuple[int, int]) -> list[str]:
         if self._error is not None:
             raise self._error
         part = replace(self._plan, dataset=slice_rows(self._plan.dataset, slice(*rows)))
-        return n_failures(fill(path, part, replace(self._asked, rows=rows), quiet=True))
-
-
-def n_failures(shard: Path) -> int:
-    """Return the number of pictures of a complete shard that could not be used."""
-    return len(read_failures(failures_path(shard)))
+        return sorted(failed_images(fill(path, part, replace(self._asked, rows=rows), quiet=True)))
 
 
 def _same_net(asked: Provenance, net: Mapping[str, Any]) -> Any:

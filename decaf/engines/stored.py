@@ -1,4 +1,4 @@
-"""Deeper layers from stored ones: fc6 and fc7 from pool5, without touching a picture."""
+"""Deeper layers from stored ones: fc6 and fc7 from pool5, without touching an image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,16 +8,17 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from decaf.engines.fresh import find_fresh
 from decaf.engines.load import Batch
 from decaf.engines.plan import START, Plan, StoredStart
-from decaf.store import FeatureStore, Provenance, failures_path, find_store, read_failures
+from decaf.store import FeatureStore, Provenance, failures_path, read_failures
 
 
 def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | None:
     """Return a store from which a plan's layers follow exactly, if the folder has one.
 
     Exactly: stored as it was computed, unpooled and in float32, and the net gives the same bits
-    from there on as in a whole pass, which is tried on two random pictures.
+    from there on as in a whole pass, which is tried on two random images.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | Non
     """
     if asked.pooling != "none" or asked.dtype != "float32" or START not in plan.backbone.layers:
         return None
-    path = find_store(folder, replace(asked, layers=(START,)))
+    found = find_fresh(folder, replace(asked, layers=(START,)), plan.dataset)
+    path = None if found.n_again else found.path  # images that failed there can be read now
     if path is None or not plan.backbone.follows(START, plan.layers):
         return None
     return StoredStart(START, FeatureStore(path), read_failures(failures_path(path)))
@@ -64,6 +66,7 @@ def load_stored(plan: Plan, rows: Sequence[int]) -> Batch:
     failed = [(row, plan.start.failures.get(row, "not stored")) for row in rows if row not in kept]
     maps = torch.from_numpy(store[plan.start.layer][np.array(kept, np.int64)])
     digests = [store.image_sha256[row].tobytes() for row in kept]
-    batch = Batch(kept, maps.reshape(-1, *shape), digests, failed)
+    stamps = {row: store.image_stamp[row, :-4].tobytes() for row in rows}
+    batch = Batch(kept, maps.reshape(-1, *shape), digests, failed, stamps)
     batch.seconds.read = perf_counter() - begun
     return batch

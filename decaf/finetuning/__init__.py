@@ -1,8 +1,8 @@
 """Fine-tuning: a net's last blocks, or all of it, trained together with a head."""
 
-from decaf.finetuning.fit import FineTuning, tuning_precision
-from decaf.finetuning.pictures import Pictures, rule_pictures
-from decaf.finetuning.recipe import FROM_SCRATCH, Recipe, parse_recipe
+from decaf.finetuning.fit import FineTuning, name_stopped, tuning_precision
+from decaf.finetuning.recipe import FROM_SCRATCH, Recipe, parse_recipe, refuse_without_head
+from decaf.finetuning.samples import TrainingImages, rule_images
 from decaf.finetuning.start import Frozen
 from decaf.finetuning.tuned import FINETUNE, FineTuned, row_numbers
 
@@ -12,10 +12,12 @@ __all__ = [
     "FineTuned",
     "FineTuning",
     "Frozen",
-    "Pictures",
     "Recipe",
+    "TrainingImages",
+    "name_stopped",
     "parse_recipe",
+    "refuse_without_head",
     "row_numbers",
-    "rule_pictures",
+    "rule_images",
     "tuning_precision",
 ]

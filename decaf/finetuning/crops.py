@@ -1,7 +1,7 @@
-"""A picture as a net's input in training: a random crop, mirrored half the time.
+"""An image as a net's input in training: a random crop, mirrored half the time.
 
 The kernels are torchvision's `transforms.v2`. Its classes draw from the process's one generator,
-which threads share; here each picture has a generator of its own, so that a run that was stopped
+which threads share; here each image has a generator of its own, so that a run that was stopped
 goes on as if it had not been.
 """
 
@@ -16,24 +16,24 @@ from decaf.types import Preprocessing
 RATIO = (3 / 4, 4 / 3)
 _N_TRIES = 10
 KEEPS_ASPECT = {"center": True, "warp": False, "squash": False}
-"""The views that nets are fine-tuned for, and whether they keep a picture's aspect."""
+"""The views that nets are fine-tuned for, and whether they keep an image's aspect."""
 
 
 def random_crop(
     image: torch.Tensor, view: str, preprocessing: Preprocessing, area: float, seed: int
 ) -> torch.Tensor:
-    """Return a random part of a picture, resized to a net's input.
+    """Return a random part of an image, resized to a net's input.
 
     Parameters
     ----------
     image : torch.Tensor
-        ``(3, H, W)`` uint8 picture.
+        ``(3, H, W)`` uint8 image.
     view : str
-        The plain view: where it ignores the aspect of pictures, so do the crops.
+        The plain view: where it ignores the aspect of images, so do the crops.
     preprocessing : Preprocessing
         The net's; S is its ``input_size_px``.
     area : float
-        Smallest share of the picture that is covered.
+        Smallest share of the image that is covered.
     seed : int
         Of the draw.
 
@@ -48,7 +48,8 @@ def random_crop(
     an aspect from 3/4 to 4/3.
     """
     chance = torch.Generator().manual_seed(seed)
-    box = _box(image.shape[1], image.shape[2], area, KEEPS_ASPECT[view], chance)
+    keep_aspect = KEEPS_ASPECT[view] and preprocessing.crop != "squash"
+    box = _box(image.shape[1], image.shape[2], area, keep_aspect, chance)
     side = preprocessing.input_size_px
     crop: torch.Tensor = functional.resized_crop(
         image, *box, [side, side], InterpolationMode(preprocessing.interpolation), antialias=True
@@ -61,7 +62,7 @@ def random_crop(
 def _box(
     height: int, width: int, area: float, keep_aspect: bool, chance: torch.Generator
 ) -> tuple[int, int, int, int]:
-    """Return top, left, height and width of a crop; of the whole picture where none fits in."""
+    """Return top, left, height and width of a crop; of the whole image where none fits in."""
     aspect = 1.0 if keep_aspect else width / height
     for _ in range(_N_TRIES):
         share, form = torch.rand(2, generator=chance, dtype=torch.float64).tolist()

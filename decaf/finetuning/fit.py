@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,21 +15,31 @@ from decaf._version import __version__
 from decaf.backbones import TorchBackbone
 from decaf.backbones.backbone import PRECISIONS, find_precision
 from decaf.backbones.trainable import TrainableNet
+from decaf.choices import Normalize, Precision
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning.checkpoint import Epoch
 from decaf.finetuning.inputs import Inputs
 from decaf.finetuning.kept import Kept
 from decaf.finetuning.loop import ColumnScore, Loop, Task, best_epoch
 from decaf.finetuning.model import Head, Layer, Model
-from decaf.finetuning.pictures import Pictures
 from decaf.finetuning.recipe import Recipe
+from decaf.finetuning.samples import TrainingImages
 from decaf.finetuning.start import Frozen, linear_starts, random_starts, scale_of
 from decaf.finetuning.tuned import FineTuned
 from decaf.heads.select import Score
-from decaf.progress import Advance
-from decaf.protocols import Normalize
+from decaf.held import free_folders, held, remove_free
+from decaf.metrics import METRICS
+from decaf.progress import Advance, log
 from decaf.protocols.draw import hold_out, strata
 from decaf.types import IntArray, Split
+
+_FOLDER = "finetune-"
+
+
+def name_stopped(folder: Path) -> None:
+    """Say on stderr what trainings that were stopped have left in a folder."""
+    for left in free_folders(folder, f"{_FOLDER}*"):
+        log(f"{left} is of a training that was stopped; run that again to go on, or delete it")
 
 
 def nothing_to_tell(n_rows: int, n_failed: int = 0) -> None:
@@ -46,7 +56,7 @@ class FineTuning:
         The net, in float32.
     layer, pool : str
         What the head is on.
-    pictures : Pictures
+    images : TrainingImages
         Where pixels come from.
     recipe : Recipe
         How to train.
@@ -61,9 +71,9 @@ class FineTuning:
     backbone: TorchBackbone
     layer: str
     pool: str
-    pictures: Pictures
+    images: TrainingImages
     recipe: Recipe
-    precision: str
+    precision: Precision
     folder: Path
     digest: str
     _folders: list[Path] = field(default_factory=list, repr=False)
@@ -77,7 +87,7 @@ class FineTuning:
     def inputs(self) -> Inputs:
         """What the splits share: the frozen part's outputs."""
         return Inputs(
-            self.pictures,
+            self.images,
             self._net(),
             self.recipe,
             dtype=PRECISIONS[self.precision],
@@ -86,21 +96,37 @@ class FineTuning:
 
     @cached_property
     def _kept(self) -> Kept:
+        path = self._shared / "frozen"
+        return Kept(path, len(self.images.table.image_ids), max(self.recipe.crops, 1))
+
+    @cached_property
+    def _shared(self) -> Path:
+        """The folder of what the splits share, named after all that decides it."""
+        return self._named(hashlib.sha256(self._about))
+
+    @cached_property
+    def _about(self) -> bytes:
         about = {
             "features": self.digest,
             "layer": self.layer,
-            "parts": [self.recipe.blocks, self.recipe.crops, self.recipe.area],
+            "pool": self.pool,
+            "recipe": asdict(self.recipe),
             "precision": self.precision,
-            "seed": self.pictures.seed,
+            "device": self.backbone.device.type,
+            "seed": self.images.seed,
+            "versions": [__version__, torch.__version__],
         }
-        digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-        path = self.folder / f"finetune-{digest[:16]}.frozen"
-        return Kept(path, len(self.pictures.table.image_ids), max(self.recipe.crops, 1))
+        return json.dumps(about, sort_keys=True).encode()
+
+    def _named(self, digest: Any) -> Path:
+        return self.folder / f"{_FOLDER}{digest.hexdigest()[:16]}"
 
     def fit(
         self, split: Split, labels: IntArray, frozen: Frozen, advance: Advance = nothing_to_tell
     ) -> FineTuned:
         """Train on one split, or go on training.
+
+        Of two runs that train the same in one folder, the second waits for the first.
 
         Parameters
         ----------
@@ -125,6 +151,14 @@ class FineTuning:
         DataError
             If features or labels cannot be used, or a checkpoint cannot be written or read.
         """
+        folder = self._work(split, labels, frozen)
+        self._folders.extend([folder, self._shared])
+        with held(self._shared), held(folder):
+            return self._fit(split, labels, frozen, folder, advance)
+
+    def _fit(
+        self, split: Split, labels: IntArray, frozen: Frozen, folder: Path, advance: Advance
+    ) -> FineTuned:
         began = time.perf_counter()
         rows, held_out = self._parts(split)
         classes, targets = _targets(labels, split.train)
@@ -133,7 +167,6 @@ class FineTuning:
             starts = random_starts(len(classes), frozen.X.shape[1], scale, split.seed)
         else:
             starts = linear_starts(self.recipe.start, frozen, labels, split, (rows, held_out))
-        folder = self._work(split, labels, frozen)
         score = _score_of_columns(frozen.score, classes, several=labels.ndim == 2)
 
         def trained(name: str, start: Layer, task: Task) -> tuple[Model, list[Epoch]]:
@@ -152,10 +185,9 @@ class FineTuning:
         return FineTuned(classes, model, history, chosen, seconds, self.inputs)
 
     def clear(self) -> None:
-        """Delete what the splits that were fitted have left on disk."""
-        self._kept.delete()
+        """Delete what the splits that were fitted have left on disk, and no other run uses."""
         for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_free(folder)
 
     def _parts(self, split: Split) -> tuple[IntArray, IntArray]:
         """Return the rows to train on while the epoch is chosen, and those to choose it by.
@@ -165,9 +197,10 @@ class FineTuning:
         """
         if split.inner:
             return split.inner[0]
-        groups = strata(self.pictures.table, split.train, np.random.default_rng(split.seed))
-        held = hold_out(groups, self.recipe.validation) if self.recipe.validation else ()
-        return held[0] if held else (split.train, split.train[:0])
+        share, labels = self.recipe.validation, self.images.table.labels
+        groups = strata(self.images.table, split.train, np.random.default_rng(split.seed))
+        pairs = hold_out(groups, share, labels) if share else ()
+        return pairs[0] if pairs else (split.train, split.train[:0])
 
     def _net(self) -> TrainableNet:
         kept = self.recipe.statistics == "kept"
@@ -187,21 +220,17 @@ class FineTuning:
     def _work(self, split: Split, labels: IntArray, frozen: Frozen) -> Path:
         """Return the folder of a split's checkpoints, named after all that decides them."""
         about = {
-            "features": self.digest,
-            "layer": self.layer,
-            "recipe": asdict(self.recipe),
             "normalize": frozen.normalize,
-            "precision": self.precision,
+            "metric": [name for name, metric in METRICS.items() if metric.score is frozen.score],
             "c": [*frozen.c_grid, frozen.fixed_c],
-            "seeds": [split.seed, self.pictures.seed],
-            "versions": [__version__, torch.__version__],
+            "head device": frozen.device,
+            "seed": split.seed,
         }
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+        digest = hashlib.sha256(self._about + json.dumps(about, sort_keys=True).encode())
         for array in (split.train, *(part for pair in split.inner for part in pair), labels):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
-        folder = self.folder / f"finetune-{digest.hexdigest()[:16]}"
-        self._folders.append(folder)
-        return folder
+        return self._named(digest)
 
 
 def _score_of_columns(score: Score, classes: IntArray, *, several: bool) -> ColumnScore:
@@ -215,11 +244,11 @@ def _targets(labels: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
         return np.arange(labels.shape[1]), labels
     classes = np.unique(labels[rows])
     if len(classes) < 2:
-        raise DataError(f"asked to fine-tune on {len(classes)} class; give pictures of two or more")
+        raise DataError(f"asked to fine-tune on {len(classes)} class; give images of two or more")
     return classes, np.searchsorted(classes, labels)
 
 
-def tuning_precision(precision: str, net: TorchBackbone) -> str:
+def tuning_precision(precision: Precision, net: TorchBackbone) -> Precision:
     """Return what a net is fine-tuned in: ``fp32``, or ``bf16`` by autocast.
 
     Raises

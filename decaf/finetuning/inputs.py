@@ -1,4 +1,4 @@
-"""What the trained part of a net is given: what the frozen part made of pictures, or pixels.
+"""What the trained part of a net is given: what the frozen part made of images, or pixels.
 
 What does not change from epoch to epoch is computed once and kept on disk: what the frozen part
 gives of the plain views, and of the fixed crops of a recipe. New crops in each epoch go through
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from decaf.backbones.trainable import TrainableNet
 from decaf.finetuning.kept import Kept
-from decaf.finetuning.pictures import Picture, Pictures
 from decaf.finetuning.recipe import Recipe
+from decaf.finetuning.samples import Sample, TrainingImages
 from decaf.types import IntArray
 
 _N_IN_PASS = 32
@@ -29,7 +29,7 @@ class Inputs:
 
     Parameters
     ----------
-    pictures : Pictures
+    images : TrainingImages
         Where pixels come from.
     net : TrainableNet
         Whose frozen part is used.
@@ -43,14 +43,14 @@ class Inputs:
 
     def __init__(
         self,
-        pictures: Pictures,
+        images: TrainingImages,
         net: TrainableNet,
         recipe: Recipe,
         *,
         dtype: torch.dtype,
         kept: Kept,
     ) -> None:
-        self._pictures, self._net, self._recipe = pictures, net, recipe
+        self._images, self._net, self._recipe = images, net, recipe
         self._dtype, self._kept = dtype, kept
         self._device = net.backbone.device
 
@@ -69,13 +69,13 @@ class Inputs:
         epoch : int
             Its number, from 0; it decides order and crops.
         """
-        chance = np.random.default_rng((self._pictures.seed, epoch))
+        chance = np.random.default_rng((self._images.seed, epoch))
         order = chance.permutation(rows)
         n_batches = -(-len(order) // self._recipe.batch_size)
         parts = np.array_split(order, n_batches)
         if self._recipe.crops == 0:
             wanted = [[(int(row), epoch) for row in part] for part in parts]
-            for part, pixels in zip(parts, self._pictures.batches(wanted), strict=True):
+            for part, pixels in zip(parts, self._images.batches(wanted), strict=True):
                 yield part, pixels.to(self._device), True
             return
         self._keep(rows, self._recipe.crops)
@@ -98,12 +98,12 @@ class Inputs:
         shape, dtype = self._value
         places = self._kept.missing(np.sort(rows), n_columns, shape, dtype)
         parts = [places[i : i + _N_IN_PASS] for i in range(0, len(places), _N_IN_PASS)]
-        for part, pixels in zip(parts, self._pictures.batches(_pictures(parts)), strict=True):
+        for part, pixels in zip(parts, self._images.batches(_images(parts)), strict=True):
             self._kept.put(part, self._computed(pixels).cpu().numpy())
 
     @cached_property
     def _value(self) -> tuple[tuple[int, ...], type[np.generic]]:
-        """Shape and type of what is kept of one picture."""
+        """Shape and type of what is kept of one image."""
         side = self._net.backbone.preprocessing.input_size_px
         value = self._computed(torch.zeros(1, 3, side, side, dtype=torch.uint8))
         return tuple(value.shape[1:]), np.float32 if self.in_parts else np.uint8
@@ -115,5 +115,5 @@ class Inputs:
             return self._net.frozen(pixels.to(self._device)).float()
 
 
-def _pictures(parts: Sequence[Sequence[tuple[int, int]]]) -> list[list[Picture]]:
+def _images(parts: Sequence[Sequence[tuple[int, int]]]) -> list[list[Sample]]:
     return [[(row, column - 1 if column else None) for row, column in part] for part in parts]

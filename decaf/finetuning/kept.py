@@ -72,12 +72,6 @@ class Kept:
         values: npt.NDArray[Any] = np.asarray(self._values[rows, columns])
         return values
 
-    def delete(self) -> None:
-        """Delete the files."""
-        self._values = self._marks = None
-        for path in (self._path, self._marks_path):
-            path.unlink(missing_ok=True)
-
     def _open(self, shape: Sequence[int], dtype: np.dtype[Any]) -> npt.NDArray[np.bool_]:
         if self._marks is not None:
             return self._marks
@@ -92,6 +86,9 @@ class Kept:
             if n_bytes > free and not again:
                 found = f"it may take {n_bytes / 2**30:.1f} GiB of {free / 2**30:.1f} free"
                 raise DataError(f"{asked}: {found}; {todo}")
+            if not again:  # never cut short: another run may have them open
+                self._path.unlink(missing_ok=True)
+                self._marks_path.unlink(missing_ok=True)
             mode: Any = "r+" if again else "w+"
             self._values = np.memmap(self._path, dtype, mode, shape=whole)
             marks = np.memmap(self._marks_path, np.bool_, mode, shape=self._places)

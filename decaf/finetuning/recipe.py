@@ -1,11 +1,15 @@
 """How a net is fine-tuned, as data."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from decaf.backbones.trainable import Blocks
+from decaf.choices import check_choice
 from decaf.errors import ConfigError
+from decaf.protocols.checks import check_above_0, check_count
+from decaf.types import IntArray
 
 Schedule = Literal["cosine", "step"]
 Start = Literal["svm", "logreg", "random"]
@@ -16,6 +20,7 @@ _CHOICES = {
     "start": get_args(Start),
     "statistics": get_args(Statistics),
 }
+_ABOVE_0 = ("head_rate", "rate", "rate_decay", "area")
 _SHARES = ("warm_up", "momentum", "ema", "dropout", "smoothing", "validation")
 
 
@@ -33,9 +38,9 @@ class Recipe:
     blocks : int or "all"
         How many of the net's last blocks are trained; see `decaf.backbones.blocks_of`.
     epochs : int
-        Passes over the training pictures.
+        Passes over the training images.
     batch_size : int
-        Pictures a step.
+        Images a step.
     head_rate : float
         Highest learning rate of the head.
     rate : float
@@ -55,25 +60,25 @@ class Recipe:
         Of batch normalisation in trained blocks: ``kept``, so that training starts at the linear
         head's own scores, or ``moving`` with the batches, as a net without pretraining needs.
     crops : int
-        0: a new random crop of each picture in each epoch, mirrored half the time. 1: no
+        0: a new random crop of each image in each epoch, mirrored half the time. 1: no
         augmentation, the plain view. N: the plain view and N - 1 random crops, drawn once; what
         the frozen blocks give of them is computed once and kept on disk.
     area : float
-        Smallest share of a picture that a random crop covers [6]_.
+        Smallest share of an image that a random crop covers [6]_.
     dropout : float
         Share of the features that are dropped in training.
     smoothing : float
-        Label smoothing; for pictures of one label.
+        Label smoothing; for images of one label.
     ema : float
         Decay of the moving average of the weights that is validated and kept; 0 for none.
     start : str
         Where the head starts: at an ``svm`` or ``logreg`` on the frozen features, or ``random``.
     validation : float
-        Share of each class's training pictures that chooses the epoch, where the protocol sets
+        Share of each class's training images that chooses the epoch, where the protocol sets
         none aside.
     refit : bool
-        Train on all the training pictures once the number of epochs is chosen, as the heads are;
-        else keep what was trained without the validation pictures.
+        Train on all the training images once the number of epochs is chosen, as the heads are;
+        else keep what was trained without the validation images.
 
     References
     ----------
@@ -111,18 +116,23 @@ class Recipe:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is from 0 to below 1, found {getattr(self, name):g}")
         for name, least in (("epochs", 1), ("batch_size", 1), ("crops", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {least} or more, found {getattr(self, name)}")
-        for name in ("head_rate", "rate", "rate_decay", "area"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is above 0, found {getattr(self, name):g}")
-        if self.area > 1 or self.weight_decay < 0:
-            raise ConfigError("area is at most 1, and weight_decay not below 0; correct them")
+            check_count(least, **{name: getattr(self, name)})
+        check_above_0(**{name: getattr(self, name) for name in _ABOVE_0})
+        if self.area > 1 or not 0 <= self.weight_decay < math.inf:
+            raise ConfigError("area is at most 1, and weight_decay 0 or more; correct them")
+        _parse_blocks(self.blocks)
         for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"unknown {name} {getattr(self, name)!r}; choose one of: {', '.join(choices)}"
-                )
+            check_choice(name, getattr(self, name), choices)
+
+
+def _parse_blocks(blocks: str | int) -> Blocks:
+    if blocks == "all":
+        return "all"
+    if blocks == "last":
+        return 1
+    if not str(blocks).isdecimal() or int(blocks) < 1:
+        raise ConfigError(f"asked to train blocks {blocks!r}; give last, a number or all")
+    return int(blocks)
 
 
 FROM_SCRATCH = Recipe(
@@ -138,39 +148,78 @@ FROM_SCRATCH = Recipe(
 """For random weights: the NO PRETRAIN columns; after decaf-mini's own training."""
 
 
-def parse_recipe(words: str | Recipe, blocks: str | int, weights: str = "imagenet") -> Recipe:
+def parse_recipe(
+    words: str | Recipe,
+    blocks: str | int,
+    weights: str = "imagenet",
+    *,
+    labels: IntArray | None = None,
+    selection: str = "fixed",
+) -> Recipe:
     """Return the recipe of ``name=value`` pairs separated by commas.
 
     Parameters
     ----------
     words : str or Recipe
         Such as ``epochs=40,rate=1e-3``; what is not named is `Recipe`'s default, or that of
-        `FROM_SCRATCH`. A recipe is taken as it is.
+        `FROM_SCRATCH`. A recipe is taken as it is, and may say which blocks itself.
     blocks : str or int
         ``last``, a number of last blocks, or ``all``.
     weights : str
         ``random`` for `FROM_SCRATCH`.
+    labels : numpy.ndarray, optional
+        Those that will be trained on.
+    selection : str
+        How the protocol chooses C, see `decaf.protocols.Selection`: where it sets rows aside for
+        that, these choose the epoch too.
 
     Raises
     ------
     ConfigError
-        If a name is unknown or a value of another kind.
+        If a name is unknown or repeated, a value of another kind, or of no use.
     """
     which = _parse_blocks(blocks)
     if isinstance(words, Recipe):
-        return replace(words, blocks=which)
+        given = {f.name: v for f in fields(Recipe) if (v := getattr(words, f.name)) != f.default}
+        if given.setdefault("blocks", which) != which:
+            if blocks != "last":
+                raise ConfigError(
+                    f"asked to train blocks {blocks!r} by a recipe that says {words.blocks!r}; "
+                    "say it once"
+                )
+            which = words.blocks
+        recipe = replace(words, blocks=which)
+    else:
+        given = _parse_words(words)
+        recipe = replace(FROM_SCRATCH if weights == "random" else Recipe(), blocks=which, **given)
+    unused = {
+        "area": recipe.crops == 1 and "crops=1 draws no crops",
+        "rate_decay": which == 1 and "a single block is trained",
+        "smoothing": labels is not None and labels.ndim == 2 and "the images have several labels",
+        "validation": selection in {"holdout", "kfold", "official"}
+        and "the protocol says which images validate",
+    }
+    for name, why in unused.items():
+        if why and name in given:
+            raise ConfigError(f"asked for {name} in a recipe, but {why}; leave it out")
+    return recipe
+
+
+def _parse_words(words: str) -> dict[str, Any]:
     given: dict[str, Any] = {}
     kinds = {f.name: type(f.default) for f in fields(Recipe) if f.name != "blocks"}
     for pair in filter(None, (word.strip() for word in words.split(","))):
         name, _, value = (part.strip() for part in pair.partition("="))
         if name not in kinds:
             raise ConfigError(f"unknown part {pair!r} of a recipe; choose from: {', '.join(kinds)}")
+        if name in given:
+            raise ConfigError(f"{name} stands twice in the recipe {words!r}; say it once")
         try:
             given[name] = _KINDS[kinds[name]](value)
         except (KeyError, ValueError) as error:
             found = kinds[name].__name__
             raise ConfigError(f"{name} of a recipe is of type {found}, found {value!r}") from error
-    return replace(FROM_SCRATCH if weights == "random" else Recipe(), blocks=which, **given)
+    return given
 
 
 def _yes(word: str) -> bool:
@@ -182,11 +231,17 @@ def _yes(word: str) -> bool:
 _KINDS: dict[type, Callable[[str], object]] = {int: int, float: float, str: str, bool: _yes}
 
 
-def _parse_blocks(blocks: str | int) -> Blocks:
-    if blocks == "all":
-        return "all"
-    if blocks == "last":
-        return 1
-    if not str(blocks).isdecimal() or int(blocks) < 1:
-        raise ConfigError(f"asked to train blocks {blocks!r}; give last, a number or all")
-    return int(blocks)
+def refuse_without_head(heads: Sequence[str], blocks: str | int, words: str | Recipe) -> None:
+    """Refuse what is said of fine-tuning where no head is fine-tuned.
+
+    Raises
+    ------
+    ConfigError
+        If the head is missing.
+    """
+    said = "finetune" if blocks != "last" else "recipe"
+    if "finetune" not in heads and (blocks, words) != ("last", ""):
+        raise ConfigError(
+            f"asked for {said} without the head finetune, found the heads {', '.join(heads)}; add "
+            "finetune to the heads or leave it out"
+        )

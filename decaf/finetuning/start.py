@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import torch
 
+from decaf.choices import Normalize
 from decaf.finetuning.model import Layer
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.matrices import calibrate, head_layers
 from decaf.heads.select import Score
-from decaf.protocols import Normalize
 from decaf.types import FloatArray, IntArray, Split
 
 
@@ -102,18 +102,33 @@ def linear_starts(
         standardize=frozen.normalize == "standard",
     )
     (whole,) = run([split], fixed_c=frozen.fixed_c)
+    classes = whole.head.classes_
     rows, held_out = parts
     if not len(held_out):
         (layer,) = head_layers(whole.head)
         return Starts(layer, layer)
     without = Split(rows, rows[:0], (), split.seed)
     (part,) = run([without], fixed_c=whole.C or frozen.fixed_c)
-    factors, offsets = calibrate(part.decision_function(frozen.X[held_out]), y[held_out])
+    scores = part.decision_function(frozen.X[held_out])
+    factors, offsets = calibrate(scores, y[held_out], part.head.classes_)
     layers = []
     for fitted in (part, whole):
         ((weight, bias),) = head_layers(fitted.head)
-        layers.append((weight * factors[:, None], bias * factors + offsets))
+        layer = weight * factors[:, None], bias * factors + offsets
+        layers.append(
+            _of_all(layer, fitted.head.classes_, classes, factors * scores.min(initial=0))
+        )
     return Starts(*layers)
+
+
+def _of_all(layer: Layer, own: IntArray, classes: IntArray, lowest: FloatArray) -> Layer:
+    """Return a head's layer with a row for each class; one it does not know scores lowest."""
+    if len(own) == len(classes):
+        return layer
+    weight, bias = np.zeros((len(classes), layer[0].shape[1])), np.full(len(classes), lowest)
+    known = np.searchsorted(classes, own)
+    weight[known], bias[known] = layer
+    return weight, bias
 
 
 def random_starts(n_classes: int, n_features: int, scale: float, seed: int) -> Starts:

@@ -1,4 +1,4 @@
-"""A fine-tuned net as a head whose features are numbers of pictures."""
+"""A fine-tuned net as a head whose features are numbers of images."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ def row_numbers(features: ViewFeatures | PatchFeatures) -> ViewFeatures:
     Parameters
     ----------
     features : ViewFeatures or PatchFeatures
-        Features of the frozen net, one row a picture.
+        Features of the frozen net, one row an image.
 
     Returns
     -------
@@ -60,7 +60,7 @@ class FineTuned:
     _inputs: Inputs
 
     def decision_function(self, X: FloatArray) -> FloatArray:
-        """Return ``(n, n_classes)`` logits of pictures, given as ``(n, 1)`` row numbers."""
+        """Return ``(n, n_classes)`` logits of images, given as ``(n, 1)`` row numbers."""
         return predicted(self.model, self._inputs, X[:, 0].astype(np.int64))
 
     def state(self) -> dict[str, Tensor]:
@@ -92,6 +92,6 @@ class FineTuned:
         what = f"{blocks[0]} to {blocks[-1]}" if len(blocks) > 1 else blocks[0]
         words = f"fine-tuned {what} for {self.n_epochs} of {len(self.history) - 1} epochs"
         if np.isnan(self.history[0].value):
-            return f"{words}; a class has a single picture, so that nothing was validated"
+            return f"{words}; a class has a single image, so that nothing was validated"
         first, best = self.history[0].value, self.history[best_epoch(self.history)].value
-        return f"{words}; on validation pictures {first:.3f} at the start, {best:.3f} after them"
+        return f"{words}; on validation images {first:.3f} at the start, {best:.3f} after them"

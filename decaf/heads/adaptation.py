@@ -16,12 +16,12 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from decaf.device import find_device
 from decaf.heads.descent import Descent, Recipe, Rows
 from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
-from decaf.heads.features import checked_features, compute_dtype
+from decaf.heads.features import SMALLEST_SIZE, checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
-from decaf.heads.predictions import Probabilities
+from decaf.heads.predictions import Probabilities, check_weights
 from decaf.heads.targets import Targets, encode
 from decaf.types import FloatArray, IntArray
 
@@ -70,7 +70,8 @@ class AdaptationHead(Probabilities):
 
     Trained by stochastic gradient descent with momentum on the mean cross-entropy; label 0 of a
     label matrix does not count. Features are divided by their root mean square over the training
-    rows, so that one learning rate serves all layers and nets.
+    rows, so that one learning rate serves all layers and nets. Rates and number of epochs are
+    chosen on held-out rows, and with them the layers are trained anew on all.
 
     Parameters
     ----------
@@ -88,8 +89,8 @@ class AdaptationHead(Probabilities):
         Share of each class's training rows that is held out where `fit` is not told which.
     random_state : int
         Seed of weights, held-out rows, order and masks.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in batches.
     checkpoint : str or None
@@ -104,11 +105,11 @@ class AdaptationHead(Probabilities):
     classes_ : numpy.ndarray
         Labels, or column numbers of a label matrix.
     n_iter_ : int
-        Epochs.
+        Epochs, of the choice and on all rows.
     learning_rate_ : float
         The first one.
     objective_ : float
-        The lowest mean loss over the validation rows.
+        The lowest mean loss over the validation rows, while these did not train.
     converged_ : bool
         Whether validation stopped improving before the epochs ended.
     """
@@ -159,7 +160,7 @@ class AdaptationHead(Probabilities):
         y : array-like
             ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0.
         validation : numpy.ndarray, optional
-            Numbers of the rows that are held out to choose the rate and the end by.
+            Numbers of the rows that are held out to choose the rates and the end by.
 
         Returns
         -------
@@ -177,7 +178,7 @@ class AdaptationHead(Probabilities):
         X, y = checked_rows(self, X, y)
         targets = encode(y, weight_of="label")
         train, held_out = self._sides(targets, validation)
-        device, dtype = resolve_device(self.device), compute_dtype(X)
+        device, dtype = find_device(self.device), compute_dtype(X)
         scale = _root_mean_square(X)
         inside = torch.as_tensor(X).to(device, dtype) / scale if type(X) is np.ndarray else X
         n_outputs = targets.n_columns
@@ -202,11 +203,14 @@ class AdaptationHead(Probabilities):
         progress = descent.run(self._checkpoint_path(problem), problem)
         self.n_features_in_ = X.shape[1]
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
+        V, c = _numpy(net.fcb.weight), _numpy(net.fcb.bias)
+        V[targets.constant != 0] = 0
         self.layers_ = [
             (_numpy(net.fca.weight / scale), _numpy(net.fca.bias)),
-            (_numpy(net.fcb.weight), _numpy(net.fcb.bias)),
+            (V, np.where(targets.constant == 0, c, targets.constant.astype(c.dtype))),
         ]
-        self.n_iter_ = progress.epoch
+        check_weights(self, np.array(progress.best_loss), *sum(self.layers_, ()))
+        self.n_iter_ = progress.epoch + progress.refitted
         self.learning_rate_ = progress.first_rate
         self.objective_ = progress.best_loss
         self.converged_ = progress.n_decays > self.n_decays
@@ -236,7 +240,7 @@ class AdaptationHead(Probabilities):
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False, memory_share=self.memory_share)
-        device, dtype = resolve_device(self.device), compute_dtype(X)
+        device, dtype = find_device(self.device), compute_dtype(X)
         (W, b), (V, c) = [
             [torch.as_tensor(part).to(device, dtype) for part in layer] for layer in self.layers_
         ]
@@ -309,7 +313,7 @@ class AdaptationHead(Probabilities):
         arguments = {k: v for k, v in self.get_params().items() if k != "checkpoint"}
         some = np.ascontiguousarray(X[:: max(1, X.shape[0] // 16)][:16])
         labels = np.unique(np.asarray(y), return_inverse=True)[1]
-        parts = [repr((arguments, X.shape)).encode(), labels.tobytes(), train.tobytes()]
+        parts = [repr(("refitted", arguments, X.shape)).encode(), labels.tobytes(), train.tobytes()]
         return hashlib.sha256(b"".join([*parts, some.tobytes()])).hexdigest()
 
 
@@ -344,7 +348,8 @@ def _wanted(targets: Targets, device: torch.device, dtype: torch.dtype) -> Tenso
 def _root_mean_square(X: Any) -> float:
     step = max(1, X.shape[0] // 4096)
     some = np.asarray(X[::step], np.float64)
-    return float(np.sqrt(np.square(some).mean())) or 1.0
+    size = float(np.sqrt(np.square(some).mean()))
+    return size if size > SMALLEST_SIZE else 1.0
 
 
 def _numpy(tensor: Tensor) -> FloatArray:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight
 from decaf.heads.linear import LinearHead, LinearModel, check_positive, checked_rows
 from decaf.heads.logistic import LogisticRegression
 from decaf.heads.predictions import Probabilities
-from decaf.heads.select import best, validation_scores
+from decaf.heads.select import best, mean_over_folds, validation_scores
 from decaf.heads.svm import LinearSVM
 from decaf.heads.targets import ClassWeight
 from decaf.metrics import METRICS, Metric
@@ -77,7 +77,7 @@ class _CrossValidated(LinearModel):
             score=self._metric(labels).score,
             sample_weight=weight,
         )
-        chosen = best(self.scores_.mean(0))
+        chosen = best(mean_over_folds(self.scores_))
         self.C_ = float(self.Cs_[chosen])
         self.c_at_edge_ = chosen in {0, len(self.Cs_) - 1}
         training = samples.train()
@@ -113,7 +113,7 @@ class LinearSVMCV(_CrossValidated):
     scoring : str or None
         A name in :data:`decaf.metrics.METRICS`; ``"top1"`` by default, ``"map_area"`` for label
         matrices. Of equal scores the middle one is taken.
-    fit_intercept, intercept_scaling, class_weight, tol, max_iter, device, memory_share
+    fit_intercept, intercept_scaling, class_weight, tol, max_iter, device, memory_share : optional
         As in :class:`LinearSVM`.
 
     Attributes
@@ -171,7 +171,7 @@ class LogisticRegressionCV(_CrossValidated, Probabilities):
     scoring : str or None
         A name in :data:`decaf.metrics.METRICS`; ``"top1"`` by default, ``"map_area"`` for label
         matrices. Of equal scores the middle one is taken.
-    multi_class, fit_intercept, class_weight, tol, max_iter, device, memory_share
+    multi_class, fit_intercept, class_weight, tol, max_iter, device, memory_share : optional
         As in :class:`LogisticRegression`.
 
     Attributes

@@ -7,6 +7,7 @@ taken up after any epoch goes on to the same bits as one that was never stopped.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ class Progress:
         The lowest validation loss.
     history : list of float
         Validation loss after each epoch.
+    at_rate : int
+        Epochs at the present rate.
+    kept : list of int
+        For each rate, the epochs that led to the lowest validation loss.
+    refitted : int
+        Epochs done on all rows.
     """
 
     first_rate: float
@@ -84,11 +91,36 @@ class Progress:
     n_decays: int = 0
     best_loss: float = float("inf")
     history: list[float] = field(default_factory=list)
+    at_rate: int = 0
+    kept: list[int] = field(default_factory=lambda: [0])
+    refitted: int = 0
 
     @property
     def learning_rate(self) -> float:
         """Learning rate now."""
         return self.first_rate * 0.1**self.n_decays
+
+    @property
+    def kept_rates(self) -> list[float]:
+        """Learning rate of each epoch that led to the lowest validation loss."""
+        return [self.first_rate * 0.1**k for k, n in enumerate(self.kept) for _ in range(n)]
+
+    def note(self, loss: float) -> bool:
+        """Count an epoch with its validation loss; return whether that is the lowest."""
+        self.epoch += 1
+        self.at_rate += 1
+        self.waited += 1
+        self.history.append(loss)
+        if not loss < self.best_loss:
+            return False
+        self.best_loss, self.waited, self.kept[-1] = loss, 0, self.at_rate
+        return True
+
+    def divide_rate(self) -> None:
+        """Go on at a tenth of the rate."""
+        self.n_decays += 1
+        self.waited = self.at_rate = 0
+        self.kept.append(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +171,9 @@ class Descent:
     recipe: Recipe
 
     def run(self, checkpoint: Path | None = None, problem: str = "") -> Progress:
-        """Train until validation stops improving, and leave the net with its best weights.
+        """Train until validation stops improving, then anew on all rows, as long and at such rates.
+
+        Where the validation rows are those to train on, the best weights are kept instead.
 
         Parameters
         ----------
@@ -160,46 +194,63 @@ class Descent:
             If the checkpoint is of another training, or cannot be read or written.
         """
         optimizer = self._optimizer(1.0)
-        best = _copied(self.net)
+        initial = best = _copied(self.net)
         found = None if checkpoint is None else _load(checkpoint, problem)
         if found is None:
             progress = Progress(self.recipe.learning_rate or self._best_rate())
         else:
             progress, tensors = found
             best = group(tensors, "best")
-            self.net.load_state_dict(group(tensors, "net"))
-            for number, momentum in group(tensors, "momentum").items():
-                parameter = [*self.net.parameters()][int(number)]
-                optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+            self._go_on_from(tensors, optimizer)
+
+        def keep() -> None:
+            if checkpoint is not None:
+                _save(checkpoint, problem, progress, self._tensors(optimizer, best))
+
         while not self._has_ended(progress):
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = progress.learning_rate
-            self._epoch(optimizer, progress.epoch)
-            progress.epoch += 1
-            progress.history.append(self.validation_loss())
-            if progress.history[-1] < progress.best_loss:
-                progress.best_loss, progress.waited, best = (
-                    progress.history[-1],
-                    0,
-                    _copied(self.net),
-                )
-            else:
-                progress.waited += 1
+            self._epoch(optimizer, progress.epoch, progress.learning_rate, self.train)
+            if progress.note(self.validation_loss()):
+                best = _copied(self.net)
             if progress.waited >= self.recipe.patience:
-                progress.n_decays += 1
-                progress.waited = 0
+                progress.divide_rate()
                 self.net.load_state_dict(best)
                 optimizer.state.clear()
-            if checkpoint is not None:
-                momenta = [optimizer.state[p].get("momentum_buffer") for p in self.net.parameters()]
-                tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
-                tensors |= {f"best.{k}": v for k, v in best.items()}
-                tensors |= {f"momentum.{i}": v for i, v in enumerate(momenta) if v is not None}
-                _save(checkpoint, problem, progress, tensors)
-        self.net.load_state_dict(best)
+            keep()
+        if not progress.refitted:
+            last = best if torch.equal(self.train, self.validation) else initial
+            self.net.load_state_dict(last)
+            optimizer.state.clear()
+        for _ in self._refit(progress, optimizer):
+            keep()
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
         return progress
+
+    def _refit(self, progress: Progress, optimizer: torch.optim.SGD) -> Iterator[None]:
+        """Train on all rows, epoch after epoch, where some of them have not trained yet."""
+        if torch.equal(self.train, self.validation):
+            return
+        rows = torch.cat([self.train, self.validation]).sort().values
+        rates = progress.kept_rates
+        for epoch in range(progress.refitted, len(rates)):
+            if rates[epoch] != rates[epoch - 1]:
+                optimizer.state.clear()
+            self._epoch(optimizer, epoch, rates[epoch], rows)
+            progress.refitted += 1
+            yield
+
+    def _go_on_from(self, tensors: dict[str, Tensor], optimizer: torch.optim.SGD) -> None:
+        self.net.load_state_dict(group(tensors, "net"))
+        for number, momentum in group(tensors, "momentum").items():
+            parameter = [*self.net.parameters()][int(number)]
+            optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter.device)
+
+    def _tensors(self, optimizer: torch.optim.SGD, best: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a training goes on from."""
+        momenta = [optimizer.state[p].get("momentum_buffer") for p in self.net.parameters()]
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in best.items()}
+        return tensors | {f"momentum.{i}": v for i, v in enumerate(momenta) if v is not None}
 
     @torch.no_grad()
     def validation_loss(self) -> float:
@@ -222,32 +273,39 @@ class Descent:
         ]
         return torch.optim.SGD(groups, lr=rate, momentum=self.recipe.momentum)
 
-    def _epoch(self, optimizer: torch.optim.SGD, epoch: int, n_steps: int | None = None) -> None:
-        for step, (rows, generator) in enumerate(self._batches(epoch)):
-            if step == n_steps:
-                return
+    def _epoch(
+        self,
+        optimizer: torch.optim.SGD,
+        epoch: int,
+        rate: float,
+        rows: Tensor,
+        n_steps: int | None = None,
+    ) -> None:
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = rate
+        for batch, generator in islice(self._batches(epoch, rows), n_steps):
             optimizer.zero_grad()
-            self.loss(rows, self.rows[rows], generator).backward()  # type: ignore[no-untyped-call] # torch leaves it without types
+            self.loss(batch, self.rows[batch], generator).backward()  # type: ignore[no-untyped-call] # torch leaves it without types
             optimizer.step()
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, torch.Generator]]:
+    def _batches(self, epoch: int, rows: Tensor) -> Iterator[tuple[Tensor, torch.Generator]]:
         generator = torch.Generator(self.rows.device)
         generator.manual_seed(
             int(np.random.SeedSequence([self.recipe.seed, epoch]).generate_state(1)[0])
         )
         size = self.recipe.batch_size
-        steps = -(-len(self.train) // size)
+        steps = -(-len(rows) // size)
         for _ in range(-(-MIN_STEPS // steps)):
-            order = torch.randperm(len(self.train), generator=generator, device=self.rows.device)
+            order = torch.randperm(len(rows), generator=generator, device=self.rows.device)
             for chosen in torch.split(order, size):
-                yield self.train[chosen].sort().values, generator
+                yield rows[chosen].sort().values, generator
 
     def _best_rate(self) -> float:
         """Return the rate that gives the lowest validation loss in a short descent."""
         initial, losses = _copied(self.net), []
         for rate in TRIED_RATES:
             self.net.load_state_dict(initial)
-            self._epoch(self._optimizer(rate), 0, MIN_STEPS)
+            self._epoch(self._optimizer(rate), 0, rate, self.train, MIN_STEPS)
             losses.append(self.validation_loss())
         self.net.load_state_dict(initial)
         return TRIED_RATES[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]

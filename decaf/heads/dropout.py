@@ -24,13 +24,13 @@ import torch
 from sklearn.base import clone
 from torch import Tensor
 
+from decaf.device import find_device
 from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
-from decaf.heads.features import compute_dtype
+from decaf.heads.features import SMALLEST_SIZE, compute_dtype
 from decaf.heads.linear import LinearModel, check_positive, checked_rows
 from decaf.heads.logistic import logistic_loss
 from decaf.heads.losses import LossType, SquaredHinge
-from decaf.heads.predictions import Probabilities
+from decaf.heads.predictions import Probabilities, check_weights
 from decaf.heads.targets import ClassWeight, Targets, encode
 from decaf.types import FloatArray
 
@@ -57,8 +57,8 @@ class DropoutHead(LinearModel):
         Rows a step; fewer where there are less than eight batches of rows.
     random_state : int
         Seed of masks and order.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in batches.
 
@@ -157,7 +157,8 @@ class DropoutHead(LinearModel):
             head.n_features_in_ = X.shape[1]
             head.classes_, head.multilabel_ = targets.classes, targets.multilabel
             head.coef_ = W[:-1, k].T.cpu().numpy()
-            head.intercept_ = W[-1, k].cpu().numpy()
+            head.intercept_ = W[-1, k].cpu().numpy() + targets.constant.astype(head.coef_.dtype)
+            check_weights(head, head.coef_, head.intercept_)
             head.n_iter_ = self.n_epochs
             head.objective_ = float(now[k])
             head.converged_ = bool(abs(before[k] - now[k]) <= SETTLED * now[k])
@@ -165,7 +166,7 @@ class DropoutHead(LinearModel):
 
     def _descend(self, X: Any, targets: Targets, Cs: Sequence[float]) -> tuple[Tensor, FloatArray]:
         """Return coefficients ``(d + 1, n_Cs, m)`` and the objective ``(n_epochs, n_Cs)``."""
-        batches = _Batches(X, resolve_device(self.device), self.rate, self.random_state)
+        batches = _Batches(X, find_device(self.device), self.rate, self.random_state)
         signs, weight = targets.tensors(batches.device, batches.dtype)
         weight = weight.expand(len(signs), -1)
         shape = (X.shape[1] + 1, len(Cs), targets.n_columns)
@@ -226,7 +227,8 @@ class _Batches:
         self.keep = 1 - self.dropped / LEVELS
         self.generator = torch.Generator(device).manual_seed(seed)
         lengths = [b.norm(dim=1).cpu() for _, b in blocks(self.X, device, self.dtype)]
-        self.row_size = float(torch.cat(lengths).mean()) or 1.0
+        size = float(torch.cat(lengths).mean())
+        self.row_size = size if size > SMALLEST_SIZE else 1.0
 
     def adjoint(self, R: Tensor) -> Tensor:
         """Return ``X' R`` for scaled features without a mask and ``(n, m)`` values of rows."""

@@ -3,18 +3,21 @@
 The messages are scikit-learn's own kind, a ValueError, as its users and tools expect.
 """
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from decaf.heads.designs import blocks
 from decaf.types import FloatArray, IntArray
+
+SMALLEST_SIZE = 1e-18
+"""Features below are as good as 0: weights for them, or their squares, would not be finite."""
 
 
 def checked_features(
@@ -43,8 +46,8 @@ def checked_features(
     Raises
     ------
     ValueError
-        If rows are not finite (a store's rows that are not done read as NaN), or of another
-        number of features.
+        If rows are not finite (a store's rows that are not done read as NaN) or too large, or of
+        another number of features.
     """
     if is_larger_than(X, memory_share):
         validate_data(estimator, np.zeros((1, X.shape[1]), np.float32), reset=reset)
@@ -111,22 +114,42 @@ def compute_dtype(X: Any) -> torch.dtype:
     return torch.float64 if X.dtype == np.float64 else torch.float32
 
 
-def check_finite(X: Any) -> None:
-    """Raise where features are NaN or infinite, naming the rows."""
-    bad: list[npt.NDArray[np.intp]] = []
-    for rows, block in blocks(X, torch.device("cpu"), compute_dtype(X)):
-        # A row's sum is finite unless a feature is not, or the sum overflows: look closer then.
-        suspect = torch.nonzero(~torch.isfinite(block.sum(1)))[:, 0]
-        worse = suspect[~torch.isfinite(block[suspect]).all(1)]
-        bad.append(worse.numpy() + rows.start)
-    found = np.concatenate(bad)
-    if len(found):
-        raise ValueError(
-            f"Input X contains NaN or infinity in {len(found)} rows ({_listed(found)}); "
+class UnusableRowsError(ValueError):
+    """Features that no head can take.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray
+        Numbers of their rows.
+    """
+
+    def __init__(self, rows: IntArray, found: str) -> None:
+        self.rows, self.found = rows, found
+        super().__init__(
+            f"Input X contains {found} in {len(rows)} rows ({_listed(rows)}); "
             f"leave these rows out, or extract them again"
         )
 
 
-def _listed(rows: npt.NDArray[np.intp]) -> str:
+def largest_norm(dtype: torch.dtype) -> float:
+    """Return the longest row of features that heads take: squares of products stay finite."""
+    return math.sqrt(math.sqrt(torch.finfo(dtype).max))
+
+
+def check_finite(X: Any) -> None:
+    """Raise where features are NaN, infinite or too large to compute with, naming the rows."""
+    bad, n_infinite = [np.empty(0, np.intp)], 0
+    dtype = compute_dtype(X)
+    for rows, block in blocks(X, torch.device("cpu"), dtype):
+        suspect = torch.nonzero(~(torch.linalg.vector_norm(block, dim=1) <= largest_norm(dtype)))
+        bad.append(suspect[:, 0].numpy() + rows.start)
+        n_infinite += int((~torch.isfinite(block[suspect[:, 0]]).all(1)).sum())
+    found = np.concatenate(bad)
+    if len(found):
+        large = f"values too large to compute with (a norm above {largest_norm(dtype):.1g})"
+        raise UnusableRowsError(found, "NaN or infinity" if n_infinite else large)
+
+
+def _listed(rows: IntArray) -> str:
     more = ", ..." if len(rows) > 8 else ""
     return "rows " + ", ".join(map(str, rows[:8])) + more

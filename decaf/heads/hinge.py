@@ -65,6 +65,8 @@ def _fit_class(
     max_iter: int,
 ) -> tuple[Tensor, float, int]:
     rows = (y != 0) & (weight > 0)
+    if not rows.any():  # a class that all rows are left out of
+        return as_tensor(np.zeros(X.shape[1] + 1, X.dtype)), 0.0, 1
     X, y, weight = X[rows], y[rows], weight[rows]
     svc = LinearSVC(
         loss="hinge",

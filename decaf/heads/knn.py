@@ -8,17 +8,23 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
+from decaf.device import find_device
+from decaf.heads.designs import BLOCK_ROWS, blocks
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.linear import check_positive, checked_rows
 from decaf.heads.predictions import Predictions
 from decaf.heads.targets import encode
 from decaf.types import FloatArray
 
+TIE_BREAK = 1e-9
+"""What the nearest row's vote counts more, each farther row's half as much as the one before."""
+
 
 class KNN(Predictions):
     """Weighted vote of the nearest training rows, in blocks of rows.
+
+    Of equally many votes those that hold the nearest row win. Where there are fewer training rows
+    than `n_neighbors`, all of them vote.
 
     Parameters
     ----------
@@ -29,8 +35,8 @@ class KNN(Predictions):
     weights : {"uniform", "distance"}
         Whether a vote counts 1 or the inverse of the distance; neighbours at distance 0 then
         outvote all others.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in blocks.
 
@@ -38,6 +44,10 @@ class KNN(Predictions):
     ----------
     classes_ : numpy.ndarray
         Labels; column numbers for a label matrix.
+    n_neighbors_ : int
+        Number of neighbours that do vote.
+    notes_ : tuple of str
+        Says so where they are fewer than asked for.
 
     Examples
     --------
@@ -90,15 +100,15 @@ class KNN(Predictions):
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}; got {getattr(self, name)!r}")
+        find_device(self.device)
         X, y = checked_rows(self, X, y)
-        if self.n_neighbors > X.shape[0]:
-            raise ValueError(
-                f"Expected n_neighbors <= n_samples, but n_neighbors = {self.n_neighbors}, "
-                f"n_samples = {X.shape[0]}; lower n_neighbors"
-            )
+        self.n_neighbors_ = min(self.n_neighbors, X.shape[0])
+        few = f"{self.n_neighbors} neighbours asked for, {X.shape[0]} training rows found: "
+        fewer = self.n_neighbors_ < self.n_neighbors
+        self.notes_ = (few + "all of them vote",) if fewer else ()
         targets = encode(y, weight_of="label")
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
-        self._votes = self._vote_matrix(targets.signs)
+        self._votes = self._vote_matrix(np.where(targets.constant, targets.constant, targets.signs))
         self._X = X
         return self
 
@@ -126,8 +136,12 @@ class KNN(Predictions):
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False, memory_share=self.memory_share)
-        device, dtype = resolve_device(self.device), compute_dtype(self._X)
-        found = [self._nearest(self._ready(block)) for _, block in blocks(X, device, dtype)]
+        device, dtype = find_device(self.device), compute_dtype(self._X)
+        found = [
+            self._nearest(self._ready(part))
+            for _, block in blocks(X, device, dtype)
+            for part in torch.split(block, BLOCK_ROWS)
+        ]
         distances = torch.cat([d for d, _ in found]).cpu().numpy()
         return distances, torch.cat([i for _, i in found]).cpu().numpy()
 
@@ -136,15 +150,17 @@ class KNN(Predictions):
 
     def _nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Merge the nearest rows of each block of training rows."""
-        k = self.n_neighbors
+        k = self.n_neighbors_
         best = queries.new_full((len(queries), 0), torch.inf)
         index = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
-        for rows, block in blocks(self._X, queries.device, queries.dtype):
-            numbers = torch.arange(rows.start, rows.stop, device=queries.device)
-            best = torch.cat([best, self._distance(queries, self._ready(block))], 1)
-            index = torch.cat([index, numbers.expand(len(queries), -1)], 1)
-            best, order = torch.sort(best, dim=1, stable=True)
-            best, index = best[:, :k], index.gather(1, order[:, :k])
+        first = 0
+        for _, block in blocks(self._X, queries.device, queries.dtype):
+            for part in torch.split(block, BLOCK_ROWS):
+                distances, near = _smallest(self._distance(queries, self._ready(part)), k)
+                best, index = torch.cat([best, distances], 1), torch.cat([index, near + first], 1)
+                best, order = _smallest(best, k)
+                index = index.gather(1, order)
+                first += len(part)
         return best, index
 
     def _distance(self, A: Tensor, B: Tensor) -> Tensor:
@@ -196,6 +212,22 @@ class KNN(Predictions):
             weight = np.where(
                 at_zero.any(1, keepdims=True), at_zero, 1 / np.maximum(distances, 1e-38)
             )
-        votes: FloatArray = np.einsum("ik,ikc->ic", weight, self._votes[index].astype(weight.dtype))
+        if self.weights == "uniform":
+            weight = weight + TIE_BREAK * 0.5 ** np.arange(weight.shape[1])
+        votes = np.zeros((len(weight), self._votes.shape[1]))
+        for one, rows in zip(weight.T, index.T, strict=True):
+            votes += one[:, None] * self._votes[rows]
         share: FloatArray = votes / weight.sum(1, keepdims=True)
         return share
+
+
+def _smallest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return each row's k smallest values in order, of equal ones the first, and their columns."""
+    k = min(k, values.shape[1])
+    found, columns = values.topk(k, largest=False)
+    tied = (values <= found[:, -1:]).sum(1) > k
+    if tied.any():  # which of equal ones topk takes is open
+        found[tied], columns[tied] = (part[:, :k] for part in values[tied].sort(stable=True))
+    columns = columns.sort().values
+    found, order = values.gather(1, columns).sort(stable=True)
+    return found, columns.gather(1, order)

@@ -14,12 +14,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
+from decaf.device import find_device
 from decaf.heads.designs import blocks
-from decaf.heads.device import resolve_device
 from decaf.heads.features import checked_features, compute_dtype
 from decaf.heads.newton import Solution
 from decaf.heads.path import Solver
-from decaf.heads.predictions import Predictions
+from decaf.heads.predictions import Predictions, check_weights
 from decaf.heads.samples import Samples, TrainingSet
 from decaf.heads.targets import Targets
 from decaf.types import FloatArray
@@ -56,7 +56,8 @@ class LinearModel(Predictions):
         self.classes_ = targets.classes
         self.multilabel_ = targets.multilabel
         self.coef_ = W.T.cpu().numpy()
-        self.intercept_ = intercept.cpu().numpy()
+        self.intercept_ = intercept.cpu().numpy() + targets.constant.astype(self.coef_.dtype)
+        check_weights(self, self.coef_, self.intercept_)
         self.n_iter_ = solution.n_iter
         self.objective_ = float(solution.objective.sum())
         self.gradient_norm_ = float(solution.gradient_norm.double().square().sum().sqrt())
@@ -87,7 +88,7 @@ class LinearModel(Predictions):
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False, memory_share=self.memory_share)
-        device, dtype = resolve_device(self.device), compute_dtype(X)
+        device, dtype = find_device(self.device), compute_dtype(X)
         W = torch.as_tensor(self.coef_.T).to(device, dtype)
         intercept = torch.as_tensor(self.intercept_).to(device, dtype)
         parts = [torch.addmm(intercept, block, W).cpu() for _, block in blocks(X, device, dtype)]
@@ -159,10 +160,12 @@ class LinearHead(LinearModel, ABC):
 
         Parameters
         ----------
-        X, y, sample_weight : array-like
+        X, y : array-like
             As in :meth:`fit`.
         Cs : sequence of float
             Values of C.
+        sample_weight : array-like, optional
+            As in :meth:`fit`.
 
         Returns
         -------

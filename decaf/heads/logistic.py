@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
+from decaf.device import find_device
 from decaf.heads.designs import Bias
-from decaf.heads.device import resolve_device
 from decaf.heads.linear import LinearHead, check_positive
 from decaf.heads.losses import Logistic, LossType, Softmax
 from decaf.heads.path import Solver
@@ -41,8 +41,8 @@ class LogisticRegression(Probabilities, LinearHead):
         1e-4 for float32 features and 1e-10 for float64.
     max_iter : int
         Most Newton steps.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in blocks.
 
@@ -106,7 +106,7 @@ class LogisticRegression(Probabilities, LinearHead):
     def samples(self, X: Any, *, standardize: bool = False) -> Samples:
         """Return checked features as training rows on the head's device."""
         bias = Bias(free=self.fit_intercept, scaling=1.0 if self.fit_intercept else 0.0)
-        return Samples(X, bias, resolve_device(self.device), standardize=standardize)
+        return Samples(X, bias, find_device(self.device), standardize=standardize)
 
     def solver(self, targets: Targets) -> Solver:
         """Return the loss and how far to go."""

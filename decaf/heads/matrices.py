@@ -29,7 +29,9 @@ def head_layers(head: Any) -> list[tuple[FloatArray, FloatArray]]:
     return layers
 
 
-def calibrate(scores: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
+def calibrate(
+    scores: FloatArray, labels: IntArray, classes: IntArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Return factors and offsets that make margins the logits of probabilities.
 
     Classes that exclude each other share one factor, the inverse of a temperature, before their
@@ -40,7 +42,11 @@ def calibrate(scores: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatAr
     scores : numpy.ndarray
         ``(n,)`` or ``(n, n_classes)`` scores of rows that were not trained on.
     labels : numpy.ndarray
-        ``(n,)`` labels, or ``(n, n_classes)`` of 1, -1 and 0 (not counted).
+        ``(n,)`` labels, or ``(n, n_classes)`` of 1, -1 and 0 (not counted). Of some classes there
+        may be none; a label that is no class is not counted.
+    classes : numpy.ndarray, optional
+        ``(n_classes,)`` label of each score, ascending, as the head that made them has it; 0, 1
+        and so on if not given.
 
     Returns
     -------
@@ -56,14 +62,45 @@ def calibrate(scores: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatAr
     .. [2] J. Platt, "Probabilistic outputs for support vector machines", 1999 (section 2.2).
     """
     if labels.ndim == 1:
-        return np.array([1 / _temperature(scores, labels)]), np.zeros(1)
+        if classes is None:
+            classes = np.arange(2 if scores.ndim == 1 else scores.shape[1])
+        known = np.isin(labels, classes)
+        column = np.searchsorted(classes, labels[known])
+        return np.array([1 / _temperature(scores[known], column)]), np.zeros(1)
     pairs = [_sigmoid(*one) for one in zip(scores.T, labels.T, strict=True)]
     factors, offsets = np.array(pairs).T
     return factors, offsets
 
 
-def _temperature(scores: FloatArray, labels: IntArray) -> float:
-    _, column = np.unique(labels, return_inverse=True)
+def scores_of(scores: FloatArray, own: IntArray, classes: IntArray) -> FloatArray:
+    """Return the scores of a head that knows some of the classes, in the columns of all.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray
+        ``(n, len(own))``, or ``(n,)`` where it knows two.
+    own : numpy.ndarray
+        Classes that the head knows, all among `classes`.
+    classes : numpy.ndarray
+        All of them, ascending.
+
+    Returns
+    -------
+    numpy.ndarray
+        `scores` as they are where no class is missing; else ``(n, len(classes))``, in which a
+        class that the head does not know has the lowest score of all.
+    """
+    if len(own) == len(classes):
+        return scores
+    two = np.stack([np.zeros_like(scores), scores], 1) if scores.ndim == 1 else scores
+    found: FloatArray = np.full((len(two), len(classes)), two.min(initial=0), two.dtype)
+    found[:, np.searchsorted(classes, own)] = two
+    return found
+
+
+def _temperature(scores: FloatArray, column: IntArray) -> float:
+    if not len(column):
+        return 1.0
     F = scores if scores.ndim == 2 else np.stack([np.zeros_like(scores), scores], 1)
     margins = F - F[np.arange(len(F)), column, None]
 
@@ -75,6 +112,8 @@ def _temperature(scores: FloatArray, labels: IntArray) -> float:
 
 def _sigmoid(scores: FloatArray, labels: IntArray) -> tuple[float, float]:
     s, y = scores[labels != 0, None], labels[labels != 0]
+    if not len(y):
+        return 1.0, 0.0
     n_positive = int((y > 0).sum())
     target = np.where(y > 0, (n_positive + 1) / (n_positive + 2), 1 / (len(y) - n_positive + 2))
     unit = float(s.std()) or 1.0

@@ -37,6 +37,8 @@ from decaf.heads.precondition import Preconditioner
 from decaf.heads.support import can_factorise, cheap_to_factorise, exact_step
 
 MAX_HALVINGS = 30
+MAX_UNSOLVED = 5
+"""Steps of a group whose systems conjugate gradients could not solve, before it is given up."""
 ARMIJO = 1e-4
 
 
@@ -98,6 +100,7 @@ def minimise(
     F = design.forward(P)
     objective = _objective(design, loss, P, F)
     converged = torch.zeros_like(objective, dtype=torch.bool)
+    unsolved = torch.zeros_like(objective, dtype=torch.int64)
     active = torch.arange(loss.n_groups, device=F.device)
     n_iter = 0
     while len(active) and n_iter < max_iter:
@@ -108,15 +111,21 @@ def minimise(
         step, change, solved = _newton_step(system, p, f, preconditioner)
         slope = part.total(inner(design, gradient, step, change)).double()
         length, drop = _line_search(system, p, f, step, change, slope=slope)
-        P[:, columns] = p + length.to(p) * step
-        F[:, columns] = f + length.to(f) * change
+        P[:, columns] = p + _times(length, step)
+        F[:, columns] = f + _times(length, change)
         objective[active] -= drop
         done = solved & (-slope / 2 <= tol * objective[active]) & (length == 1)
         converged[active[done]] = True
-        stalled = drop <= _rounding(F, objective[active])
+        unsolved[active] += ~solved
+        stalled = ~(drop > _rounding(F, objective[active])) | (unsolved[active] >= MAX_UNSOLVED)
         active = active[~done & ~stalled]
         n_iter += 1
     return _report(design, loss, P, converged, n_iter)
+
+
+def _times(length: Tensor, step: Tensor) -> Tensor:
+    """Return the product, 0 where the length is, even if the step is not finite."""
+    return torch.where(length > 0, length.to(step) * step, 0)
 
 
 def _report(design: Design, loss: Loss, P: Tensor, converged: Tensor, n_iter: int) -> Solution:
@@ -185,7 +194,7 @@ def _line_search(
     for _ in range(MAX_HALVINGS):
         after = loss.value(F + length.to(F) * change)
         drop = before - after - length * linear - length**2 * square / 2
-        short = drop < -ARMIJO * length * slope - rounding
+        short = ~(drop >= -ARMIJO * length * slope - rounding)  # one that is not finite is short
         if not short.any():
             return length, drop
         length = torch.where(short, length / 2, length)

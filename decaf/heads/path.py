@@ -111,9 +111,14 @@ class _Problem:
         At ten over the largest eigenvalue of ``X' X`` penalty and loss weigh about the same, and
         the problem is easy. A start at 0 makes every row a support row, which is hard at a large C.
         """
-        largest = float(self.preconditioner.eigenvalues.max())
-        steps = math.ceil(math.log10(C * largest / 10)) if C * largest > 10 else 0
+        eigenvalues = self.preconditioner.eigenvalues
+        if not len(eigenvalues) or not float(eigenvalues.max()):
+            return self.zeros
+        steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 10))
         start = self.zeros
         for k in range(steps, 0, -1):
-            start = self.solve(C / 10**k, start, WARM_UP_TOL).params
+            solution = self.solve(C / 10**k, start, WARM_UP_TOL)
+            start = solution.params
+            if not solution.converged.any():  # nor would any larger value
+                break
         return start

@@ -42,6 +42,15 @@ class Predictions(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
         return labels
 
 
+def check_weights(head: Predictions, *weights: FloatArray) -> None:
+    """Raise where a fit ended with weights that are not finite."""
+    if not all(np.isfinite(one).all() for one in weights):
+        raise ValueError(
+            f"{type(head).__name__} ended with weights that are NaN or infinite; scale the "
+            f"features, or ask for less: a smaller C or learning rate"
+        )
+
+
 class Probabilities(Predictions):
     """Probabilities from scores that are logits."""
 

@@ -7,7 +7,7 @@ final fit see the rows of ``split.train`` only.
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,10 @@ from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from decaf.errors import DataError
-from decaf.heads.features import take_rows
+from decaf.heads.features import UnusableRowsError, take_rows
 from decaf.heads.linear import LinearHead, checked_rows
 from decaf.heads.samples import Samples, TrainingSet
+from decaf.heads.targets import constant_columns
 from decaf.types import FloatArray, IntArray, Scorer, Split
 
 Score = Callable[[IntArray, FloatArray, npt.NDArray[Any]], float]
@@ -54,6 +55,8 @@ class FittedSplit:
         Choice and final fit together.
     notes : tuple of str
         What is to be said beside.
+    left_out : numpy.ndarray
+        Columns of a label matrix that all training rows have or none has: no class to score.
     """
 
     head: Scorer
@@ -65,10 +68,33 @@ class FittedSplit:
     gradient_norm: float
     seconds: float
     notes: tuple[str, ...] = ()
+    left_out: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def decision_function(self, X: FloatArray) -> FloatArray:
-        """Return the head's scores."""
-        return self.head.decision_function(X)
+        """Return the head's scores.
+
+        Raises
+        ------
+        DataError
+            If features cannot be used.
+        """
+        try:
+            return self.head.decision_function(X)
+        except ValueError as error:
+            raise DataError(f"cannot score rows with {self.head!r}: {error}") from error
+
+    def scored(self, labels: IntArray) -> IntArray:
+        """Return labels with the classes that are left out counted nowhere."""
+        return without(labels, self.left_out)
+
+
+def without(labels: IntArray, columns: IntArray) -> IntArray:
+    """Return labels ``(n,)`` or ``(n, m)`` with some columns 0, which metrics do not count."""
+    if not len(columns):
+        return labels
+    labels = labels.copy()
+    labels[:, columns] = 0
+    return labels
 
 
 def fit_splits(
@@ -81,6 +107,7 @@ def fit_splits(
     fixed_c: float,
     score: Score,
     standardize: bool = False,
+    class_names: Sequence[str] = (),
 ) -> Iterator[FittedSplit]:
     """Yield, for each split, the head fitted on its training rows with the C its folds choose.
 
@@ -102,6 +129,8 @@ def fit_splits(
         ``score(labels, scores, classes) -> float``; more is better.
     standardize : bool
         Scale features to mean 0 and variance 1 over the rows fitted on.
+    class_names : sequence of str
+        What notes call the columns of a label matrix; their numbers by default.
 
     Yields
     ------
@@ -134,10 +163,13 @@ def fit_splits(
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 fitted, validation = fit(clone(head), task)
         except ValueError as error:
+            said: ValueError = error
+            if isinstance(error, UnusableRowsError):
+                said = UnusableRowsError(split.train[error.rows], error.found)
             raise DataError(
-                f"cannot fit {head!r} on the split of seed {split.seed}: {error}"
+                f"cannot fit {head!r} on the split of seed {split.seed}: {said}"
             ) from error
-        yield _describe(fitted, validation, task.grid, time.perf_counter() - began)
+        yield _describe(fitted, validation, task, time.perf_counter() - began, class_names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +189,13 @@ def _fit_linear(head: LinearHead, task: _Task) -> tuple[LinearHead, FloatArray]:
     X, y = checked_rows(head, task.X, task.y)
     samples = head.samples(X, standardize=task.standardize)
     training, targets = samples.train(), head.encode(y)
-    validation, chosen, start = np.empty(0), 0, None
+    chosen, start = 0, None
+    validation: FloatArray = np.empty(0)
     if len(task.grid) > 1:
         table, solutions = validation_scores(
             head, samples, y, folds=task.folds, c_grid=task.grid, score=task.score
         )
-        validation = table.mean(0)
+        validation = mean_over_folds(table)
         chosen = best(validation)
         start = training.lift(*solutions[chosen], targets.n_columns)
     C = task.grid[chosen]
@@ -175,16 +208,21 @@ def _fit_any(head: Any, task: _Task) -> tuple[Any, FloatArray]:
     everything = np.arange(len(task.y))
     if "C" not in head.get_params():
         return _fit_once(head, task), np.empty(0)
-    validation = np.empty(0)
+    validation: FloatArray = np.empty(0)
     if len(task.grid) > 1:
         table = [
             [
-                task.score(task.y[held_out], one.decision_function(task.X[held_out]), one.classes_)
+                task.score(
+                    without(task.y[held_out], left_out),
+                    one.decision_function(task.X[held_out]),
+                    one.classes_,
+                )
                 for one in _fit_grid(head, task, rows, task.grid)
             ]
             for rows, held_out in task.folds
+            for left_out in [np.flatnonzero(_constant(task.y[rows]))]
         ]
-        validation = np.mean(table, axis=0)
+        validation = mean_over_folds(table)
     C = task.grid[best(validation)] if len(validation) else task.grid[0]
     (fitted,) = _fit_grid(head, task, everything, [C])
     return fitted, validation
@@ -210,10 +248,11 @@ def _fit_grid(head: Any, task: _Task, rows: IntArray, grid: Sequence[float]) -> 
 
 
 def _describe(
-    head: Any, validation: FloatArray, grid: Sequence[float], seconds: float
+    head: Any, validation: FloatArray, task: _Task, seconds: float, class_names: Sequence[str]
 ) -> FittedSplit:
     last = head[-1] if isinstance(head, Pipeline) else head
-    C = last.get_params().get("C")
+    C, grid = last.get_params().get("C"), task.grid
+    constant = _constant(task.y)
     return FittedSplit(
         head=head,
         C=C,
@@ -223,7 +262,30 @@ def _describe(
         objective=getattr(last, "objective_", float("nan")),
         gradient_norm=getattr(last, "gradient_norm_", float("nan")),
         seconds=seconds,
+        notes=(*getattr(last, "notes_", ()), *_one_sided(constant, class_names)),
+        left_out=np.flatnonzero(constant),
     )
+
+
+def _constant(labels: IntArray) -> npt.NDArray[np.int8]:
+    return constant_columns(labels) if labels.ndim == 2 else np.empty(0, np.int8)
+
+
+def mean_over_folds(table: Any) -> FloatArray:
+    """Return the mean over folds ``(n_values,)``; folds without a class to score do not count."""
+    scored = np.asarray(table)[~np.isnan(table).all(1)]
+    mean: FloatArray = scored.mean(0) if len(scored) else np.full(np.shape(table)[1], np.nan)
+    return mean
+
+
+def _one_sided(constant: npt.NDArray[np.int8], class_names: Sequence[str]) -> Iterator[str]:
+    """Name the classes that nothing was learned of."""
+    for value, held in ((-1, "no training row has"), (1, "all training rows have")):
+        columns = np.flatnonzero(constant == value).tolist()
+        if columns:
+            names = [str(class_names[c] if len(class_names) else c) for c in columns[:8]]
+            more = f" and {len(columns) - 8} more" if len(columns) > 8 else ""
+            yield f"classes left out, as {held} them: {', '.join(names)}{more}"
 
 
 def best(validation: FloatArray) -> int:
@@ -284,5 +346,6 @@ def validation_scores(
             solutions.append((training, solution.params))
             scores = training.scores(solution.params, val).cpu().numpy()
             flat = scores[:, 0] if scores.shape[1] == 1 else scores
-            table[i, j] = score(y[val], flat, targets.classes)
+            held_out = without(y[val], np.flatnonzero(targets.constant))
+            table[i, j] = score(held_out, flat, targets.classes)
     return table, solutions

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from decaf.device import find_device
 from decaf.heads.designs import Bias
-from decaf.heads.device import resolve_device
 from decaf.heads.hinge import fit_hinge
 from decaf.heads.linear import LinearHead, check_positive, checked_rows
 from decaf.heads.losses import SquaredHinge
@@ -41,8 +41,8 @@ class LinearSVM(LinearHead):
         1e-4 for float32 features and 1e-10 for float64.
     max_iter : int
         Most Newton steps; for the plain hinge, most thousands of LIBLINEAR's passes.
-    device : {"auto", "cpu", "cuda"}
-        Where to compute.
+    device : str
+        Where to compute; see `decaf.device.find_devices`.
     memory_share : float
         Share of the machine's memory above which features are read in blocks.
 
@@ -106,7 +106,7 @@ class LinearSVM(LinearHead):
 
     def samples(self, X: Any, *, standardize: bool = False) -> Samples:
         """Return checked features as training rows on the head's device."""
-        return Samples(X, self._bias(), resolve_device(self.device), standardize=standardize)
+        return Samples(X, self._bias(), find_device(self.device), standardize=standardize)
 
     def solver(self, targets: Targets) -> Solver:  # noqa: ARG002 - one loss for all labels
         """Return the loss and how far to go."""

@@ -33,12 +33,16 @@ class Targets:
         ``(n, m)``, ``(n, 1)`` or ``(1, 1)``.
     multilabel : bool
         Whether a row may have several labels.
+    constant : numpy.ndarray
+        ``(m,)`` int8: the one score of a class that all rows have (1) or none has (-1), from
+        which nothing is learned and which leaves all rows out; 0 for all others.
     """
 
     classes: npt.NDArray[Any]
     signs: npt.NDArray[np.int8]
     weight: npt.NDArray[np.float64]
     multilabel: bool
+    constant: npt.NDArray[np.int8]
 
     @property
     def n_columns(self) -> int:
@@ -89,7 +93,7 @@ def encode(
     if labels.ndim == 2:
         return _encode_matrix(labels, class_weight, sample_weight)
     with warnings.catch_warnings():
-        # One picture a class is few, and usual.
+        # One image a class is few, and usual.
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
         check_classification_targets(labels)
     classes, numbers = np.unique(labels, return_inverse=True)
@@ -112,7 +116,13 @@ def encode(
         )
     else:
         weight = per_class[numbers][:, None]
-    return Targets(classes, signs, _weigh(weight, labels, sample_weight), multilabel=False)
+    return Targets(
+        classes,
+        signs,
+        _weigh(weight, labels, sample_weight),
+        multilabel=False,
+        constant=np.zeros(signs.shape[1], np.int8),
+    )
 
 
 def _weights_for(class_weight: ClassWeight, sample_weight: npt.ArrayLike | None) -> dict[str, Any]:
@@ -128,21 +138,42 @@ def _encode_matrix(
             f"A label matrix holds 1, -1 and 0 (row left out of that class) only; "
             f"found {np.setdiff1d(labels, (-1, 0, 1))[:5].tolist()}"
         )
-    one_sided = np.flatnonzero(~((labels > 0).any(0) & (labels < 0).any(0)))
-    if len(one_sided):
+    constant = constant_columns(labels)
+    if constant.all():
         raise ValueError(
-            f"This solver needs rows labelled 1 and rows labelled -1 in every class, but the data "
-            f"contains only one class in column(s) {one_sided[:10].tolist()}"
+            "This solver needs a class with rows labelled 1 and rows labelled -1, but the data "
+            "contains only one class in every column; add rows or leave classes out"
         )
     if class_weight is not None and not isinstance(class_weight, dict):
         raise ValueError("class_weight of a label matrix is a dict such as {1: 2, -1: 1} or None")
-    signs = labels.astype(np.int8)
+    signs = np.where(constant == 0, labels, 0).astype(np.int8)
     weight = np.ones((1, 1))
     if class_weight is not None:
         weight = np.where(signs > 0, class_weight.get(1, 1.0), class_weight.get(-1, 1.0))
     return Targets(
-        np.arange(labels.shape[1]), signs, _weigh(weight, labels, sample_weight), multilabel=True
+        np.arange(labels.shape[1]),
+        signs,
+        _weigh(weight, labels, sample_weight),
+        multilabel=True,
+        constant=constant,
     )
+
+
+def constant_columns(labels: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+    """Return 1 for a class that all rows have, -1 for one that none has, 0 for all others.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        ``(n, m)`` of 1, -1 and 0 (not counted).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(m,)`` int8.
+    """
+    present, absent = (labels > 0).any(0), (labels < 0).any(0)
+    return np.where(present & absent, 0, np.where(present, 1, -1)).astype(np.int8)
 
 
 def _weigh(

@@ -1,1 +1,1 @@
-"""Pictures as tensors: the pixel policy and the views that nets see."""
+"""Images as tensors: the pixel policy and the views that nets see."""

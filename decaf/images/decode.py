@@ -1,4 +1,4 @@
-"""Bytes of a picture file to RGB pixels: the one pixel policy of decaf.
+"""Bytes of an image file to RGB pixels: the one pixel policy of decaf.
 
 Two libraries that decode differently give different features, so every rule is fixed here and
 travels in the provenance of a store as `PIXEL_POLICY`. Pillow is the reference; torchcodec
@@ -6,28 +6,34 @@ decodes the JPEG files, because there it was measured to give the same bits.
 """
 
 import io
+import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import BinaryIO, cast, get_args
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
 
+from decaf.choices import Pixels
 from decaf.errors import ConfigError, DataError
+from decaf.images.limits import (
+    MAX_PIXELS,
+    check_header,
+    check_scans,
+    check_size,
+    check_tiles,
+    room_to_decode,
+    without_texts,
+)
 
-Pixels = Literal["auto", "pillow", "gpu"]
-"""Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
-``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
-
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
 """Formats that are read, by content and not by name; no other Pillow plugin is ever tried."""
-
-MAX_PIXELS = 89_478_485
-"""Larger pictures are refused: a quarter GiB at 3 bytes a pixel, Pillow's own bomb limit."""
 
 PIXEL_POLICY: dict[str, str] = {
     "decoder": "pillow; torchcodec for JPEG (bit-identical)",
@@ -56,6 +62,27 @@ _ORIENTATIONS: dict[int, tuple[bool, tuple[int, ...]]] = {
     8: (True, (0,)),
 }
 
+_TILE = (322, 323)  # tags of a TIFF file: a tile's width and length
+_PIXELS_AT_ONCE = 2**22
+_N_HEAD = 40
+_PNG = b"\x89PNG"
+_READ = ", ".join(FORMATS)
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
+_BEGINNINGS = {
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"8BPS": "a Photoshop file",
+    b"%PDF": "PDF",
+    b"<": "a text of markup",
+    b"version https://git-lfs": "a pointer of Git LFS",
+}
+_QUOTED = re.compile(r"""b'(?:[^'\\]|\\.)*'|b"(?:[^"\\]|\\.)*\"""")
+
 # What Pillow's plugins raise on files that are broken in one way or another (a warning, where
 # the caller has made warnings errors).
 _BROKEN_FILE = (
@@ -78,7 +105,7 @@ _BROKEN_FILE = (
 
 
 def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
-    """Decode one picture file.
+    """Decode one image file.
 
     Safe to call from many threads; changes no setting of any library.
 
@@ -107,20 +134,16 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
         )
     if not data:
         raise DataError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            _check_size(opened)
-            image = _jpeg(data) if pixels != "pillow" and opened.format in ("JPEG", "MPO") else None
+    check_header(data)
+    with _reasons(data), _opened(io.BytesIO(without_texts(data))) as opened:
+        is_jpeg = opened.format in ("JPEG", "MPO")
+        buffered = opened.format == "WEBP" or (is_jpeg and check_scans(data, *opened.size) > 1)
+        with room_to_decode(*_decoded_size(opened), buffered=buffered):
+            image = _jpeg(data) if pixels != "pillow" and is_jpeg else None
             if image is None:
                 image = _pillow(opened)
-            # Asked last: Pillow turns a TIFF upright, and says so here, when it loads the pixels.
-            orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"not a picture: found {data[:16]!r} at its start; read are {', '.join(FORMATS)}"
-        ) from error
-    except _BROKEN_FILE as error:
-        raise DataError(f"broken picture: {' '.join(str(error).split())}") from error
+        # Asked last: Pillow turns a TIFF upright, and says so here, when it loads the pixels.
+        orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
     return upright(image, orientation)
 
 
@@ -157,7 +180,8 @@ def regular_jpeg(data: bytes) -> Jpeg | None:
         return None
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
-            _check_size(opened)
+            check_size(*opened.size)
+            check_scans(data, *opened.size)
             orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
             mode = opened.mode
     except (DataError, *_BROKEN_FILE):
@@ -168,13 +192,13 @@ def regular_jpeg(data: bytes) -> Jpeg | None:
     return Jpeg(torch.frombuffer(hidden, dtype=torch.uint8), orientation)
 
 
-def picture_size(file: Path | bytes) -> tuple[int, int]:
-    """Return the width and height that a picture file has once decoded, from its header.
+def image_size(file: BinaryIO | bytes) -> tuple[int, int]:
+    """Return the width and height that an image file has once decoded, from its header.
 
     Parameters
     ----------
-    file : pathlib.Path or bytes
-        A picture file, or what it holds.
+    file : binary file or bytes
+        An open image file, or what it holds.
 
     Returns
     -------
@@ -184,24 +208,59 @@ def picture_size(file: Path | bytes) -> tuple[int, int]:
     Raises
     ------
     DataError
-        If it is not there, or its header is not that of a picture.
+        If its header is not that of an image.
     """
+    stream = io.BytesIO(file) if isinstance(file, bytes) else file
+    head = stream.read(_N_HEAD)
+    check_header(head)
+    if head.startswith(_PNG):
+        stream = io.BytesIO(without_texts(head + stream.read()))
+    stream.seek(0)
+    with _reasons(head), Image.open(stream, formats=FORMATS) as image:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        swap, _ = _ORIENTATIONS.get(orientation, (False, ()))
+        return image.size[::-1] if swap else image.size
+
+
+@contextmanager
+def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
+    with Image.open(stream, formats=FORMATS) as opened:
+        check_size(*opened.size)
+        yield opened
+
+
+def _decoded_size(opened: Image.Image) -> tuple[int, int]:
+    """Return the size of what is decoded, which in a TIFF file are whole tiles."""
+    if not isinstance(opened, TiffImageFile):
+        return opened.size
+    sides = (opened.tag_v2.get(tag) for tag in _TILE)
+    width, height = (side if isinstance(side, int) else 1 for side in sides)
+    return check_tiles(opened.size, (width, height))
+
+
+@contextmanager
+def _reasons(data: bytes) -> Iterator[None]:
+    """Turn what Pillow's plugins raise into a reason of one line, without a byte of the file."""
     try:
-        opened = io.BytesIO(file) if isinstance(file, bytes) else file
-        with Image.open(opened, formats=FORMATS) as picture:
-            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-            swap, _ = _ORIENTATIONS.get(orientation, (False, ()))
-            return picture.size[::-1] if swap else picture.size
+        yield
+    except UnidentifiedImageError as error:
+        raise DataError(f"not an image: found {_found(data)}; read are {_READ}") from error
     except _BROKEN_FILE as error:
-        raise DataError(f"broken picture: {' '.join(str(error).split())}") from error
+        raise DataError(f"broken image: {_plain(str(error))}") from error
 
 
-def _check_size(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(
-            f"too large: {image.width} x {image.height} pixels, at most {MAX_PIXELS} are "
-            "decoded; scale the picture down"
-        )
+def _found(data: bytes) -> str:
+    """Say what a file is that is not read."""
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], "a video or an image in a container of that kind")
+    return next(
+        (what for begin, what in _BEGINNINGS.items() if data.startswith(begin)), "other data"
+    )
+
+
+def _plain(text: str) -> str:
+    """Return a message of a library in one line; texts of the file that it quotes are left out."""
+    return " ".join(_QUOTED.sub("(bytes of the file)", text).split())
 
 
 def _jpeg(data: bytes) -> torch.Tensor | None:
@@ -234,13 +293,22 @@ def _without_app1(data: bytes) -> bytearray | None:
 
 
 def _pillow(image: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(_to_rgb(image))).permute(2, 0, 1)
+    """Convert some rows at a time, for a conversion keeps copies of all that it is given."""
+    image.load()  # a TIFF's sides change places here
+    width, height = image.size
+    n_rows = max(1, _PIXELS_AT_ONCE // width)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, n_rows):
+        end = min(top + n_rows, height)
+        some = image if n_rows >= height else image.crop((0, top, width, end))
+        pixels[top:end] = np.asarray(_to_rgb(some, image.format))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("F", "I") and image.format == "TIFF":
+def _to_rgb(image: Image.Image, kind: str | None) -> Image.Image:
+    if image.mode in ("F", "I") and kind == "TIFF":
         raise DataError(
-            f"pixels of mode {image.mode!r} have no fixed range; save the picture with 8 or 16 bits"
+            f"pixels of mode {image.mode!r} have no fixed range; save the image with 8 or 16 bits"
         )
     if image.mode.startswith("I"):
         # Pillow's own conversion clips at 255; the high byte is what it takes of 16-bit colour.
@@ -252,7 +320,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def upright(image: torch.Tensor, orientation: int) -> torch.Tensor:
-    """Return a ``(3, H, W)`` picture turned as its EXIF orientation says, channels last."""
+    """Return a ``(3, H, W)`` image turned as its EXIF orientation says, channels last."""
     swap, flips = _ORIENTATIONS.get(orientation, (False, ()))
     rows = image.permute(1, 2, 0)  # flips of whole pixels are the fast ones
     if swap:

@@ -14,7 +14,7 @@ from decaf.images.decode import regular_jpeg, upright
 
 
 def decode_on_gpu(files: Sequence[bytes], device: torch.device) -> list[torch.Tensor | None]:
-    """Decode those of some picture files that a GPU is good for.
+    """Decode those of some image files that a GPU is good for.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Square patches of a picture at several scales, and what each shows.
+"""Square patches of an image at several scales, and what each shows.
 
 References
 ----------
@@ -24,7 +24,7 @@ MIN_OF_OBJECT = 0.6
 
 @dataclass(frozen=True)
 class DenseGrid:
-    """The windows that one pass of a convolutional net over a larger picture makes at once.
+    """The windows that one pass of a convolutional net over a larger image makes at once.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class DenseGrid:
 
 
 def patch_boxes(width: int, height: int, rule: PatchRule) -> FloatArray:
-    """Return the patches of a picture.
+    """Return the patches of an image.
 
     Parameters
     ----------
     width, height : int
-        Size of the picture in pixels.
+        Size of the image in pixels.
     rule : PatchRule
         Scales, overlap, number and edges.
 
@@ -52,14 +52,13 @@ def patch_boxes(width: int, height: int, rule: PatchRule) -> FloatArray:
     -------
     numpy.ndarray
         ``(n_patches, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive: scale
-        after scale, each row after row. With ``reflect`` they reach beyond the picture.
+        after scale, each row after row. With ``reflect`` they reach beyond the image.
 
     Raises
     ------
     ConfigError
         If the rule makes no sense.
     """
-    check_rule(rule)
     found = []
     for scale in rule.scales:
         side = max(1, round(min(width, height) / scale))
@@ -71,7 +70,7 @@ def patch_boxes(width: int, height: int, rule: PatchRule) -> FloatArray:
 
 
 def dense_boxes(width: int, height: int, rule: PatchRule, grid: DenseGrid) -> FloatArray:
-    """Return the patches of a picture that dense passes make, as `patch_boxes` does."""
+    """Return the patches of an image that dense passes make, as `patch_boxes` does."""
     scales = dense_scales(width, height, rule, grid)
     return _spread(np.concatenate([scale.boxes for scale in scales]), rule.per_image)
 
@@ -84,18 +83,18 @@ def _spread(boxes: FloatArray, n_boxes: int | None) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class DenseScale:
-    """One scale of a picture for such a pass.
+    """One scale of an image for such a pass.
 
     Attributes
     ----------
     resized : tuple of int
-        Height and width in pixels that the picture is resized to.
+        Height and width in pixels that the image is resized to.
     margins : tuple of int
         Pixels beyond the left, top, right and bottom edge; negative ones are cut off.
     columns, rows : numpy.ndarray
         Numbers of the windows that are kept along each axis, in steps of the grid's stride.
     boxes : numpy.ndarray
-        ``(len(rows) * len(columns), 4)`` float32 boxes in the picture as it is, row after row.
+        ``(len(rows) * len(columns), 4)`` float32 boxes in the image as it is, row after row.
     """
 
     resized: tuple[int, int]
@@ -106,16 +105,16 @@ class DenseScale:
 
 
 def dense_scales(width: int, height: int, rule: PatchRule, grid: DenseGrid) -> list[DenseScale]:
-    """Return how the patches of a picture are made by one pass for each scale.
+    """Return how the patches of an image are made by one pass for each scale.
 
-    The picture is resized so that a patch is as large as the net's input. Where its sides are not
+    The image is resized so that a patch is as large as the net's input. Where its sides are not
     whole numbers of strides, less than a stride is cut off evenly, or added by mirroring with
     ``reflect``.
 
     Parameters
     ----------
     width, height : int
-        Size of the picture in pixels.
+        Size of the image in pixels.
     rule : PatchRule
         Scales, overlap and edges.
     grid : DenseGrid
@@ -131,7 +130,6 @@ def dense_scales(width: int, height: int, rule: PatchRule, grid: DenseGrid) -> l
     ConfigError
         If the rule makes no sense.
     """
-    check_rule(rule)
     return [_dense_scale(width, height, scale, rule, grid) for scale in rule.scales]
 
 
@@ -163,25 +161,10 @@ def _dense_scale(
     )
 
 
-def check_rule(rule: PatchRule) -> None:
-    """Raise ConfigError where a rule makes no sense."""
-    if not rule.scales or not all(1 <= scale <= 100 for scale in rule.scales):
-        raise ConfigError(f"patch scales are from 1 to 100, found {rule.scales}")
-    if not 0 <= rule.overlap <= 0.95:
-        raise ConfigError(f"patches overlap by 0 to 0.95 of their width, found {rule.overlap:g}")
-    if rule.per_image is not None and rule.per_image < 1:
-        raise ConfigError(f"patches per image are 1 or more, found {rule.per_image}")
-    if rule.edges not in {"clip", "reflect"}:
-        raise ConfigError(f"unknown patch edges {rule.edges!r}; choose one of: clip, reflect")
-    if not 0 <= rule.background_share <= 1:
-        raise ConfigError(f"background is a share from 0 to 1, found {rule.background_share:g}")
-
-
 def patch_options(
     scales: str | Sequence[float] | None = None,
     per_image: int | None = None,
     edges: str | None = None,
-    background_share: float | None = None,
 ) -> dict[str, Any]:
     """Return the fields of a `PatchRule` that are given, scales as words too.
 
@@ -200,13 +183,12 @@ def patch_options(
         "scales": None if scales is None else tuple(scales),
         "per_image": per_image,
         "edges": edges,
-        "background_share": background_share,
     }
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _starts(size: int, side: int, beyond: int, overlap: float) -> IntArray:
-    """Return evenly spaced first pixels of patches that together cover a side of the picture."""
+    """Return evenly spaced first pixels of patches that together cover a side of the image."""
     first, last = -beyond, size - side + beyond
     step = max(1, math.floor(side * (1 - overlap)))
     n_patches = math.ceil((last - first) / step) + 1

@@ -1,4 +1,4 @@
-"""Views: the crops and warps of a picture that a net sees.
+"""Views: the crops and warps of an image that a net sees.
 
 Pixels stay uint8 and are resized with antialiasing by torchvision's tensor kernels, rows first and
 then columns. They are within one grey level of Pillow's, and faster. Only where one side grows
@@ -6,9 +6,9 @@ while the other shrinks may Pillow take the columns first, and bicubic overshoot
 
 References
 ----------
-Donahue et al., DeCAF, 2014, section 3 (`warp`: the whole picture to 256 x 256 ignoring its
+Donahue et al., DeCAF, 2014, section 3 (`warp`: the whole image to 256 x 256 ignoring its
 aspect, then the centre crop); Krizhevsky et al., 2012, section 4.1 (`ten-crop`); Razavian et al.,
-2014 (`razavian-16`: the picture, five crops of 4/9 of its area, two rotations, and the mirrors).
+2014 (`razavian-16`: the image, five crops of 4/9 of its area, two rotations, and the mirrors).
 """
 
 import math
@@ -19,21 +19,22 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from decaf.choices import check_choice
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import MAX_PIXELS
+from decaf.images.limits import MAX_PIXELS
 from decaf.types import Preprocessing
 
 
 @dataclass(frozen=True)
 class View:
-    """A way to make a net's input from a picture.
+    """A way to make a net's input from an image.
 
     Attributes
     ----------
     n_views : int
-        Number of crops it makes of one picture.
+        Number of crops it makes of one image.
     make : callable
-        Takes a ``(3, H, W)`` picture and a preprocessing, returns ``(3, S, S)`` for one crop,
+        Takes a ``(3, H, W)`` image and a preprocessing, returns ``(3, S, S)`` for one crop,
         ``(n_views, 3, S, S)`` for several.
     """
 
@@ -42,12 +43,12 @@ class View:
 
 
 def make_view(image: torch.Tensor, view: str, preprocessing: Preprocessing) -> torch.Tensor:
-    """Make one view of a picture.
+    """Make one view of an image.
 
     Parameters
     ----------
     image : torch.Tensor
-        ``(3, H, W)`` uint8 picture.
+        ``(3, H, W)`` uint8 image.
     view : str
         A name in `VIEWS`.
     preprocessing : Preprocessing
@@ -63,13 +64,13 @@ def make_view(image: torch.Tensor, view: str, preprocessing: Preprocessing) -> t
     ConfigError
         The view is unknown.
     DataError
-        The picture is so elongated that it would be resized to a gigantic one.
+        The image is so elongated that it would be resized to a gigantic one.
     """
     return _named(view).make(image, preprocessing)
 
 
 def n_views(view: str) -> int:
-    """Return the number of crops that a view makes of one picture.
+    """Return the number of crops that a view makes of one image.
 
     Parameters
     ----------
@@ -92,28 +93,28 @@ def n_views(view: str) -> int:
 def crop_box(
     image: torch.Tensor, box: Sequence[float], scale: float = 1.0, edges: str = "clip"
 ) -> torch.Tensor:
-    """Crop a picture to a box, enlarged about its centre.
+    """Crop an image to a box, enlarged about its centre.
 
     Parameters
     ----------
     image : torch.Tensor
-        ``(3, H, W)`` picture.
+        ``(3, H, W)`` image.
     box : sequence of float
         ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
     scale : float
         Factor for the box's width and for its height (the area grows with its square).
     edges : str
-        What lies outside the picture is left out (``"clip"``) or mirrored (``"reflect"``).
+        What lies outside the image is left out (``"clip"``) or mirrored (``"reflect"``).
 
     Returns
     -------
     torch.Tensor
-        ``(3, h, w)`` picture that shares memory with `image` unless something is mirrored.
+        ``(3, h, w)`` image that shares memory with `image` unless something is mirrored.
 
     Raises
     ------
     DataError
-        Nothing of the box lies within the picture.
+        Nothing of the box lies within the image.
 
     References
     ----------
@@ -132,7 +133,7 @@ def crop_box(
     top, bottom = max(0, top), min(image.shape[1], bottom)
     if left >= right or top >= bottom:
         raise DataError(
-            f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} lies outside the picture of "
+            f"box {x0:g}, {y0:g}, {x1:g}, {y1:g} lies outside the image of "
             f"{image.shape[2]} x {image.shape[1]} pixels; correct it"
         )
     return image[:, top:bottom, left:right]
@@ -144,7 +145,7 @@ def _stretch(low: float, high: float, scale: float) -> tuple[int, int]:
 
 
 def _mirrored(image: torch.Tensor, margins: list[int]) -> torch.Tensor:
-    """Return a picture with mirrored margins: left, top, right, bottom."""
+    """Return an image with mirrored margins: left, top, right, bottom."""
     padded: torch.Tensor = functional.pad(image, margins, padding_mode="reflect")
     return padded
 
@@ -177,8 +178,33 @@ def _resize_shorter_side(image: torch.Tensor, preprocessing: Preprocessing) -> t
     return _resize(image, [side], preprocessing)
 
 
+def _resize_longer_side(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    ratio = max(image.shape[1:]) / preprocessing.resize_px
+    resized = _resize(
+        image, [max(1, round(side / ratio)) for side in image.shape[1:]], preprocessing
+    )
+    height, width = (max(0, preprocessing.input_size_px - side) for side in resized.shape[1:])
+    margins = [width // 2, height // 2, (width + 1) // 2, (height + 1) // 2]
+    fill = [round(255 * mean) for mean in preprocessing.mean]
+    padded: torch.Tensor = functional.pad(resized, margins, fill=fill)
+    return padded
+
+
+def _squeeze(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    return _resize(image, [preprocessing.resize_px] * 2, preprocessing)
+
+
+CROPS = {"center": _resize_shorter_side, "squash": _squeeze, "border": _resize_longer_side}
+"""What a net's own evaluation transform does before its centre crop, by `Preprocessing.crop`."""
+
+
+def _resize_as_trained(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    check_choice("crop of a preprocessing", preprocessing.crop, tuple(CROPS))
+    return CROPS[preprocessing.crop](image, preprocessing)
+
+
 def _center(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    resized = _resize_shorter_side(image, preprocessing)
+    resized = _resize_as_trained(image, preprocessing)
     return _crop_centre(resized, preprocessing.input_size_px)
 
 
@@ -200,7 +226,7 @@ def _ten_crop(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor
             f"view 'ten-crop' takes crops of {side} px, but this net resizes to "
             f"{preprocessing.resize_px} px; choose another view"
         )
-    crops = functional.ten_crop(_resize_shorter_side(image, preprocessing), [side, side])
+    crops = functional.ten_crop(_resize_as_trained(image, preprocessing), [side, side])
     # Channels last, as the crops come: any other order takes 10 times as long.
     return torch.stack([crop.permute(1, 2, 0) for crop in crops]).permute(0, 3, 1, 2)
 
@@ -224,7 +250,7 @@ def _razavian(image: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor
 
 
 def _rotate(image: torch.Tensor, degrees: float) -> torch.Tensor:
-    """Rotate a square picture about its centre; what comes into its corners is mirrored."""
+    """Rotate a square image about its centre; what comes into its corners is mirrored."""
     side, angle = image.shape[1], math.radians(abs(degrees))
     margin = math.ceil(side / 2 * (math.cos(angle) + math.sin(angle) - 1)) + 1
     padded = functional.pad(image, [margin] * 4, padding_mode="reflect")

@@ -2,40 +2,44 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
+from decaf.choices import Box, Normalize, PatchPool, View, checked
 from decaf.errors import ConfigError
 from decaf.protocols.catalogue import PROTOCOLS
 from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.files import read_splits, write_splits
 from decaf.protocols.patches import (
     PatchFeatures,
+    image_starts,
     patch_features,
     patch_probabilities,
-    picture_starts,
     pool_patches,
 )
-from decaf.protocols.rule import Box, Normalize, PublishedProtocol, Selection
+from decaf.protocols.rule import PublishedProtocol, Selection
+from decaf.protocols.shots import require_shots, trained
+from decaf.protocols.sides import training_rows
 from decaf.protocols.views import ViewFeatures, view_features
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [
     "PROTOCOLS",
-    "Box",
-    "Normalize",
     "PatchFeatures",
     "PublishedProtocol",
     "Selection",
     "ViewFeatures",
     "default_protocol",
     "get_protocol",
+    "image_starts",
     "patch_features",
     "patch_probabilities",
-    "picture_starts",
     "pool_patches",
     "protocol_names",
     "published_protocol_differences",
     "read_splits",
+    "require_shots",
+    "trained",
+    "training_rows",
     "view_features",
     "write_splits",
 ]
@@ -55,6 +59,7 @@ def default_protocol(dataset: ImageDataset) -> PublishedProtocol:
     return get_protocol(protocol_names(dataset.name)[0], dataset)
 
 
+@checked
 def get_protocol(
     name: str,
     dataset: ImageDataset,
@@ -64,13 +69,14 @@ def get_protocol(
     seed: int | None = None,
     normalize: Normalize | None = None,
     c_grid: Sequence[float] | None = None,
-    view: str | None = None,
+    view: View | None = None,
     box: Box | None = None,
     box_scale: float | None = None,
     drop_classes: Sequence[str] | None = None,
     patches: Mapping[str, Any] | None = None,
+    background_share: float | None = None,
     patch_power: float | None = None,
-    patch_pool: Literal["mean", "max"] | None = None,
+    patch_pool: PatchPool | None = None,
 ) -> PublishedProtocol:
     """Return a named protocol for a data set, with some of its rules replaced.
 
@@ -99,6 +105,8 @@ def get_protocol(
         The same.
     patches : mapping, optional
         Replacements of the fields of its rule for patches, where the view makes some.
+    background_share : float, optional
+        The same.
     patch_power : float, optional
         The same.
     patch_pool : {"mean", "max"}, optional
@@ -133,13 +141,39 @@ def get_protocol(
         "view": view,
         "box": box,
         "box_scale": box_scale,
+        "background_share": background_share,
         "patch_power": patch_power,
         "patch_pool": patch_pool,
         "drop_classes": None if drop_classes is None else tuple(drop_classes),
     }
-    protocol = replace(protocol, **{k: v for k, v in replacements.items() if v is not None})
-    if protocol.view not in PATCH_VIEWS:
-        if patches or patch_power is not None or patch_pool is not None:
-            raise ConfigError(f"view {protocol.view!r} has no patches; choose view 'patches'")
-        return replace(protocol, patches=None)
-    return replace(protocol, patches=replace(protocol.patches or PatchRule(), **(patches or {})))
+    given = {name: value for name, value in replacements.items() if value is not None}
+    protocol = replace(protocol, **given)
+    if protocol.view in PATCH_VIEWS:
+        rule = replace(protocol.patches or PatchRule(), **(patches or {}))
+        protocol = replace(protocol, patches=rule)
+    else:
+        protocol = replace(protocol, patches=None)
+    _refuse_unused(protocol, given | ({"patches": patches} if patches else {}))
+    return protocol
+
+
+def _refuse_unused(protocol: PublishedProtocol, given: Mapping[str, Any]) -> None:
+    """Refuse replacements that nothing would use."""
+    if protocol.patches is None:
+        unused = [name for name in given if name.startswith(("patch", "background"))]
+        if unused:
+            raise ConfigError(
+                f"asked for {unused[0]}, but view {protocol.view!r} has no patches; choose view "
+                "'patches' or leave it out"
+            )
+    elif protocol.box != "none":
+        raise ConfigError(
+            f"asked for view {protocol.view!r} of boxes, which have no patches; choose another "
+            "view, or box 'none'"
+        )
+    elif protocol.normalize != "none":
+        raise ConfigError(
+            f"patches train without normalisation, found {protocol.normalize!r}; leave it out"
+        )
+    if protocol.box == "none" and "box_scale" in given:
+        raise ConfigError("asked for box_scale without boxes; choose box 'crop' or leave it out")

@@ -19,7 +19,7 @@ def published_protocol_differences(
     dataset : ImageDataset
         The data set it was used on.
     n_left_out : int
-        Pictures without features, left out before drawing.
+        Images without features, left out before drawing.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def published_protocol_differences(
         words.append(f"{_splits(used)} instead of {published.n_splits}")
     if used.train_per_class not in (published.train_per_class, *published.published_shots):
         asked = published.train_per_class or "all"
-        words.append(f"{used.train_per_class} training pictures a class instead of {asked}")
+        words.append(f"{used.train_per_class} training images a class instead of {asked}")
     if used.drop_classes != published.drop_classes:
         words.append(f"without the classes {', '.join(used.drop_classes)}")
     if used.view != published.view:
@@ -56,6 +56,11 @@ def _patches(used: PublishedProtocol, published: PublishedProtocol) -> Iterator[
     changed = [f"{name} {a} instead of {b}" for (name, a), b in pairs if a != b]
     if changed:
         yield f"patches with {', '.join(changed)}"
+    if used.background_share != published.background_share:
+        yield (
+            f"{used.background_share:g} of the background patches train instead of "
+            f"{published.background_share:g}"
+        )
     if (used.patch_power, used.patch_pool) != (published.patch_power, published.patch_pool):
         yield (
             f"{used.patch_pool} of patches' powers of {used.patch_power:g} instead of "
@@ -68,9 +73,9 @@ def _data(published: PublishedProtocol, dataset: ImageDataset, n_left_out: int) 
     n_images = len(dataset.image_ids)
     if dataset.partial:
         whole = "" if published.n_images is None else f" of {_thousands(published.n_images)}"
-        words.append(f"partial data set: {_thousands(n_images)}{whole} pictures")
+        words.append(f"partial data set: {_thousands(n_images)}{whole} images")
     if n_left_out:
-        words.append(f"{_thousands(n_left_out)} pictures without features are left out")
+        words.append(f"{_thousands(n_left_out)} images without features are left out")
     if dataset.official is not None and not (dataset.official == 3).any():
         words.append("no labelled test side: tested on the validation side")
     return words
@@ -82,7 +87,7 @@ def _thousands(number: int) -> str:
 
 def _box(protocol: PublishedProtocol) -> str:
     if protocol.box == "none":
-        return "whole pictures"
+        return "whole images"
     return f"boxes enlarged {protocol.box_scale:g} times"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from decaf.errors import DataError
 from decaf.types import ImageDataset, IntArray, Split
+from decaf.whole_files import write_whole
 
 FORMAT = "decaf-splits-1"
 
@@ -20,11 +21,16 @@ def write_splits(path: Path, dataset: ImageDataset, splits: Sequence[Split]) -> 
     Parameters
     ----------
     path : pathlib.Path
-        File to write; its folder must exist.
+        File to write.
     dataset : ImageDataset
         The table that the row numbers belong to; a hash of its image ids is written along.
     splits : sequence of Split
         The splits, in order.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
     """
     content = {
         "format": FORMAT,
@@ -42,7 +48,7 @@ def write_splits(path: Path, dataset: ImageDataset, splits: Sequence[Split]) -> 
             for split in splits
         ],
     }
-    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content) + "\n")
 
 
 def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:
@@ -53,7 +59,7 @@ def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:
     path : pathlib.Path
         The JSON file.
     dataset : ImageDataset
-        The table to use them on; it must hold the same pictures in the same order.
+        The table to use them on; it must hold the same images in the same order.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:
     Raises
     ------
     DataError
-        If the file is not a split file, or was made for other pictures.
+        If the file is not a split file, or was made for other images.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -76,8 +82,8 @@ def read_splits(path: Path, dataset: ImageDataset) -> tuple[Split, ...]:
         ) from error
     if found != _image_ids_sha256(dataset):
         raise DataError(
-            f"split file {path} was made for {content['dataset']} with other pictures than "
-            f"{dataset.name} has here; use it with the same pictures"
+            f"split file {path} was made for {content['dataset']} with other images than "
+            f"{dataset.name} has here; use it with the same images"
         )
     return splits
 

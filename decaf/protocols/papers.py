@@ -24,7 +24,7 @@ AUGMENTED = (
     "the angle of the two rotations is not stated; here 10 degrees to either side",
     "whether the signed square comes before or after the l2 norm is not stated; here before",
 )
-OWN_C = "how C is chosen is not published; a sixth of each class's training pictures is held out"
+OWN_C = "how C is chosen is not published; a sixth of each class's training images is held out"
 
 OFFICIAL: dict[str, Any] = {"draw": "official", "n_splits": 1}
 

@@ -1,4 +1,4 @@
-"""How a protocol uses patches: rows to train on, and scores of pictures.
+"""How a protocol uses patches: rows to train on, and scores of images.
 
 References
 ----------
@@ -36,13 +36,14 @@ class PatchFeatures:
     train : array-like
         ``(n_patches, n_features)`` rows, read as they are asked for.
     patch_labels : numpy.ndarray
-        ``(n_patches,)`` class numbers, with `n_classes` for background; or those of the pictures.
+        ``(n_patches,)`` class numbers, with `n_classes` for background and one more for difficult
+        objects; or those of the images.
     starts : numpy.ndarray
-        ``(n_images + 1,)`` first patch of each picture, and the end.
+        ``(n_images + 1,)`` first patch of each image, and the end.
     n_classes : int
         Number of classes without the background.
     rule : PublishedProtocol
-        Power and pool.
+        Power and pool, and what share of the background trains.
     """
 
     train: Any
@@ -52,16 +53,32 @@ class PatchFeatures:
     rule: PublishedProtocol
 
     def training_split(self, split: Split) -> Split:
-        """Return a split's training and validation rows as rows of `train`."""
+        """Return a split's training and validation rows as rows of `train`.
+
+        Of labelled patches, those that show a difficult object are left out, and all but a share
+        of those that show background, drawn from the seeds of protocol and split. No other row's
+        label is looked at.
+        """
+        dealt = np.random.default_rng([self.rule.seed, split.seed]).random(len(self.patch_labels))
+
+        def trained(images: IntArray) -> IntArray:
+            rows: IntArray = self.rows(images)
+            if self.patch_labels.ndim == 2:
+                return rows
+            shown, chance = self.patch_labels[rows], dealt[rows]
+            background = (shown == self.n_classes) & (chance < self.rule.background_share)
+            kept: IntArray = rows[(shown < self.n_classes) | background]
+            return kept
+
         return replace(
             split,
-            train=self.rows(split.train),
-            inner=tuple((self.rows(fit), self.rows(held_out)) for fit, held_out in split.inner),
+            train=trained(split.train),
+            inner=tuple((trained(fit), trained(held_out)) for fit, held_out in split.inner),
         )
 
-    def rows(self, pictures: IntArray) -> IntArray:
-        """Return the patches of some pictures, picture after picture."""
-        return np.concatenate([np.arange(*self.starts[i : i + 2]) for i in pictures.tolist()])
+    def rows(self, images: IntArray) -> IntArray:
+        """Return the patches of some images, image after image."""
+        return np.concatenate([np.arange(*self.starts[i : i + 2]) for i in images.tolist()])
 
     def labels(self, _: IntArray) -> IntArray:
         """Return the label, or label vector, of each patch."""
@@ -78,31 +95,31 @@ class PatchFeatures:
     def test_scores(
         self,
         decision_function: Callable[[Any], FloatArray],
-        pictures: IntArray,
+        images: IntArray,
         classes: npt.NDArray[Any],
     ) -> FloatArray:
-        """Return the scores of pictures from the logits of their patches.
+        """Return the scores of images from the logits of their patches.
 
         Parameters
         ----------
         decision_function : callable
             A head's.
-        pictures : numpy.ndarray
-            Numbers of pictures.
+        images : numpy.ndarray
+            Numbers of images.
         classes : numpy.ndarray
             The head's classes.
 
         Returns
         -------
         numpy.ndarray
-            ``(len(pictures), n_classes)``; 0 for a class that no patch to train on showed.
+            ``(len(images), n_classes)``; 0 for a class that no patch to train on showed.
         """
-        counts = np.diff(self.starts)[pictures]
+        counts = np.diff(self.starts)[images]
         blocks = np.searchsorted(np.cumsum(counts), np.arange(BLOCK_ROWS, counts.sum(), BLOCK_ROWS))
         known = classes < self.n_classes
-        found = np.zeros((len(pictures), self.n_classes))
+        found = np.zeros((len(images), self.n_classes))
         first = 0
-        for some in np.split(pictures, np.unique(blocks)):
+        for some in np.split(images, np.unique(blocks)):
             if len(some):
                 logits = decision_function(self.train[self.rows(some)])
                 y = patch_probabilities(logits, exclusive=self.patch_labels.ndim == 1)
@@ -126,9 +143,9 @@ def patch_features(
     Parameters
     ----------
     layer : array-like
-        ``(n_patches, n_features)``, picture after picture.
+        ``(n_patches, n_features)``, image after image.
     image_ids : sequence of str
-        The picture of each patch.
+        The image of each patch.
     labels : numpy.ndarray
         Labels of the patches.
     n_classes : int
@@ -143,14 +160,12 @@ def patch_features(
     """
     if rule.normalize != "none":
         raise ConfigError(f"patches train without normalisation, found {rule.normalize!r}")
-    return PatchFeatures(layer, labels, picture_starts(image_ids), n_classes, rule)
+    return PatchFeatures(layer, labels, image_starts(image_ids), n_classes, rule)
 
 
-def picture_starts(image_ids: Sequence[str]) -> IntArray:
-    """Return the first row of each picture in a table of patches, and the end."""
-    names = Names(image_ids).encoded
-    changes = np.flatnonzero(names[1:] != names[:-1]) + 1
-    return np.concatenate([[0], changes, [len(names)]])
+def image_starts(image_ids: Sequence[str]) -> IntArray:
+    """Return the first row of each image in a table of patches, and the end."""
+    return Names(image_ids).starts()
 
 
 def patch_probabilities(logits: FloatArray, *, exclusive: bool) -> FloatArray:
@@ -172,14 +187,14 @@ def patch_probabilities(logits: FloatArray, *, exclusive: bool) -> FloatArray:
 def pool_patches(
     y: FloatArray, counts: IntArray, *, power: float = 5.0, pool: Literal["mean", "max"] = "mean"
 ) -> FloatArray:
-    """Return the score of each picture and class: the mean over patches of ``y ** power``.
+    """Return the score of each image and class: the mean over patches of ``y ** power``.
 
     Parameters
     ----------
     y : numpy.ndarray
-        ``(n_patches, n_classes)`` probabilities, picture after picture.
+        ``(n_patches, n_classes)`` probabilities, image after image.
     counts : numpy.ndarray
-        ``(n_images,)`` patches of each picture, one at least.
+        ``(n_images,)`` patches of each image, one at least.
     power : float
         High powers let the few patches that show an object decide; 5 in the paper.
     pool : {"mean", "max"}

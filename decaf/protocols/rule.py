@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import Box, Normalize, PatchPool, View
 from decaf.errors import ConfigError, DataError
+from decaf.protocols.checks import check_above_0, check_count, check_share
 from decaf.protocols.draw import (
     Strata,
     cut,
@@ -20,13 +22,10 @@ from decaf.protocols.draw import (
     require,
     strata,
 )
+from decaf.protocols.sides import TEST, TRAIN, VAL, sides
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 Draw = Literal["shots", "holdout", "kfold", "official", "lowshot"]
-Normalize = Literal["none", "l2", "standard", "signed-square"]
-Box = Literal["none", "crop"]
-
-TRAIN, VAL, TEST = 1, 2, 3  # codes of ImageDataset.official
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,12 @@ class Selection:
     kind: Literal["holdout", "kfold", "official", "fixed", "test"]
     share: float = 0.0
     folds: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind == "holdout":
+            check_share(share=self.share, ends=False)
+        if self.kind == "kfold":
+            check_count(2, folds=self.folds)
 
 
 @dataclass(frozen=True)
@@ -89,29 +94,31 @@ class PublishedProtocol:
         ``"none"``, ``"l2"`` (each row), ``"standard"`` (mean and variance of training rows) or
         ``"signed-square"`` (each value times its magnitude, then l2).
     view : str
-        View, or views, of each picture.
+        View, or views, of each image.
     box : str
-        ``"none"``: views of whole pictures; ``"crop"``: of the data set's boxes.
+        ``"none"``: views of whole images; ``"crop"``: of the data set's boxes.
     box_scale : float
         With ``"crop"``, factor for a box's width and height about its centre.
     patches : PatchRule or None
         With views of patches, which ones; these train as separate rows.
+    background_share : float
+        With patches, share of the training images' background patches that train, at random.
     patch_power : float
-        Power of a patch's probability of a class in the picture's score.
+        Power of a patch's probability of a class in the image's score.
     patch_pool : str
-        A picture's score is the ``"mean"`` of its patches' powers, or their ``"max"``.
+        An image's score is the ``"mean"`` of its patches' powers, or their ``"max"``.
     train_views : str
-        Several views of a picture train as ``"separate"`` rows, or their ``"mean"`` does.
+        Several views of an image train as ``"separate"`` rows, or their ``"mean"`` does.
     test_views : str
-        A picture's score is that of its views' ``"mean"``, or the ``"sum"`` of their scores.
+        An image's score is that of its views' ``"mean"``, or the ``"sum"`` of their scores.
     positive_weight : float
-        Weight of positives in the loss, where pictures have several labels.
+        Weight of positives in the loss, where images have several labels.
     ignored_are_negative : bool
         Whether label 0 trains as -1; else it is left out.
     seed : int
-        Split ``i`` is drawn with seed ``seed + i``.
+        Split ``i`` is drawn from ``(seed, i)``; see :meth:`splits`.
     n_images : int or None
-        Pictures of the published data set.
+        Images of the published data set.
     published_shots : tuple of int
         Training rows a class for which figures are published.
     notes : tuple of str
@@ -130,12 +137,13 @@ class PublishedProtocol:
     drop_classes: tuple[str, ...] = ()
     c_grid: tuple[float, ...] | None = None
     normalize: Normalize = "none"
-    view: str = "center"
+    view: View = "center"
     box: Box = "none"
     box_scale: float = 1.5
     patches: PatchRule | None = None
+    background_share: float = 0.1
     patch_power: float = 5.0
-    patch_pool: Literal["mean", "max"] = "mean"
+    patch_pool: PatchPool = "mean"
     train_views: Literal["separate", "mean"] = "mean"
     test_views: Literal["sum", "mean"] = "mean"
     positive_weight: float = 1.0
@@ -151,12 +159,29 @@ class PublishedProtocol:
         if self.train_per_class is not None and self.train_per_class < 1:
             raise ConfigError(f"{self.train_per_class} to train a class; ask for 1 or more")
         if self.draw in {"shots", "lowshot"} and self.train_per_class is None:
-            raise ConfigError(f"protocol {self.name} draws a number of pictures a class; give it")
+            raise ConfigError(f"protocol {self.name} draws a number of images a class; give it")
         grid = self.c_grid
-        if grid is not None and (not grid or min(grid) <= 0 or tuple(sorted(grid)) != grid):
+        if grid is not None and (
+            not grid or min(grid) <= 0 or tuple(sorted(grid)) != grid or not np.isfinite(grid).all()
+        ):
             raise ConfigError(f"C grid {grid}; give values above 0, in ascending order")
         if self.selection.kind == "fixed" and (grid is None or len(grid) != 1):
             raise ConfigError(f"protocol {self.name} does not choose C; give one value")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        counts = {"n_splits": self.n_splits}
+        some = {"train_per_class": self.train_per_class, "test_per_class": self.test_per_class}
+        counts |= {name: value for name, value in some.items() if value is not None}
+        check_count(1, **counts)
+        check_count(0, seed=self.seed)
+        check_share(test_share=self.test_share, ends=False)
+        check_share(background_share=self.background_share)
+        check_above_0(
+            box_scale=self.box_scale,
+            patch_power=self.patch_power,
+            positive_weight=self.positive_weight,
+        )
 
     def c_values(self, X: FloatArray, rows: IntArray) -> tuple[tuple[float, ...], float]:
         """Return the values of C to choose from, and the C for where none can be chosen.
@@ -195,13 +220,15 @@ class PublishedProtocol:
     ) -> Iterator[Split]:
         """Yield the protocol's splits.
 
-        Split ``i`` is drawn with ``rng = numpy.random.default_rng(seed + i)``: for each class in
-        order of number, ``rng.permutation`` of its usable rows in ascending order. The first
+        Split ``i`` is drawn with ``rng = numpy.random.default_rng([seed, i])``, whose numpy
+        ``SeedSequence`` makes splits of neighbouring seeds differ: for each class in order of
+        number, ``rng.permutation`` of its usable rows in ascending order. The first
         `train_per_class` rows of that order train, the next `test_per_class` test; with
         ``"holdout"`` the last share of it tests; with ``"kfold"`` every fold uses
         ``default_rng(seed)`` and row ``j`` of class ``c`` tests in fold ``(j + c) % n_splits``.
         The validation rows are the last of each class's training rows. Rows with several labels
-        are drawn as if they were one class.
+        are drawn as if they were one class; those that validate, with regard to their labels, see
+        :func:`decaf.protocols.draw.hold_out`.
 
         Parameters
         ----------
@@ -213,14 +240,15 @@ class PublishedProtocol:
         Yields
         ------
         Split
-            Sorted row numbers; `seed` is ``seed + i``, or the 1-based number of the official split.
+            Sorted row numbers; `seed` is the protocol's, or the 1-based number of the official
+            split.
 
         Raises
         ------
         ConfigError
             If the protocol does not fit the data set.
         DataError
-            If a class has too few usable pictures.
+            If a class has too few usable images.
         """
         dropped = self._dropped(dataset)
         keep = np.ones(len(dataset.image_ids), np.bool_) if usable is None else usable
@@ -229,6 +257,21 @@ class PublishedProtocol:
         rows = np.flatnonzero(keep)
         for index in range(self.n_splits):
             yield self._split(dataset, rows, dropped, index)
+
+    def training_seed(self, index: int) -> int:
+        """Return the seed of what is drawn while a head, or a net, trains on a split.
+
+        Parameters
+        ----------
+        index : int
+            Number of the split, from 0.
+
+        Returns
+        -------
+        int
+            From 0 to 2**32 - 1; another for each seed and split.
+        """
+        return int(np.random.SeedSequence([self.seed, index]).generate_state(1)[0])
 
     def _dropped(self, dataset: ImageDataset) -> list[int]:
         unknown = [name for name in self.drop_classes if name not in dataset.class_names]
@@ -240,7 +283,7 @@ class PublishedProtocol:
         by_class = self.drop_classes or (self.train_per_class and self.draw != "lowshot")
         if dataset.labels.ndim == 2 and by_class:
             raise ConfigError(
-                f"{dataset.name} has several labels a picture, so that protocol {self.name} cannot "
+                f"{dataset.name} has several labels an image, so that protocol {self.name} cannot "
                 "draw or drop by class; use its official split, holdout or kfold"
             )
         return [dataset.class_names.index(name) for name in self.drop_classes]
@@ -251,8 +294,8 @@ class PublishedProtocol:
         if self.draw in {"official", "lowshot"}:
             split = self._official(dataset, rows, index if self.draw == "official" else 0)
             return self._relabelled(dataset, split, index)
-        seed = self.seed if self.draw == "kfold" else self.seed + index
-        groups = strata(dataset, rows, np.random.default_rng(seed))
+        drawn_from = [self.seed] if self.draw == "kfold" else [self.seed, index]
+        groups = strata(dataset, rows, np.random.default_rng(drawn_from))
         why = f"protocol {self.name}"
         if self.draw == "shots" and self.train_per_class is not None:
             shots = self.train_per_class
@@ -267,7 +310,7 @@ class PublishedProtocol:
             require(dataset, groups, dropped, self.n_splits, f"{why} with {self.n_splits} folds")
             outside, test = fold(groups, index, self.n_splits)
             train = [group[np.isin(group, outside)] for group in groups]
-        return self._with_inner(train, test, seed)
+        return self._with_inner(dataset, train, test, self.seed)
 
     def _official(self, dataset: ImageDataset, rows: IntArray, index: int) -> Split:
         if dataset.official is None or index >= dataset.official.shape[1]:
@@ -277,49 +320,48 @@ class PublishedProtocol:
                 f"which has {found}; use another protocol or fewer splits"
             )
         side = dataset.official[rows, index]
-        # without a (labelled) test side, as VOC 2012's, the validation side is the test
-        train_sides, test_side = ([TRAIN, VAL], TEST) if TEST in side else ([TRAIN], VAL)
-        rng = np.random.default_rng(self.seed + index)
+        train_sides, test_side = sides(dataset, index)
+        rng = np.random.default_rng([self.seed, index])
         train = strata(dataset, rows[np.isin(side, train_sides)], rng)
         test = rows[side == test_side]
         if not len(test) or not sum(map(len, train)):
             raise DataError(
                 f"official split {index + 1} of {dataset.name} has {sum(map(len, train))} usable "
-                f"pictures to train and {len(test)} to test; both sides must have some"
+                f"images to train and {len(test)} to test; both sides must have some"
             )
         if dataset.labels.ndim == 1:
             untrained = [c for c in np.unique(dataset.labels[test]) if not len(train[c])]
             if untrained:
                 raise DataError(
-                    f"class '{dataset.class_names[untrained[0]]}' of {dataset.name} has pictures "
+                    f"class '{dataset.class_names[untrained[0]]}' of {dataset.name} has images "
                     "to test but none to train; add some or remove the class"
                 )
-        if self.selection.kind == "official" and TEST in side and VAL in side:
+        if self.selection.kind == "official" and test_side == TEST and VAL in side:
             inner = ((rows[side == TRAIN], rows[side == VAL]),)
             return Split(joined(train), test, inner, index + 1)
-        return self._with_inner(train, test, index + 1)
+        return self._with_inner(dataset, train, test, index + 1)
 
     def _relabelled(self, dataset: ImageDataset, split: Split, index: int) -> Split:
         """Return an official split with the labels that it trains on, where these are others."""
         if self.draw == "lowshot" and self.train_per_class is not None:
-            seed = self.seed + index
-            rng = np.random.default_rng(seed)
+            rng = np.random.default_rng([self.seed, index])
             drawn = low_shot(dataset, split.train, self.train_per_class, rng)
             train = np.flatnonzero(drawn.any(axis=1))
-            return Split(train, split.test, (), seed, self.train_per_class, drawn[train])
+            shots = self.train_per_class
+            return Split(train, split.test, (), self.seed, shots, drawn[train])
         if self.ignored_are_negative:
             labels = dataset.labels[split.train]
             return replace(split, labels=np.where(labels == 0, -1, labels).astype(labels.dtype))
         return split
 
-    def _with_inner(self, train: Strata, test: IntArray, seed: int) -> Split:
+    def _with_inner(self, dataset: ImageDataset, train: Strata, test: IntArray, seed: int) -> Split:
         if self.draw not in {"shots", "lowshot"} and self.train_per_class is not None:
             train = [group[: self.train_per_class] for group in train]
         match self.selection.kind:
             case "holdout":
-                inner = hold_out(train, self.selection.share)
+                inner = hold_out(train, self.selection.share, dataset.labels)
             case "kfold":
-                inner = folds(train, self.selection.folds)
+                inner = folds(train, self.selection.folds, dataset.labels)
             case "fixed" | "test":
                 inner = ()
             case "official":

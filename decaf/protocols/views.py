@@ -1,6 +1,6 @@
-"""How a protocol uses several views of a picture: rows to train on, and scores of pictures.
+"""How a protocol uses several views of an image: rows to train on, and scores of images.
 
-A picture's views are consecutive rows. So row ``i`` of a table becomes rows ``n * i`` to
+An image's views are consecutive rows. So row ``i`` of a table becomes rows ``n * i`` to
 ``n * i + n - 1`` where its n views train as separate rows.
 """
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from decaf.protocols.rule import Normalize, PublishedProtocol
+from decaf.choices import Normalize
+from decaf.protocols.rule import PublishedProtocol
 from decaf.types import FloatArray, IntArray, Split
 
 Score = Callable[[IntArray, FloatArray, Any], float]
@@ -27,7 +28,7 @@ class ViewFeatures:
     test : numpy.ndarray
         ``(n_images * n_test, n_features)``, the same.
     n_train, n_test : int
-        Rows a picture: the number of views, or 1 for their mean.
+        Rows an image: the number of views, or 1 for their mean.
     """
 
     train: FloatArray
@@ -56,7 +57,7 @@ class ViewFeatures:
         return classes
 
     def validation_score(self, score: Score) -> Score:
-        """Return a score of rows of `train` that scores pictures, by the sum over their views."""
+        """Return a score of rows of `train` that scores images, by the sum over their views."""
         n = self.n_train
         if n == 1:
             return score
@@ -68,7 +69,7 @@ class ViewFeatures:
         rows: IntArray,
         classes: Any,  # noqa: ARG002 - the metric knows what to do with a missing one
     ) -> FloatArray:
-        """Return the scores of pictures: of their mean, or the sum over their views."""
+        """Return the scores of images: of their mean, or the sum over their views."""
         scores = decision_function(self.test[rows_of_views(rows, self.n_test)])
         return _summed(scores, self.n_test)
 
@@ -125,7 +126,7 @@ def normalized(X: FloatArray, how: Normalize) -> FloatArray:
 
 
 def rows_of_views(rows: IntArray, n_views: int) -> IntArray:
-    """Return the rows of all views of some pictures, picture after picture."""
+    """Return the rows of all views of some images, image after image."""
     return (rows[:, None] * n_views + np.arange(n_views)).ravel()
 
 
@@ -135,7 +136,7 @@ def _rows(features: FloatArray, mean: bool, how: Normalize) -> FloatArray:
 
 
 def _summed(scores: FloatArray, n_views: int) -> FloatArray:
-    """Sum the scores of each picture's consecutive rows."""
+    """Sum the scores of each image's consecutive rows."""
     if n_views == 1:
         return scores
     total: FloatArray = scores.reshape(-1, n_views, *scores.shape[1:]).sum(axis=1)

@@ -35,7 +35,7 @@ def _oquab(metric: str, *notes: str) -> PublishedProtocol:
         patches=PatchRule(),
         source=OQUAB,
         notes=(
-            "published with about 500 patches a picture; here about 200, an overlap of one half",
+            "published with about 500 patches an image; here about 200, an overlap of one half",
             "patches that show a difficult object do not train, which is not stated",
             *notes,
         ),
@@ -55,7 +55,7 @@ def _fair() -> tuple[PublishedProtocol, ...]:
         source=FAIR,
         notes=(
             "published with one C a class; here one C",
-            "published training takes ignored pictures for negatives; here they are left out",
+            "published training takes ignored images for negatives; here they are left out",
         ),
     )
     low_shot = replace(
@@ -116,7 +116,7 @@ VOC_PROTOCOLS = {
             notes=(
                 ON_SERVER,
                 "published with one softmax over exclusive classes; here one-vs-rest",
-                "published without a choice of C; here on a fifth of the training pictures",
+                "published without a choice of C; here on a fifth of the training images",
             ),
         ),
         PublishedProtocol(

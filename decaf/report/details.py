@@ -41,7 +41,7 @@ class ConfusedPair:
     share : float
         Of the class's test rows.
     example : str
-        Id of one of these pictures.
+        Id of one of these images.
     """
 
     name: str
@@ -155,8 +155,4 @@ def need(found: object, what: str, row: Aggregate) -> None:
 def _of(frame: pd.DataFrame, row: Aggregate) -> pd.DataFrame:
     if frame.empty:
         return frame
-    mask = pd.Series(data=True, index=frame.index)
-    for name in ("dataset", "backbone", "layer", "head", "protocol"):
-        mask &= frame[name] == getattr(row, name)
-    mask &= frame["shots"] == ("" if row.shots is None else str(row.shots))
-    return frame[mask]
+    return frame[frame["key"] == row.key]

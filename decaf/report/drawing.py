@@ -9,10 +9,12 @@ from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from markupsafe import escape
 from matplotlib.figure import Figure
 
 from decaf.errors import ConfigError
-from decaf.whole_files import whole_file
+from decaf.escapes import visible
+from decaf.whole_files import require_writable, whole_file
 
 FORMATS = (".png", ".svg", ".pdf")
 WIDTH_IN = 4.6
@@ -60,19 +62,22 @@ def house_style(salt: str = "decaf") -> Iterator[None]:
         yield
 
 
-def check_format(path: Path) -> None:
-    """Refuse a file name that no figure can be written to.
+def check_output(path: Path) -> None:
+    """Refuse, before work is done, a path that no figure can be written to.
 
     Raises
     ------
     ConfigError
-        It ends in none of `FORMATS`.
+        If it ends in none of `FORMATS`.
+    DataError
+        If it cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(
             f"asked to draw {path}, found ending {path.suffix!r}; choose one of: "
             f"{', '.join(FORMATS)}"
         )
+    require_writable(path)
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -95,7 +100,7 @@ def save(figure: Figure, path: Path) -> Path:
     ConfigError
         It ends in none of `FORMATS`.
     """
-    check_format(path)
+    check_output(path)
     undated: dict[str, Any] = {
         ".svg": {"Date": None},
         ".pdf": {"CreationDate": None},
@@ -142,10 +147,6 @@ def inline_svg(figure: Figure, name: str, title: str) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{box}" role="img" aria-labelledby="{name}-title">'
-        f'<title id="{name}-title">{_escaped(title)}</title>'
+        f'<title id="{name}-title">{escape(visible(title))}</title>'
     )
     return re.sub(r"<svg[^>]*>", lambda _: head, svg, count=1).strip()
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

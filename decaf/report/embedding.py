@@ -1,22 +1,21 @@
-"""Features on a plane: t-SNE and UMAP, coloured by class, with pictures if wanted."""
+"""Features on a plane: t-SNE and UMAP, coloured by class, with images if wanted."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from decaf.analysis.pictures import read_picture
-from decaf.errors import ConfigError, DataError
+from decaf.choices import Method
+from decaf.errors import DataError
+from decaf.escapes import figure_text
+from decaf.extras import missing_extra
 from decaf.report.drawing import INK, house_style
 from decaf.types import FloatArray, IntArray
-
-Method = Literal["tsne", "umap"]
 
 N_COMPONENTS = 50
 """Principal components that are kept first, as van der Maaten and Hinton do."""
@@ -48,7 +47,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
     Raises
     ------
     DataError
-        There are fewer than 5 pictures.
+        There are fewer than 5 images.
     ConfigError
         UMAP is not installed.
 
@@ -58,7 +57,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
     """
     n = len(X)
     if n < 5:
-        raise DataError(f"asked to place pictures on a plane, found {n}; give 5 or more")
+        raise DataError(f"asked to place images on a plane, found {n}; give 5 or more")
     X = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     reduced = PCA(min(N_COMPONENTS, *X.shape), random_state=seed).fit_transform(X)
     if method == "tsne":
@@ -68,9 +67,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
     try:
         from umap import UMAP  # noqa: PLC0415 (an extra, and slow to load)
     except ImportError as error:
-        raise ConfigError(
-            "asked for UMAP, which is not installed; pip install 'decaf[umap]', or use tsne"
-        ) from error
+        raise missing_extra("UMAP", "umap") from error
     neighbours = min(15, n - 1)
     placed: FloatArray = UMAP(
         n_neighbors=neighbours, random_state=seed, n_jobs=1, init="pca"
@@ -82,7 +79,7 @@ def embedding_figure(
     places: FloatArray,
     labels: IntArray,
     class_names: Sequence[str],
-    pictures: Sequence[Path] | None = None,
+    images: Callable[[int], Image.Image | None] | None = None,
 ) -> Figure:
     """Draw features on a plane, coloured by class.
 
@@ -94,13 +91,13 @@ def embedding_figure(
         ``(n_images,)`` class numbers.
     class_names : sequence of str
         Name of each class number.
-    pictures : sequence of pathlib.Path, optional
-        A picture per row; drawn where there is room for it.
+    images : callable, optional
+        Gives a row's image, or None; drawn where there is room for it.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Classes are named where most of their pictures lie, if they are few.
+        Classes are named where most of their images lie, if they are few.
 
     References
     ----------
@@ -111,19 +108,19 @@ def embedding_figure(
     colours = dict(zip(present.tolist(), spectrum, strict=True))
     with house_style():
         figure = Figure((_SIDE_IN, _SIDE_IN))
-        axes = figure.add_axes((0, 0, 1, 1))  # pictures may reach beyond any layout
+        axes = figure.add_axes((0, 0, 1, 1))  # images may reach beyond any layout
         dots = [colours[label] for label in labels.tolist()]
         axes.scatter(places[:, 0], places[:, 1], c=dots, s=9, linewidths=0)
         axes.set_axis_off()
-        if pictures is not None:
+        if images is not None:
             for row in _roomy(places):
-                picture = read_picture(pictures[row])
-                if picture is None:
+                image = images(row)
+                if image is None:
                     continue
-                picture.thumbnail((_THUMBNAIL_PX * 2, _THUMBNAIL_PX * 2))
+                image.thumbnail((_THUMBNAIL_PX * 2, _THUMBNAIL_PX * 2))
                 axes.add_artist(
                     AnnotationBbox(
-                        OffsetImage(np.asarray(picture), zoom=0.4),
+                        OffsetImage(np.asarray(image), zoom=0.4),
                         tuple(places[row]),
                         pad=0.12,
                         bboxprops={"edgecolor": colours[int(labels[row])], "linewidth": 1.2},
@@ -131,13 +128,15 @@ def embedding_figure(
                 )
         for label in present.tolist() if len(present) <= MOST_NAMES else ():
             x, y = np.median(places[labels == label], axis=0)
-            text = axes.text(x, y, class_names[label], fontsize=8, ha="center", color=INK)
+            text = axes.text(
+                x, y, figure_text(class_names[label]), fontsize=8, ha="center", color=INK
+            )
             text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})
     return figure
 
 
 def _roomy(places: FloatArray) -> list[int]:
-    """Return rows that lie apart enough for a picture each, one for each cell of a grid."""
+    """Return rows that lie apart enough for an image each, one for each cell of a grid."""
     low, span = places.min(axis=0), np.ptp(places, axis=0)
     n_cells = int(_SIDE_IN * 100 / (_THUMBNAIL_PX * 1.3))
     cells = np.floor((places - low) / np.maximum(span, 1e-12) * (n_cells - 1e-6)).astype(int)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from decaf.errors import DataError
+from decaf.escapes import figure_text
 from decaf.metrics import METRICS
 from decaf.published import PublishedFigure, published_figures
 from decaf.report.details import ClassValue
@@ -23,7 +24,7 @@ _BAR_IN = 0.17
 
 
 def curve_figure(table: ResultTable) -> Figure:
-    """Draw accuracy against training pictures a class, with the published curves.
+    """Draw accuracy against training images a class, with the published curves.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def classes_figure(values: Sequence[ClassValue], label: str) -> Figure:
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(label)
+        axes.set_xlabel(figure_text(label))
     return figure
 
 
@@ -130,7 +131,7 @@ def _panels(
             draw(axes, block)
             first = block[0]
             if len(blocks) > 1:
-                axes.set_title(f"{first.dataset}, protocol {first.protocol}")
+                axes.set_title(figure_text(f"{first.dataset}, protocol {first.protocol}"))
             axes.set_ylabel(f"{METRICS[first.metric].label}, %")
             handles, _ = axes.get_legend_handles_labels()
             columns = 1 if len(handles) < 3 else 2
@@ -149,17 +150,18 @@ def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
         colour = COLOURS[number % len(COLOURS)]
         dash: Any = DASHES[number // len(COLOURS) % len(DASHES)]
         axes.plot(shots, mean, "o", linestyle=dash, color=colour, markersize=4,
-                  label=_name(system, rows))  # fmt: skip
+                  label=figure_text(_name(system, rows)))  # fmt: skip
         axes.fill_between(shots, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
     printed = sorted(_published(block[0]), key=_printed_system)
     for number, (system, figures) in enumerate(groupby(printed, _printed_system)):
         known = sorted(figures, key=lambda f: f.shots or 0)
         if len(known) > 1:
             dash = DASHES[1 + number % (len(DASHES) - 1)]
+            label = figure_text(" ".join(filter(None, system)) + " (published)")
             axes.plot([f.shots or 0 for f in known], [100 * f.value for f in known], "s", color=INK,
                       markerfacecolor=PAPER, linestyle=dash, linewidth=1, markersize=4,
-                      label=" ".join(filter(None, system)) + " (published)")  # fmt: skip
-    axes.set_xlabel("training pictures a class")
+                      label=label)  # fmt: skip
+    axes.set_xlabel("training images a class")
     axes.set_xlim(left=0)
 
 
@@ -174,16 +176,19 @@ def _draw_layers(axes: Axes, block: Sequence[Aggregate]) -> None:
         std = [0.0 if np.isnan(a.std) else 100 * a.std for a in line]
         label = " ".join(system) if len({a.backbone for a in block}) > 1 else system[1]
         axes.errorbar(places, [100 * a.mean for a in line], std, fmt="o-", color=colour,
-                      markersize=4, capsize=3, label=label)  # fmt: skip
+                      markersize=4, capsize=3, label=figure_text(label))  # fmt: skip
         printed = [(p, a.published) for p, a in zip(places, line, strict=True) if a.published]
         if printed:
             who = next(a.published_system for a in line if a.published)
             axes.plot([p for p, _ in printed], [100 * v for _, v in printed], "s", color=colour,
                       markerfacecolor=PAPER, markersize=5,
-                      label=f"{who} {system[1]} (published)")  # fmt: skip
+                      label=figure_text(f"{who} {system[1]} (published)"))  # fmt: skip
     long = max(map(len, layers)) * len(layers) > 45
     axes.set_xticks(
-        range(len(layers)), layers, rotation=40 if long else 0, ha="right" if long else "center"
+        range(len(layers)),
+        list(map(figure_text, layers)),
+        rotation=40 if long else 0,
+        ha="right" if long else "center",
     )
     axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.grid(visible=False, axis="x")
@@ -239,4 +244,4 @@ def _printed_system(f: PublishedFigure) -> tuple[str, ...]:
 
 
 def _short(name: str, longest: int = 24) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+    return figure_text(name if len(name) <= longest else f"{name[: longest - 1]}…")

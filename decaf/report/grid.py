@@ -11,6 +11,7 @@ from decaf.results import Aggregate, ResultTable
 
 NOT_CONVERGED = "†"
 AT_EDGE = "‡"
+UNFINISHED = "§"
 UNVERIFIED = "≈"
 RANDOM = "random"
 MOST_LAYERS_ACROSS = 4  # as many as fit into 80 columns; with more, layers go down
@@ -114,13 +115,15 @@ def _with_controls(blocks: Sequence[list[Aggregate]]) -> list[list[Aggregate]]:
 
 
 def _net(a: Aggregate) -> tuple[str, ...]:
-    return (a.dataset, a.backbone, a.pool, a.view, a.protocol, a.metric, a.normalize)
+    data = (a.dataset, a.dataset_digest)
+    return (*data, a.backbone, a.pool, a.view, a.protocol, a.metric, a.normalize, a.settings)
 
 
 def setting(a: Aggregate) -> tuple[str, ...]:
     """Return what the results that share a table have in common."""
     net = (a.backbone, a.weights_sha256, a.pool, a.view)
-    return (a.dataset, *net, a.protocol, a.metric, a.normalize, a.digest)
+    data = (a.dataset, a.dataset_digest)
+    return (*data, *net, a.protocol, a.metric, a.normalize, a.digest, a.settings)
 
 
 def _is_curve(block: Sequence[Aggregate]) -> bool:
@@ -159,7 +162,7 @@ def _layer(a: Aggregate) -> str:
 
 
 def _head(a: Aggregate) -> str:
-    return a.head
+    return f"{a.head} ({a.head_settings})" if a.head_settings else a.head
 
 
 def _with_weights(label: Callable[[Aggregate], str]) -> Callable[[Aggregate], str]:
@@ -169,6 +172,7 @@ def _with_weights(label: Callable[[Aggregate], str]) -> Callable[[Aggregate], st
 def ours(a: Aggregate) -> str:
     """Return our figure with the marks of doubtful fits."""
     marks = ("" if a.converged else NOT_CONVERGED) + (AT_EDGE if a.c_at_edge else "")
+    marks += "" if a.finished else UNFINISHED
     return per_cent(a.mean, a.std) + marks
 
 
@@ -197,6 +201,11 @@ def _notes(block: Sequence[Aggregate]) -> list[str]:
         notes.append(f"{NOT_CONVERGED} a fit did not converge: not the optimum it should be")
     if any(a.c_at_edge for a in block):
         notes.append(f"{AT_EDGE} C was chosen at the edge of its grid: a wider grid may do better")
+    unfinished = dict.fromkeys(a.splits for a in block if not a.finished)
+    if unfinished:
+        notes.append(f"{UNFINISHED} unfinished: {' or '.join(unfinished)} so far")
+    if first.settings:
+        notes.append(f"settings: {first.settings}")
     differences = dict.fromkeys(note for a in block for note in a.notes)
     if differences:
         notes.append(f"differs from protocol {first.protocol}: {'; '.join(differences)}")
@@ -218,7 +227,8 @@ def _features(a: Aggregate) -> str:
 
 
 def _spread(block: Sequence[Aggregate]) -> str:
-    counts = sorted({a.n_splits for a in block})
-    if counts == [1]:
+    counts = {a.n_splits: a.splits for a in sorted(block, key=lambda a: (a.n_splits, a.of_splits))}
+    if list(counts.values()) == ["1 split"]:
         return "one split, so no deviation"
-    return f"mean ± standard deviation over {' or '.join(map(str, counts))} splits"
+    told = [told.removesuffix(" splits").removesuffix(" split") for told in counts.values()]
+    return f"mean ± standard deviation over {' or '.join(told)} splits"

@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 
 from decaf.analysis.inspection import Inspection
 from decaf.analysis.statistics import LayerStatistics
+from decaf.escapes import csv_cell, csv_path, figure_text
 from decaf.report.drawing import COLOURS, WIDTH_IN, house_style
 from decaf.report.grid import Grid, Row, per_cent
-from decaf.report.page import PageTable, grid_table, page_figure, picture, plain_table, write_page
-from decaf.whole_files import whole_file
+from decaf.report.page import PageTable, grid_table, image, page_figure, plain_table, write_page
+from decaf.whole_files import require_writable, whole_file
+
+FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv")
 
 MOST_SHOWN = 200
 """Duplicates that the page shows; the file lists all."""
@@ -21,7 +24,7 @@ MOST_SHOWN = 200
 _STATISTICS = (
     "sparseness: 0 if all values are alike, 1 if one alone is not 0 (Vinje and Gallant)",
     "correlation of units: root mean square over pairs",
-    "LogME: log evidence of the labels per picture (You et al.); higher transfers better",
+    "LogME: log evidence of the labels per image (You et al.); higher transfers better",
 )
 
 
@@ -32,7 +35,7 @@ def statistics_grid(found: Inspection) -> Grid:
         "zeros, %": lambda s: per_cent(s.zeros),
         "dead units, %": lambda s: per_cent(s.dead),
         "sparseness of a unit": lambda s: _number(s.lifetime_sparseness, 2),
-        "sparseness of a picture": lambda s: _number(s.population_sparseness, 2),
+        "sparseness of an image": lambda s: _number(s.population_sparseness, 2),
         "mean": lambda s: f"{s.mean:.3g}",
         "variance": lambda s: f"{s.variance:.3g}",
         "correlation of units": lambda s: _number(s.correlation, 3),
@@ -41,7 +44,7 @@ def statistics_grid(found: Inspection) -> Grid:
     }
     rows = [Row(n, tuple(map(line, found.statistics.values()))) for n, line in lines.items()]
     rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
-    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} pictures"
+    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} images"
     return Grid(title, "statistic", tuple(found.statistics), tuple(rows), _STATISTICS)
 
 
@@ -56,7 +59,7 @@ def similarity_grid(found: Inspection) -> Grid:
 
 
 def duplicates_grid(found: Inspection) -> Grid:
-    """Return how many pictures stand in the data set more than once."""
+    """Return how many images stand in the data set more than once."""
     kinds = dict.fromkeys(pair.kind for pair in found.duplicates)
     rows = []
     for kind in kinds:
@@ -67,10 +70,21 @@ def duplicates_grid(found: Inspection) -> Grid:
         )
         rows.append(Row(kind, (str(len(pairs)), str(labels), str(sides))))
     notes = [f"{len(found.duplicates)} pairs"]
-    if found.root is None:
-        notes.append("the pictures are not at hand, so only features are compared: look at them")
+    if found.files is None:
+        notes.append("the images are not at hand, so only features are compared: look at them")
     columns = ("pairs", "with other labels", "train and test")
-    return Grid("pictures that stand more than once", "kind", columns, tuple(rows), tuple(notes))
+    return Grid("images that stand more than once", "kind", columns, tuple(rows), tuple(notes))
+
+
+def check_folder(out: Path) -> None:
+    """Refuse, before work is done, a folder into which `write_inspection` cannot write.
+
+    Raises
+    ------
+    DataError
+        If it cannot.
+    """
+    require_writable(*(out / name for name in FILES))
 
 
 def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
@@ -88,32 +102,39 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
     tuple of pathlib.Path
         ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``.
     """
-    out.mkdir(parents=True, exist_ok=True)
     names = list(found.statistics)
     first = found.statistics[names[0]]
     fields = list(vars(first))
     _write_csv(
         out / "layers.csv",
         ["layer", *fields, "logme"],
-        [[n, *(getattr(found.statistics[n], f) for f in fields), found.logme[n]] for n in names],
+        [
+            [csv_cell(n), *(getattr(found.statistics[n], f) for f in fields), found.logme[n]]
+            for n in names
+        ],
     )
     _write_csv(
         out / "similarity.csv",
-        ["layer", *found.similarity_names],
-        [[n, *v] for n, v in zip(found.similarity_names, found.similarity.tolist(), strict=True)],
+        ["layer", *map(csv_cell, found.similarity_names)],
+        [
+            [csv_cell(n), *v]
+            for n, v in zip(found.similarity_names, found.similarity.tolist(), strict=True)
+        ],
     )
     _write_csv(
         out / "duplicates.csv",
         ["kind", "first", "second", "first_label", "second_label", "first_side", "second_side",
          "similarity", "agreement"],
         [
-            [p.kind, *(column[row] for column in (found.image_ids, found.labels, found.sides)
+            [p.kind, *(escaped(column[row])
+                       for column, escaped in ((found.image_ids, csv_path),
+                                               (found.labels, csv_cell), (found.sides, str))
                        for row in (p.first, p.second)), p.similarity, p.agreement]
             for p in found.duplicates
         ],
     )  # fmt: skip
     tables = [grid_table(statistics_grid(found)), grid_table(similarity_grid(found))]
-    caption = "Norms of the pictures' features, layer by layer."
+    caption = "Norms of the images' features, layer by layer."
     page = write_page(
         "inspection.html.j2",
         out / "index.html",
@@ -123,11 +144,11 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
         summary=grid_table(duplicates_grid(found)),
         duplicates=_duplicates(found),
     )
-    return (page, *(out / f"{name}.csv" for name in ("layers", "similarity", "duplicates")))
+    return (page, *(out / name for name in FILES[1:]))
 
 
 def norms_figure(found: Inspection) -> Figure:
-    """Draw a histogram of the pictures' norms for each layer."""
+    """Draw a histogram of the images' norms for each layer."""
     layers = list(found.norms)
     with house_style():
         figure = Figure((WIDTH_IN, 1.3 * len(layers) + 0.4), layout="constrained")
@@ -135,8 +156,8 @@ def norms_figure(found: Inspection) -> Figure:
         for axes, layer in zip(column, layers, strict=True):
             norms = found.norms[layer]
             axes.hist(norms, bins=min(40, max(5, int(np.sqrt(len(norms))))), color=COLOURS[0])
-            axes.set_title(layer)
-            axes.set_ylabel("pictures")
+            axes.set_title(figure_text(layer))
+            axes.set_ylabel("images")
         column[-1].set_xlabel("Euclidean norm")
     return figure
 
@@ -146,7 +167,7 @@ def _duplicates(found: Inspection) -> PageTable | None:
         (
             pair.kind,
             *(
-                picture(found.root and found.root / found.image_ids[row], _told(found, row))
+                image(found.files, found.image_ids[row], _told(found, row))
                 for row in (pair.first, pair.second)
             ),
             f"{_told(found, pair.first)}; {_told(found, pair.second)}",
@@ -155,9 +176,9 @@ def _duplicates(found: Inspection) -> PageTable | None:
         )
         for pair in found.duplicates[:MOST_SHOWN]
     ]
-    columns = ("kind", "one", "the other", "pictures", "features' cosine", "pixels' correlation")
+    columns = ("kind", "one", "the other", "images", "features' cosine", "pixels' correlation")
     caption = f"The first {len(rows)} of {len(found.duplicates)} pairs"
-    words = frozenset({"one", "the other", "pictures"})
+    words = frozenset({"one", "the other", "images"})
     return plain_table(caption, columns, rows, words=words) if rows else None
 
 

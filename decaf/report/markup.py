@@ -1,20 +1,10 @@
 """The results table as Markdown and as LaTeX."""
 
+from collections.abc import Iterable
+
+from decaf.escapes import latex_text, markdown_text
 from decaf.report.grid import Grid, Row, grids
 from decaf.results import ResultTable
-
-_LATEX = {
-    **{character: f"\\{character}" for character in "#$%&_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "≈": r"$\approx$",
-    "†": r"$^\dagger$",
-    "‡": r"$^\ddagger$",
-    "·": r"$\cdot$",
-    "–": "--",
-}
 
 
 def markdown_table(table: ResultTable) -> str:
@@ -30,7 +20,7 @@ def markdown_table(table: ResultTable) -> str:
     str
         One table per data set, net, protocol and metric, with title and footnotes.
     """
-    return "\n".join(_markdown(grid) for grid in grids(table))
+    return "\n".join(markdown_grid(grid) for grid in grids(table))
 
 
 def latex_table(table: ResultTable) -> str:
@@ -46,40 +36,39 @@ def latex_table(table: ResultTable) -> str:
     str
         One ``table`` environment per data set, net, protocol and metric.
     """
-    return "\n".join(_latex(grid) for grid in grids(table))
+    return "\n".join(latex_grid(grid) for grid in grids(table))
 
 
-def _markdown(grid: Grid) -> str:
+def markdown_grid(grid: Grid) -> str:
+    """Return one table of a report in Markdown."""
     lines = [
-        f"**{_escape_markdown(grid.title)}**",
+        f"**{markdown_text(grid.title)}**",
         "",
-        _pipes((grid.corner, *grid.columns)),
+        _pipes(map(markdown_text, (grid.corner, *grid.columns))),
         "|---" + "|---:" * len(grid.columns) + "|",
-        *(_pipes((_markdown_label(row), *row.cells)) for row in grid.rows),
+        *(_pipes((_markdown_label(row), *map(markdown_text, row.cells))) for row in grid.rows),
         "",
-        *(f"- {_escape_markdown(note)}" for note in grid.notes),
+        *(f"- {markdown_text(note)}" for note in grid.notes),
         "",
     ]
     return "\n".join(lines)
 
 
 def _markdown_label(row: Row) -> str:
-    return f"*{row.label}*" if row.published else row.label
+    label = markdown_text(row.label)
+    return f"*{label}*" if row.published else label
 
 
-def _pipes(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(map(_escape_markdown, cells)) + " |"
+def _pipes(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
-def _escape_markdown(text: str) -> str:
-    return text.replace("|", r"\|").replace("_", r"\_")
-
-
-def _latex(grid: Grid) -> str:
+def latex_grid(grid: Grid) -> str:
+    """Return one table of a report in LaTeX."""
     lines = [
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{_escape_latex(grid.title)}.}}",
+        rf"  \caption{{{latex_text(grid.title)}.}}",
         rf"  \begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
         r"    \toprule",
         f"    {_ampersands((grid.corner, *grid.columns))}",
@@ -87,7 +76,7 @@ def _latex(grid: Grid) -> str:
         *(f"    {_latex_row(row)}" for row in grid.rows),
         r"    \bottomrule",
         r"  \end{tabular}",
-        *(rf"  \par\footnotesize {_escape_latex(note)}." for note in grid.notes),
+        *(rf"  \par\footnotesize {latex_text(note)}." for note in grid.notes),
         r"\end{table}",
         "",
     ]
@@ -95,13 +84,9 @@ def _latex(grid: Grid) -> str:
 
 
 def _latex_row(row: Row) -> str:
-    label = rf"\quad {_escape_latex(row.label)}" if row.published else _escape_latex(row.label)
-    return " & ".join([label, *map(_escape_latex, row.cells)]) + r" \\"
+    label = rf"\quad {latex_text(row.label)}" if row.published else latex_text(row.label)
+    return " & ".join([label, *map(latex_text, row.cells)]) + r" \\"
 
 
 def _ampersands(cells: tuple[str, ...]) -> str:
-    return " & ".join(map(_escape_latex, cells)) + r" \\"
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return " & ".join(map(latex_text, cells)) + r" \\"

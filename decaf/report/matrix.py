@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from decaf.escapes import figure_text
 from decaf.report.drawing import INK, WIDTH_IN, house_style
 from decaf.types import FloatArray, IntArray
 
@@ -44,7 +45,7 @@ def confusion_figure(
     """
     order = similar_order(counts) if ordered else np.arange(len(names))
     shares = _shares(counts)[np.ix_(order, order)]
-    labels = [names[index] for index in order.tolist()]
+    labels = [figure_text(names[index]) for index in order.tolist()]
     n, few = len(names), len(names) <= FEW
     side = max(WIDTH_IN, 2.2 + n * (0.42 if few else max(_CELL_IN, 3.4 / n)))
     size = max(_SMALLEST_PT, min(9.0, 0.8 * 72 * (side - 2.2) / n))

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from decaf.analysis.pictures import picture_root
-from decaf.errors import DataError, StoreError
+from decaf.analysis.thumbnails import image_files
+from decaf.errors import StoreError
 from decaf.report.compare import comparison
 from decaf.report.details import Details
 from decaf.report.page import grid_table, write_page
 from decaf.report.sections import section, sections
 from decaf.store import FeatureStore, Provenance
+from decaf.whole_files import require_writable
 
 
 def write_report(
@@ -17,7 +18,7 @@ def write_report(
     *,
     out: str | Path = "report.html",
     features: str | Path = "features",
-    pictures: str | Path | None = None,
+    images: str | Path | None = None,
     data_root: str | Path = "data",
 ) -> Path:
     """Write results as one page that can be sent to a colleague: a single file, no network.
@@ -30,9 +31,9 @@ def write_report(
         The page.
     features : str or pathlib.Path
         Folder of the stores; versions and precision are shown of those that are there.
-    pictures : str or pathlib.Path, optional
-        Folder that the pictures' ids are relative to; that of the named data set below
-        `data_root` if not given. Mistakes are shown where the pictures are there.
+    images : str or pathlib.Path, optional
+        Folder that the images' ids are relative to; that of the named data set below
+        `data_root` if not given. Mistakes are shown where the images are there.
     data_root : str or pathlib.Path
         Folder that holds the named data sets.
 
@@ -44,25 +45,25 @@ def write_report(
     Raises
     ------
     DataError
-        If there are no results, or they cannot be read, or the folder of pictures is missing.
+        If there are no results, or they cannot be read, the folder of images is missing, or the
+        page cannot be written.
     """
-    if pictures is not None and not Path(pictures).is_dir():
-        raise DataError(f"asked for the pictures in {pictures}, found no such folder; correct it")
+    require_writable(Path(out))
     details = Details.read(paths)
     parts = sections(details)
     stores = _provenances(Path(features))
-    roots = {
-        name: Path(pictures) if pictures else picture_root(name, Path(data_root))
+    files = {
+        name: image_files(name, Path(data_root), images)
         for name in dict.fromkeys(part.table.results[0].dataset for part in parts)
     }
     made = [
-        section(part, number, stores.get(first.digest), roots[first.dataset])
+        section(part, number, stores.get(first.digest), files[first.dataset])
         for number, part in enumerate(parts, 1)
         for first in [part.table.results[0]]
     ]
     compared = comparison(details.table)
     words = frozenset({"protocol", "layer and head", "inside"})
-    names = ", ".join(roots)
+    names = ", ".join(files)
     return write_page(
         "report.html.j2",
         Path(out),

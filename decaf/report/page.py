@@ -10,7 +10,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from decaf._version import __version__
-from decaf.analysis.pictures import data_uri
+from decaf.analysis.thumbnails import data_uri
+from decaf.datasets import ImageFiles
+from decaf.escapes import visible
 from decaf.report.drawing import inline_svg
 from decaf.report.grid import Grid, Row
 from decaf.whole_files import write_whole
@@ -85,13 +87,14 @@ def page_figure(figure: Figure, name: str, caption: str) -> PageFigure:
     return PageFigure(Markup(inline_svg(figure, name, caption)), caption)  # noqa: S704 (own SVG)
 
 
-def picture(path: Path | None, description: str) -> str:
-    """Return a small picture for a table's cell; the description where there is no picture."""
-    address = None if path is None else data_uri(path)
+def image(files: ImageFiles | None, image_id: str, description: str) -> str:
+    """Return a small image for a table's cell; the description where there is no image."""
+    description = visible(description)
+    address = None if files is None else data_uri(files, image_id)
     if address is None:
         return description
-    image = Markup('<img src="{}" alt="{}">')
-    return image.format(address, description)
+    tag = Markup('<img src="{}" alt="{}">')
+    return tag.format(address, description)
 
 
 def write_page(template: str, out: Path, title: str, **content: Any) -> Path:
@@ -116,6 +119,7 @@ def write_page(template: str, out: Path, title: str, **content: Any) -> Path:
     environment = Environment(
         loader=PackageLoader("decaf.report"),
         autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from decaf.analysis.pictures import picture_root
 from decaf.analysis.sample import layer_rows, sample_rows
+from decaf.analysis.thumbnails import image_files, pillow_image
 from decaf.analysis.top_images import top_images
 from decaf.backbones import load_backbone
+from decaf.choices import Method, checked
+from decaf.datasets import ImageFiles
 from decaf.errors import ConfigError, DataError
 from decaf.metrics import METRICS
 from decaf.report.details import Details, best_row, need
-from decaf.report.drawing import check_format, save
-from decaf.report.embedding import Method, embed, embedding_figure
+from decaf.report.drawing import check_output, save
+from decaf.report.embedding import embed, embedding_figure
 from decaf.report.figures import classes_figure, curve_figure, layers_figure
 from decaf.report.matrix import confusion_figure
 from decaf.report.tiles import top_images_figure
@@ -20,14 +22,14 @@ from decaf.store import FeatureStore
 
 
 def plot_curve(paths: Sequence[Path], *, out: Path) -> Path:
-    """Draw accuracy against training pictures a class; see `decaf.report.figures`."""
-    check_format(out)
+    """Draw accuracy against training images a class; see `decaf.report.figures`."""
+    check_output(out)
     return save(curve_figure(read_results(paths)), out)
 
 
 def plot_layers(paths: Sequence[Path], *, out: Path) -> Path:
     """Draw accuracy layer by layer; see `decaf.report.figures`."""
-    check_format(out)
+    check_output(out)
     return save(layers_figure(read_results(paths)), out)
 
 
@@ -40,7 +42,7 @@ def plot_classes(
     shots: int | None = None,
 ) -> Path:
     """Draw the best and worst classes of a row of results, the best row if none is named."""
-    check_format(out)
+    check_output(out)
     details = Details.read(paths)
     row = best_row(details.table, layer, head, shots)
     values = details.class_values(row)
@@ -58,7 +60,7 @@ def plot_confusion(
     shots: int | None = None,
 ) -> Path:
     """Draw the confusion matrix of a row of results, the best row if none is named."""
-    check_format(out)
+    check_output(out)
     details = Details.read(paths)
     row = best_row(details.table, layer, head, shots)
     names, counts = details.confusion_matrix(row)
@@ -66,6 +68,7 @@ def plot_confusion(
     return save(confusion_figure(names, counts), out)
 
 
+@checked
 def plot_embedding(
     path: Path,
     *,
@@ -74,7 +77,7 @@ def plot_embedding(
     layer: str | None = None,
     limit: int = 2000,
     thumbnails: bool = False,
-    pictures: Path | None = None,
+    images: str | Path | None = None,
     data_root: Path = Path("data"),
     seed: int = 0,
 ) -> Path:
@@ -91,10 +94,10 @@ def plot_embedding(
     layer : str, optional
         Name of the layer; the store's last if not given.
     limit : int
-        Pictures to place, evenly spaced.
+        Images to place, evenly spaced.
     thumbnails : bool
-        Draw pictures where there is room.
-    pictures, data_root : pathlib.Path
+        Draw images where there is room.
+    images, data_root : pathlib.Path
         As for `decaf.analysis.inspection.inspect_store`.
     seed : int
         Seed of the method.
@@ -107,21 +110,22 @@ def plot_embedding(
     Raises
     ------
     DataError
-        The pictures are asked for and not there, or have several labels each.
+        The images are asked for and not there, or have several labels each.
     """
-    check_format(out)
+    check_output(out)
     with FeatureStore(path) as store:
         if store.labels.ndim == 2:
             raise DataError(
-                f"asked to colour {path} by class, found several labels a picture; use a store of "
+                f"asked to colour {path} by class, found several labels an image; use a store of "
                 "a data set with one"
             )
-        root = _root(store, pictures, data_root) if thumbnails else None
+        where = _files(store, images, data_root) if thumbnails else None
         rows = sample_rows(store, limit)
         X = layer_rows(store, layer or store.layers[-1], rows)
-        files = None if root is None else [root / store.image_ids[row] for row in rows.tolist()]
+        ids = [store.image_ids[row] for row in rows.tolist()]
         labels, names = store.labels[rows], store.class_names
-    return save(embedding_figure(embed(X, method, seed), labels, names, files), out)
+    shown = None if where is None else lambda row: pillow_image(where, ids[row])
+    return save(embedding_figure(embed(X, method, seed), labels, names, shown), out)
 
 
 def plot_top_images(
@@ -131,12 +135,12 @@ def plot_top_images(
     units: str = "0-15",
     out: Path,
     weights: str = "imagenet",
-    pictures: Path | None = None,
+    images: str | Path | None = None,
     data_root: Path = Path("data"),
     device: str = "auto",
     seed: int = 0,
 ) -> Path:
-    """Draw the pictures that activate units of a layer most.
+    """Draw the images that activate units of a layer most.
 
     Parameters
     ----------
@@ -150,7 +154,7 @@ def plot_top_images(
         The figure's file.
     weights : str
         The store's weights, as for `decaf.extract`.
-    pictures, data_root : pathlib.Path
+    images, data_root : pathlib.Path
         As for `decaf.analysis.inspection.inspect_store`.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
@@ -167,28 +171,28 @@ def plot_top_images(
     ConfigError
         The units are not numbers, or there are none such.
     DataError
-        The pictures are not there.
+        The images are not there.
     StoreMismatchError
         The weights are not the store's.
     """
-    check_format(out)
+    check_output(out)
     numbers = _units(units)
     with FeatureStore(path) as store:
         store[layer]  # says at once which layers there are
-        root = _root(store, pictures, data_root)
+        files = _files(store, images, data_root)
         net = load_backbone(store.provenance.backbone, weights=weights, device=device, seed=seed)
-        found = top_images(store, net, layer, numbers, root)
+        found = top_images(store, net, layer, numbers, files)
     return save(top_images_figure(found, layer), out)
 
 
-def _root(store: FeatureStore, pictures: Path | None, data_root: Path) -> Path:
-    root = pictures or picture_root(store.provenance.dataset, data_root)
-    if root is None or not root.is_dir():
+def _files(store: FeatureStore, images: str | Path | None, data_root: Path) -> ImageFiles:
+    files = image_files(store.provenance.dataset, data_root, images)
+    if files is None:
         raise DataError(
-            f"asked for the pictures of {store.provenance.dataset}, found none"
-            f"{'' if root is None else f' in {root}'}; give their folder with --pictures"
+            f"asked for the images of {store.provenance.dataset}, found none; give their folder "
+            "with --images"
         )
-    return root
+    return files
 
 
 def _units(text: str) -> list[int]:

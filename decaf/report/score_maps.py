@@ -1,5 +1,6 @@
-"""A model's probabilities for patches, drawn over the picture."""
+"""A model's probabilities for patches, drawn over the image."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,28 +8,30 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from decaf.errors import ConfigError
+from decaf.escapes import figure_text
 from decaf.patch_scores import PatchScores, chosen_classes, score_patches
-from decaf.report.drawing import house_style, save
+from decaf.prediction import find_images
+from decaf.report.drawing import check_output, house_style, save
 
 
 def plot_scores(
     model: Path,
-    pictures: list[str],
+    images: list[str],
     *,
     out: Path,
     classes: str | None = None,
     **options: Any,
 ) -> str:
-    """Write a figure for each picture: the picture, and one map for each class.
+    """Write a figure for each image: the image, and one map for each class.
 
     Parameters
     ----------
     model : pathlib.Path
         A file that `decaf.training.train` wrote.
-    pictures : list of str
-        Picture files, folders and lists.
+    images : list of str
+        Image files, folders and lists.
     out : pathlib.Path
-        The figure, or for several pictures a folder of them.
+        The figure, or for several images a folder of them.
     classes : str, optional
         Comma-separated names; the three that are most probable if not given.
     **options
@@ -43,24 +46,39 @@ def plot_scores(
     ------
     ConfigError
         If an option is wrong.
+    DataError
+        If the model or an image is not usable, or a figure cannot be written.
     """
-    written = []
-    for found in score_patches(model, pictures, **options):
-        path = out if out.suffix else out / f"{Path(found.path).stem}.png"
-        if str(path) in written:
-            raise ConfigError(f"asked to draw several pictures as {out}; give a folder")
+    paths = list(find_images(images))
+    outs = _outputs(paths, out)
+    check_output(outs[0])
+    for path, found in zip(outs, score_patches(model, paths, **options), strict=True):
         save(scores_figure(found, chosen_classes(found, classes)), path)
-        written.append(str(path))
-    return "\n".join(written)
+    return "\n".join(map(str, outs))
+
+
+def _outputs(images: Sequence[str], out: Path) -> list[Path]:
+    """Return a figure's file for each image; images of one name in several folders are numbered."""
+    if out.suffix:
+        if len(images) > 1:
+            raise ConfigError(f"asked to draw {len(images)} images as {out}; give a folder")
+        return [out]
+    outs: dict[Path, None] = {}
+    for image in images:
+        stem, number = Path(image).stem, 1
+        while (path := out / f"{stem}{f'-{number}' if number > 1 else ''}.png") in outs:
+            number += 1
+        outs[path] = None
+    return list(outs)
 
 
 def scores_figure(found: PatchScores, classes: list[str]) -> Figure:
-    """Draw the picture, and over it for each class where patches show it.
+    """Draw the image, and over it for each class where patches show it.
 
     Parameters
     ----------
     found : PatchScores
-        The picture.
+        The image.
     classes : list of str
         Names of classes.
 
@@ -76,7 +94,7 @@ def scores_figure(found: PatchScores, classes: list[str]) -> Figure:
         )
         first, *rest = figure.subplots(1, 1 + len(classes), squeeze=False)[0]
         first.imshow(found.pixels)
-        first.set_title(Path(found.path).name)
+        first.set_title(figure_text(Path(found.path).name))
         for axes, name in zip(rest, classes, strict=True):
             axes.imshow(found.pixels.mean(2), cmap="gray", vmin=0, vmax=255)
             drawn = axes.imshow(found.map(name), cmap="inferno", alpha=0.65, vmin=0, vmax=1)
@@ -87,7 +105,7 @@ def scores_figure(found: PatchScores, classes: list[str]) -> Figure:
                 )
             )
             score = found.scores[found.class_names.index(name)]
-            axes.set_title(f"{name} {score:.2f}")
+            axes.set_title(figure_text(f"{name} {score:.2f}"))
             axes.set_xlim(-0.5, width - 0.5)
             axes.set_ylim(height - 0.5, -0.5)
         for axes in (first, *rest):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from decaf.analysis.paired import pairs_with_best
+from decaf.datasets import ImageFiles
 from decaf.errors import DataError
 from decaf.metrics import METRICS
 from decaf.published import VERIFIED, published_figures
@@ -15,8 +15,8 @@ from decaf.report.page import (
     PageFigure,
     PageTable,
     grid_table,
+    image,
     page_figure,
-    picture,
     plain_table,
 )
 from decaf.report.significance import differences
@@ -57,7 +57,7 @@ def sections(details: Details) -> list[Details]:
 
 
 def section(
-    details: Details, number: int, provenance: Provenance | None, root: Path | None
+    details: Details, number: int, provenance: Provenance | None, files: ImageFiles | None
 ) -> Section:
     """Return a section of the page.
 
@@ -69,8 +69,8 @@ def section(
         Number of the section, from 1.
     provenance : decaf.store.Provenance or None
         Of the store that the features came from, where it is at hand.
-    root : pathlib.Path or None
-        Folder of the pictures, where it is at hand.
+    files : ImageFiles or None
+        Folder of the images, where it is at hand.
 
     Returns
     -------
@@ -89,9 +89,9 @@ def section(
         facts=tuple(_facts(table, best, provenance)),
         tables=tuple(grid_table(grid) for part in _parts(table) for grid in grids(part)),
         published=_published(best),
-        figures_title="Layer by layer, and against the number of training pictures"
+        figures_title="Layer by layer, and against the number of training images"
         if len(figures) > 1
-        else "In pictures",
+        else "In images",
         figures=figures,
         differences=_differences(table),
         class_figure=page_figure(
@@ -107,14 +107,14 @@ def section(
         )
         if values
         else None,
-        confusions=_confusions(details, best, of_best, root),
+        confusions=_confusions(details, best, of_best, files),
         timings=_timings(table),
         splits=_splits(table),
     )
 
 
 def _headline(best: Aggregate, of_best: str) -> str:
-    spread = f" over {best.n_splits} splits" if best.n_splits > 1 else ", one split"
+    spread = ", one split" if best.splits == "1 split" else f" over {best.splits}"
     return (
         f"Best: {per_cent(best.mean, best.std)} % {METRICS[best.metric].label}{spread} "
         f"({of_best}); {METRICS[best.other_metric].label} {per_cent(best.other_mean)} %."
@@ -130,14 +130,14 @@ def _facts(
     facts = [
         ("data set", f"{first.dataset}{', partial' if best.partial else ''}"),
         ("classes", str(best.n_classes)),
-        ("pictures to train and test", f"{best.n_train} and {best.n_test}"),
+        ("images to train and test", f"{best.n_train} and {best.n_test}"),
         ("net", first.backbone),
         ("weights", f"{first.weights}, sha256 {first.weights_sha256[:16]}…"),
         ("layers", ", ".join(dict.fromkeys(r.layer for r in table))),
         ("view", first.view),
         ("pooling and normalisation", f"{first.pool}, {first.normalize}"),
         ("protocol", first.protocol),
-        ("splits and seeds", f"{best.n_splits}; {', '.join(map(str, seeds))}"),
+        ("splits and seeds", f"{best.splits}; {', '.join(map(str, seeds))}"),
         ("device", devices),
         ("time to choose C and fit", f"{sum(r.seconds_fit for r in table):.1f} s"),
         ("feature store", f"{first.digest[:16]}…"),
@@ -171,7 +171,7 @@ def _figures(table: ResultTable, name: str) -> list[PageFigure]:
         "curve": (
             curve_figure,
             (
-                "Accuracy against training pictures a class; bands are one standard deviation over "
+                "Accuracy against training images a class; bands are one standard deviation over "
                 "splits, hollow squares are published."
             ),
         ),
@@ -225,14 +225,14 @@ def _differences(table: ResultTable) -> PageTable | None:
 
 
 def _confusions(
-    details: Details, best: Aggregate, of_best: str, root: Path | None
+    details: Details, best: Aggregate, of_best: str, files: ImageFiles | None
 ) -> PageTable | None:
     pairs = details.confused_pairs(best)
     rows = [
         (
             pair.name,
             pair.predicted,
-            picture(root and root / pair.example, f"{pair.example}, taken for {pair.predicted}"),
+            image(files, pair.example, f"{pair.example}, taken for {pair.predicted}"),
             pair.n,
             per_cent(pair.share),
         )
@@ -256,7 +256,7 @@ def _timings(table: ResultTable) -> PageTable:
         (
             f"{a.head} on {a.layer}",
             "all" if a.shots is None else a.shots,
-            a.n_splits,
+            a.splits.removesuffix(" splits").removesuffix(" split"),
             "–" if a.C is None else f"{a.C:g}",
             f"{a.seconds_fit:.2f}",
             f"{a.seconds_fit / a.n_splits:.2f}",

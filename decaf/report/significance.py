@@ -1,15 +1,21 @@
 """Paired comparisons of the rows of a table, as a table."""
 
 import math
+from dataclasses import asdict
+
+import pandas as pd
 
 from decaf.analysis.paired import Pair, pairs_with_best
 from decaf.report.grid import Grid, Row, per_cent
-from decaf.results import Result, ResultTable
+from decaf.report.telling import head, telling
+from decaf.results import ResultTable
 
 _NOTES = (
     "difference in points; interval and p by the corrected resampled t-test (Nadeau and Bengio)",
-    "the more rows are compared, the more of them differ by chance; p is not corrected for that",
+    "the interval is that of a single comparison, not corrected for their number",
+    "p is corrected for all pairs of rows over the same splits (Holm): which is best was not known",
 )
+_NO_TEST = "–: no interval and no p, as the test does not hold here: "
 
 
 def differences(table: ResultTable) -> Grid:
@@ -30,24 +36,59 @@ def differences(table: ResultTable) -> Grid:
     DataError
         No two rows were measured on the same splits.
     """
-    pairs = pairs_with_best(table)
+    pairs, names = pairs_with_best(table), _names(table)
     rows = tuple(
-        Row(f"{_name(pair.first, table)} − {_name(pair.second, table)}", _cells(pair))
-        for pair in pairs
+        Row(f"{names[pair.first.key]} − {names[pair.second.key]}", _cells(pair)) for pair in pairs
     )
-    columns = ("a class", "diff.", "95 % interval", "p")
+    columns = ("a class", "diff.", "95 % interval", "p (Holm)")
     n_splits = " or ".join(map(str, sorted({pair.test.n_splits for pair in pairs})))
-    notes = (f"over {n_splits} splits; {_NOTES[0]}", *_NOTES[1:])
-    return Grid("the best minus every other over the same splits", "pair", columns, rows, notes)
-
-
-def _name(result: Result, table: ResultTable) -> str:
-    """Return what tells a row of the table from its others."""
-    told = ("dataset", "backbone", "protocol", "pool", "view", "normalize")
-    varying = [name for name in told if len({getattr(r, name) for r in table}) > 1]
-    return ", ".join(
-        [*(getattr(result, name) for name in varying), f"{result.head} on {result.layer}"]
+    notes = [f"over {n_splits} splits"]
+    if any(not pair.untested for pair in pairs):
+        notes += _NOTES
+    reasons = dict.fromkeys(pair.untested for pair in pairs if pair.untested)
+    notes += [f"{_NO_TEST}{reason}" for reason in reasons]
+    return Grid(
+        "the best minus every other over the same splits", "pair", columns, rows, tuple(notes)
     )
+
+
+def differences_frame(table: ResultTable) -> pd.DataFrame:
+    """Return the comparisons of :func:`differences` as numbers: fractions, empty where untested.
+
+    Parameters
+    ----------
+    table : ResultTable
+        Results of one evaluation or several.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a pair.
+
+    Raises
+    ------
+    DataError
+        No two rows were measured on the same splits.
+    """
+    names = _names(table)
+    return pd.DataFrame(
+        {
+            "dataset": pair.first.dataset,
+            "protocol": pair.first.protocol,
+            "shots": pair.first.shots,
+            "first": names[pair.first.key],
+            "second": names[pair.second.key],
+            **asdict(pair.test),
+            "p_holm": pair.p_holm,
+            "n_pairs": pair.n_pairs,
+            "untested": pair.untested,
+        }
+        for pair in pairs_with_best(table)
+    ).astype({"shots": "Int64"})
+
+
+def _names(table: ResultTable) -> dict[str, str]:
+    return telling(table.results, lambda row: f"{head(row)} on {row.layer}")
 
 
 def _cells(pair: Pair) -> tuple[str, ...]:
@@ -56,8 +97,9 @@ def _cells(pair: Pair) -> tuple[str, ...]:
     if math.isnan(test.ci95_low):
         return (several, _points(test.difference), "–", "–")
     interval = f"{_points(test.ci95_low)} to {_points(test.ci95_high)}"
-    p = "–" if math.isnan(test.p) else "< 0.001" if test.p < 0.001 else f"{test.p:.3f}"
-    return (several, _points(test.difference), interval, p)
+    p = pair.p_holm
+    told = "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return (several, _points(test.difference), interval, told)
 
 
 def _points(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Small pictures side by side: what units of a layer respond to."""
+"""Small images side by side: what units of a layer respond to."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,18 +8,19 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from decaf.analysis.top_images import TopImage
+from decaf.escapes import figure_text
 from decaf.report.drawing import house_style
 
 _TILE_PX, _GAP_PX, _ACROSS = 96, 3, 4
 
 
 def top_images_figure(units: Mapping[int, Sequence[TopImage]], layer: str) -> Figure:
-    """Draw the pictures that activate each unit most, three by three.
+    """Draw the images that activate each unit most, three by three.
 
     Parameters
     ----------
     units : mapping of int to sequence of TopImage
-        Up to nine pictures a unit.
+        Up to nine images a unit.
     layer : str
         Name of the layer.
 
@@ -37,7 +38,7 @@ def top_images_figure(units: Mapping[int, Sequence[TopImage]], layer: str) -> Fi
             axes.set_axis_off()
         for axes, (unit, images) in zip(grid, units.items(), strict=False):
             axes.imshow(_block([image.crop for image in images]))
-            axes.set_title(f"{layer}, unit {unit}")
+            axes.set_title(figure_text(f"{layer}, unit {unit}"))
     return figure
 
 

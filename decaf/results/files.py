@@ -1,11 +1,20 @@
-"""The CSV files of results: their names, and rows read back."""
+"""The CSV files of results: their names, what makes them one table, and rows read back."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from decaf.errors import ConfigError, DataError
+from decaf.escapes import csv_cell, csv_word
 from decaf.results.rows import OWN_FILES, Result
+from decaf.whole_files import write_whole
+
+BESIDE = ("splits", "classes", "confusion")
+"""What the files beside results hold."""
 
 
 def beside(path: Path, what: str) -> Path:
@@ -13,10 +22,110 @@ def beside(path: Path, what: str) -> Path:
     return path.with_name(f"{path.stem}-{what}.csv")
 
 
-def read_row(row: dict[str, str]) -> Result:
-    """Return the result that a row of ``NAME-splits.csv`` says."""
+def require_csv(path: Path) -> None:
+    """Refuse a name of results that does not end in ``.csv``, as the names beside it need that.
+
+    Raises
+    ------
+    ConfigError
+        If it does not.
+    """
+    if path.suffix != ".csv" or not path.stem:
+        raise ConfigError(f"asked to write results to {path}; give a name that ends in .csv")
+
+
+def write_frames(path: Path, frames: Mapping[str, pd.DataFrame]) -> tuple[Path, ...]:
+    """Write the files of one table, each with the table's digest and its own number of rows.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ``NAME.csv``, which is written last.
+    frames : mapping of str to pandas.DataFrame
+        ``""`` for `path` itself, and by a word of `BESIDE`; where one is not given, the file of
+        an earlier table is removed.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        The files written, `path` first.
+    """
+    digest = hashlib.sha256(_text(frames["splits"]).encode()).hexdigest()[:16]
+    targets = {what: beside(path, what) for what in BESIDE} | {"": path}
+    for what, target in targets.items():
+        if what not in frames:
+            target.unlink(missing_ok=True)
+            continue
+        frame = frames[what]
+        write_whole(target, _text(frame.assign(table=digest, rows=len(frame))))
+    return tuple(targets[what] for what in ("", *BESIDE) if what in frames)
+
+
+def read_frame(path: Path, table: str | None = None) -> pd.DataFrame:
+    """Read a file of results, every column as text: a class may be called "1" or "nan".
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    table : str, optional
+        Digest of the table that it must belong to.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row or more.
+
+    Raises
+    ------
+    DataError
+        If it is missing, is not decaf's, is cut short or belongs to another table.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        told = set(zip(frame["table"], frame["rows"], strict=True))
+    except (OSError, KeyError, ValueError) as error:  # pandas' errors of parsing are ValueErrors
+        raise _unreadable(path, repr(error)) from error
+    if frame.empty:
+        raise _unreadable(path, "no row")
+    if len(told) > 1 or frame.isna().to_numpy().any() or frame["rows"][0] != str(len(frame)):
+        raise DataError(
+            f"results {path} are cut short or changed: {len(frame)} rows of those that were "
+            "written; run the same decaf evaluate again, which keeps what is finished"
+        )
+    if table not in {None, frame["table"][0]}:
+        raise DataError(
+            f"results {path} and the files beside it are of two runs, the later of which was "
+            "stopped; run the same decaf evaluate again, which keeps what is finished"
+        )
+    return frame.map(csv_word)
+
+
+def read_row(row: Mapping[str, str], path: Path) -> Result:
+    """Return the result that a row of ``NAME-splits.csv``, at `path`, says.
+
+    Raises
+    ------
+    DataError
+        If it says none.
+    """
     names = [field.name for field in fields(Result) if field.name not in OWN_FILES]
-    return Result(**{name: _READERS.get(name, str)(row[name]) for name in names})
+    try:
+        return Result(**{name: _READERS.get(name, str)(row[name]) for name in names})
+    except (KeyError, ValueError) as error:
+        raise _unreadable(path, repr(error)) from error
+
+
+def _unreadable(path: Path, found: str) -> DataError:
+    return DataError(
+        f"results {path} cannot be read ({found}); give the NAME.csv that decaf evaluate "
+        "wrote, with NAME-splits.csv beside it, or run it again"
+    )
+
+
+def _text(frame: pd.DataFrame) -> str:
+    safe = frame.map(lambda cell: csv_cell(cell) if isinstance(cell, str) else cell)
+    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def _float(text: str) -> float:
@@ -37,7 +146,7 @@ def _notes(text: str) -> tuple[str, ...]:
 
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("C", "objective", "gradient_norm"), _optional),
-    **dict.fromkeys(("split", "seed", "n_classes", "n_train", "n_test"), int),
+    **dict.fromkeys(("split", "seed", "n_classes", "n_train", "n_test", "of_splits"), int),
     **dict.fromkeys(("value", "other_value", "seconds_fit"), _float),
     **dict.fromkeys(("converged", "c_at_edge", "partial"), _bool),
     "shots": lambda text: int(text) if text else None,

@@ -1,6 +1,9 @@
-"""What a result says: one row per split, and one over splits."""
+"""What a result says: one row per split, and one over splits; and what identifies it."""
 
+import hashlib
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from statistics import median_low
 from typing import Any
@@ -22,7 +25,7 @@ class Result:
     protocol : str
         Name of the protocol.
     shots : int or None
-        Training pictures a class, where fixed.
+        Training images a class, where fixed.
     split, seed : int
         Number of the split, from 0, and the seed that drew it.
     metric, other_metric : str
@@ -38,9 +41,9 @@ class Result:
     c_at_edge : bool
         Whether C is the smallest or largest of several values.
     partial : bool
-        Whether pictures of the published data set are missing.
+        Whether images of the published data set are missing.
     normalize, pool, view : str
-        What was done to the features, to the layer's map, and to the pictures.
+        What was done to the features, to the layer's map, and to the images.
     digest, decaf_version : str
         Digest of the feature store, and the version that wrote this.
     objective, gradient_norm : float or None
@@ -49,11 +52,21 @@ class Result:
         Where the run departs from the published protocol; without ``" | "`` inside.
     device : str
         What the net and the head ran on.
+    dataset_digest : str
+        Digest of the data set's table and of the content of its image files.
+    settings : str
+        Where the rule departs from the protocol as it stands: ``c_grid=1; n_splits=2``.
+    head_settings : str
+        Where the head departs from its default: the recipe of fine-tuning.
+    of_splits : int
+        How many splits the run asks for; 0 where that is not known.
+    split_digest, test_digest : str
+        Digests of the split's rows and labels, and of its test rows alone.
     per_class : tuple of (str, str, float)
         Metric, class and value for single classes; not read back from files.
     confusion : tuple of (str, str, int, str)
-        Class, predicted class, number of test rows, and the picture of one of them; empty where
-        pictures have several labels; not read back from files.
+        Class, predicted class, number of test rows, and the image of one of them; empty where
+        images have several labels; not read back from files.
     """
 
     dataset: str
@@ -87,12 +100,36 @@ class Result:
     gradient_norm: float | None = None
     notes: tuple[str, ...] = ()
     device: str = ""
+    dataset_digest: str = ""
+    settings: str = ""
+    head_settings: str = ""
+    of_splits: int = 0
+    split_digest: str = ""
+    test_digest: str = ""
     per_class: tuple[tuple[str, str, float], ...] = ()
     confusion: tuple[tuple[str, str, int, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What identifies the row of a table that this split belongs to."""
+        return key_of(vars(self))
 
 
 OWN_FILES = ("per_class", "confusion")
 """Fields of a result that are written to files of their own."""
+
+IDENTITY = (
+    *("dataset", "dataset_digest", "partial", "backbone", "weights", "weights_sha256"),
+    *("layer", "pool", "view", "normalize", "digest", "head", "head_settings"),
+    *("protocol", "settings", "shots", "metric"),
+)
+"""Fields that the splits of one row have in common, and no two rows."""
+
+
+def key_of(values: Mapping[str, Any]) -> str:
+    """Return a short digest of the fields in `IDENTITY`."""
+    text = json.dumps([values[name] for name in IDENTITY])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -115,6 +152,8 @@ class Aggregate:
         Whether any split's C is at the edge of its grid.
     published, published_deviation : float or None
         The published figure of the same cell, if there is one, and its printed deviation.
+    key : str
+        What identifies the row; the files of single classes name it by that.
     """
 
     dataset: str
@@ -154,12 +193,23 @@ class Aggregate:
     pool: str
     view: str
     notes: tuple[str, ...]
+    dataset_digest: str
+    settings: str
+    head_settings: str
+    of_splits: int
+    key: str
 
+    @property
+    def finished(self) -> bool:
+        """Whether all the splits that the run asks for are there."""
+        return self.n_splits >= self.of_splits
 
-def row_key(r: Result) -> tuple[Any, ...]:
-    """Return what the splits of one row of a table have in common."""
-    key = (r.dataset, r.backbone, r.weights_sha256, r.layer, r.head, r.protocol, r.shots)
-    return (*key, r.metric, r.normalize, r.pool, r.view, r.digest)
+    @property
+    def splits(self) -> str:
+        """How many splits, in words: ``5 splits``, ``2 of 5 splits``."""
+        if not self.finished:
+            return f"{self.n_splits} of {self.of_splits} splits"
+        return f"{self.n_splits} split{'s' if self.n_splits > 1 else ''}"
 
 
 def aggregate(group: list[Result]) -> Aggregate:
@@ -189,7 +239,7 @@ def aggregate(group: list[Result]) -> Aggregate:
         "seconds_fit": math.fsum(r.seconds_fit for r in group),
         "converged": all(r.converged for r in group),
         "c_at_edge": any(r.c_at_edge for r in group),
-        "partial": any(r.partial for r in group),
+        "of_splits": max(r.of_splits for r in group),
         "published": published.value if published else None,
         "published_source": published.source if published else "",
         "published_deviation": published.deviation if published else None,

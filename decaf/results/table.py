@@ -1,6 +1,5 @@
 """Results as one table: aggregated over splits, as frames, to tidy CSV files and back."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from decaf.errors import DataError
-from decaf.results.files import beside, read_row
-from decaf.results.rows import OWN_FILES, Aggregate, Result, aggregate, row_key
-from decaf.whole_files import write_whole
+from decaf.results.files import BESIDE, beside, read_frame, read_row, require_csv, write_frames
+from decaf.results.rows import OWN_FILES, Aggregate, Result, aggregate
 
 _NUMBERS = {"split": "int64", "value": "float64", "n": "int64"}
-_ROW = ["dataset", "backbone", "layer", "head", "protocol", "shots"]
+_NET = ["backbone", "weights", "weights_sha256", "layer", "pool", "view", "normalize"]
+_ROW = ["key", "dataset", *_NET, "head", "protocol", "shots", "split"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ class ResultTable:
 
     def aggregates(self) -> tuple[Aggregate, ...]:
         """Return the results over splits, in order of first appearance."""
-        groups: dict[tuple[Any, ...], list[Result]] = {}
+        groups: dict[str, list[Result]] = {}
         for r in self.results:
-            groups.setdefault(row_key(r), []).append(r)
+            groups.setdefault(r.key, []).append(r)
         return tuple(aggregate(group) for group in groups.values())
 
     def to_frame(self) -> pd.DataFrame:
@@ -58,9 +57,11 @@ class ResultTable:
         Returns
         -------
         pandas.DataFrame
-            The columns are the fields of :class:`Result` but for `per_class` and `confusion`.
+            The columns are the fields of :class:`Result` but for `per_class` and `confusion`,
+            then the `key` of the row that the split belongs to.
         """
-        return _frame(Result, self.results).drop(columns=list(OWN_FILES))
+        frame = _frame(Result, self.results).drop(columns=list(OWN_FILES))
+        return frame.assign(key=[r.key for r in self.results])
 
     def classes_frame(self) -> pd.DataFrame:
         """Return one row per split, metric and class.
@@ -70,28 +71,27 @@ class ResultTable:
         pandas.DataFrame
             The columns that name the split, then `metric`, `class` and `value`.
         """
-        return self._own_frame("per_class", [*_ROW, "split"], ["metric", "class", "value"])
+        return self._own_frame("per_class", ["metric", "class", "value"])
 
     def confusion_frame(self) -> pd.DataFrame:
-        """Return how often each class was taken for each, over splits.
+        """Return how often each class was taken for each in each split.
 
         Returns
         -------
         pandas.DataFrame
-            The columns that name the row, then `class`, `predicted`, `n` and `example`: a picture.
+            The columns that name the split, then `class`, `predicted`, `n` and `example`: an
+            image.
         """
-        cell = [*_ROW, "class", "predicted"]
-        frame = self._own_frame("confusion", _ROW, ["class", "predicted", "n", "example"])
-        grouped = frame.groupby(cell, sort=False, dropna=False, as_index=False)
-        return grouped.agg(n=("n", "sum"), example=("example", "first"))
+        return self._own_frame("confusion", ["class", "predicted", "n", "example"])
 
-    def _own_frame(self, what: str, key: list[str], columns: list[str]) -> pd.DataFrame:
+    def _own_frame(self, what: str, columns: list[str]) -> pd.DataFrame:
         rows = [
-            [*(getattr(r, name) for name in key), *one]
+            [*named, *one]
             for r in self.results
+            for named in [[getattr(r, name) for name in _ROW]]
             for one in getattr(r, what)
         ]
-        return pd.DataFrame(rows, columns=[*key, *columns]).astype({"shots": "Int64"})
+        return pd.DataFrame(rows, columns=[*_ROW, *columns]).astype({"shots": "Int64"})
 
     def to_csv(self, path: Path) -> tuple[Path, ...]:
         """Write the aggregate to `path` and the splits beside it.
@@ -100,23 +100,28 @@ class ResultTable:
         ----------
         path : pathlib.Path
             ``NAME.csv``; ``NAME-splits.csv`` and, where there are values of single classes,
-            ``NAME-classes.csv`` and ``NAME-confusion.csv`` are written beside it. Each file is
-            whole or not there.
+            ``NAME-classes.csv`` and ``NAME-confusion.csv`` are written beside it, in place of
+            those that are there. Each file is whole or not there, and says which belong together.
 
         Returns
         -------
         tuple of pathlib.Path
             The files written.
+
+        Raises
+        ------
+        ConfigError
+            If the name does not end in ``.csv``.
+        DataError
+            If a file cannot be written.
         """
-        frames = {path: self.to_frame(), beside(path, "splits"): self.splits_frame()}
+        require_csv(path)
+        frames = {"": self.to_frame(), "splits": self.splits_frame()}
         if any(r.per_class for r in self.results):
-            frames[beside(path, "classes")] = self.classes_frame()
+            frames["classes"] = self.classes_frame()
         if any(r.confusion for r in self.results):
-            frames[beside(path, "confusion")] = self.confusion_frame()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for target, frame in frames.items():
-            write_whole(target, frame.to_csv(index=False, lineterminator="\n"))
-        return tuple(frames)
+            frames["confusion"] = self.confusion_frame()
+        return write_frames(path, frames)
 
     @classmethod
     def from_csv(cls, path: Path) -> "ResultTable":
@@ -135,17 +140,13 @@ class ResultTable:
         Raises
         ------
         DataError
-            If the file is missing or is not decaf's.
+            If a file is missing, is cut short, is not decaf's or belongs to another table.
         """
-        path = beside(path, "splits")
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                return cls(tuple(read_row(row) for row in csv.DictReader(file)))
-        except (OSError, KeyError, ValueError) as error:
-            raise DataError(
-                f"results {path} cannot be read ({error!r}); give the NAME.csv that decaf evaluate "
-                "wrote, with NAME-splits.csv beside it"
-            ) from error
+        splits = beside(path, "splits")
+        frame = read_frame(splits)
+        read_frame(path, frame["table"][0])
+        rows = frame.to_dict("records")
+        return cls(tuple(read_row({str(k): v for k, v in row.items()}, splits) for row in rows))
 
 
 def read_results(paths: Sequence[Path]) -> ResultTable:
@@ -172,7 +173,7 @@ def read_results(paths: Sequence[Path]) -> ResultTable:
     if not own:
         raise DataError("asked to read results, found no file; give the CSVs of decaf evaluate")
     once = {
-        (*row_key(result), result.split, result.seed): result
+        (result.key, result.split, result.seed): result
         for path in own
         for result in ResultTable.from_csv(path)
     }
@@ -192,21 +193,36 @@ def read_beside(paths: Sequence[Path], what: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The rows of all the files ``NAME-<what>.csv`` that are there, each once; every column but
-        `split`, `value` and `n` as text, ``""`` where there are no shots.
+        The rows of all the files ``NAME-<what>.csv`` that are there; of a split that stands in
+        several, those of the last file. Confusions are summed over splits. Every column but
+        `split`, `value` and `n` is text, ``""`` where there are no shots.
+
+    Raises
+    ------
+    DataError
+        If a file is cut short or belongs to another table.
     """
-    found = [path for path in (beside(path, what) for path in _own(paths)) if path.is_file()]
-    # as text, for a class may be called "1" or "nan"
-    frames = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in found]
+    frames = [
+        read_frame(path, read_frame(beside(own, "splits"))["table"][0])
+        for own in _own(paths)
+        for path in [beside(own, what)]
+        if path.is_file()
+    ]
     if not frames:
         return pd.DataFrame()
-    numbers = {name: kind for name, kind in _NUMBERS.items() if name in frames[0].columns}
-    key = [name for name in frames[0].columns if name not in {"value", "n", "example"}]
-    return pd.concat(frames).drop_duplicates(key, keep="last", ignore_index=True).astype(numbers)
+    every = pd.concat([frame.assign(file=number) for number, frame in enumerate(frames)])
+    last = every.groupby(["key", "split"])["file"].transform("max") == every["file"]
+    kept = every[last].drop(columns=["file", "table", "rows"]).reset_index(drop=True)
+    kept = kept.astype({name: kind for name, kind in _NUMBERS.items() if name in kept})
+    if what != "confusion":
+        return kept
+    cell = [name for name in kept if name not in {"split", "n", "example"}]
+    cells = kept.groupby(cell, sort=False, as_index=False)
+    return cells.agg(n=("n", "sum"), example=("example", "first"))
 
 
 def _own(paths: Sequence[Path]) -> list[Path]:
-    written = {beside(path, what) for path in paths for what in ("splits", "classes", "confusion")}
+    written = {beside(path, what) for path in paths for what in BESIDE}
     return [path for path in dict.fromkeys(paths) if path not in written]
 
 

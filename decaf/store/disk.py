@@ -45,7 +45,12 @@ def open_locked(path: Path, *, create: bool = False) -> int:
         If the file cannot be opened.
     """
     busy = f"asked to write {path}, found another process writing it; wait for it or stop it"
-    fd = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o666)
+    try:
+        fd = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o666)
+    except FileNotFoundError as error:
+        if not create and path.parent.is_dir():  # its writer has just finished it
+            raise StoreError(busy) from error
+        raise
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

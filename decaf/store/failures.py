@@ -1,10 +1,11 @@
-"""The list of pictures that could not be made into features, kept beside the store."""
+"""The list of images that could not be made into features, kept beside the store."""
 
 import csv
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from decaf.escapes import csv_path
 from decaf.whole_files import whole_file
 
 _SECONDS_BETWEEN_WRITES = 5.0
@@ -23,6 +24,15 @@ def read_failures(path: Path) -> dict[int, str]:
         return {int(line["row"]): line["reason"] for line in csv.DictReader(file)}
 
 
+def failed_images(store: Path) -> set[str]:
+    """Return the ids of the images of a store that could not be used."""
+    path = failures_path(store)
+    if not path.exists():
+        return set()
+    with path.open(newline="", encoding="utf-8") as file:
+        return {line["image_id"] for line in csv.DictReader(file)}
+
+
 def write_failures(
     path: Path, reasons: Mapping[int, str], image_ids: Mapping[int, str] | Sequence[str]
 ) -> None:
@@ -30,7 +40,9 @@ def write_failures(
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["row", "image_id", "reason"])
-        out.writerows([row, image_ids[row], reason] for row, reason in sorted(reasons.items()))
+        out.writerows(
+            [row, csv_path(image_ids[row]), reason] for row, reason in sorted(reasons.items())
+        )
 
 
 class FailureLog:

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from decaf.errors import StoreError
-from decaf.store.opening import damage_errors, open_store, read_provenance
+from decaf.store.damage import DamagedStoreError, read_errors
+from decaf.store.opening import read_head
 from decaf.store.provenance import Provenance
 
 
@@ -32,15 +32,28 @@ def find_store(folder: Path, provenance: Provenance) -> Path | None:
     -------
     pathlib.Path or None
         The store with the fewest layers more than asked for.
+
+    Raises
+    ------
+    StoreError
+        If a file there cannot be read: it may be the store.
     """
-    found = {path: _provenance_of(path) for path in sorted(folder.glob("*.h5"))}
+    return next(iter(find_stores(folder, provenance)), None)
+
+
+def find_stores(folder: Path, provenance: Provenance) -> list[Path]:
+    """Return all stores that `find_store` chooses from, the best first."""
+    if not folder.is_dir():
+        return []
+    with read_errors(folder):
+        files = sorted(file for file in folder.iterdir() if file.suffix == ".h5" and file.is_file())
+    found = {path: _provenance_of(path) for path in files}
     covering = {path: p for path, p in found.items() if p is not None and p.covers(provenance)}
-    return min(covering, key=lambda path: len(covering[path].layers), default=None)
+    return sorted(covering, key=lambda path: len(covering[path].layers))
 
 
 def _provenance_of(path: Path) -> Provenance | None:
     try:
-        with damage_errors(path), open_store(path) as file:
-            return read_provenance(file)
-    except StoreError:
+        return read_head(path).provenance
+    except DamagedStoreError:
         return None

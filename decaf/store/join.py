@@ -9,13 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from decaf.errors import StoreError, StoreMismatchError
-from decaf.store.disk import disk_errors
+from decaf.errors import DataError, StoreError, StoreMismatchError
 from decaf.store.failures import failures_path, read_failures, write_failures
-from decaf.store.layout import TABLE, Table, table_crc32, write_head
-from decaf.store.opening import damage_errors, open_store, read_provenance
+from decaf.store.layout import TABLE, Table, make_file
+from decaf.store.opening import StoreFile
 from decaf.store.provenance import Provenance
-from decaf.whole_files import sync
+from decaf.whole_files import require_writable, whole_file
 
 
 def join(parts: Sequence[Path], out: Path) -> Path:
@@ -42,27 +41,23 @@ def join(parts: Sequence[Path], out: Path) -> Path:
         the store is there already.
     StoreMismatchError
         If the parts were made with different settings.
+    DataError
+        If the store cannot be written.
     """
     if out.suffix != ".h5":
         raise StoreError(f"asked to make the store {out}, found no suffix .h5; give it one")
     if out.exists():
         raise StoreError(f"asked to make the store {out}, found it there; delete it first")
+    require_writable(out)
     shards = sorted(map(_read, parts), key=lambda shard: shard.rows)
     _check(shards)
     table = {name: _concatenated(name, shards) for name in TABLE if name in shards[0].table}
-    with disk_errors(out, sum(column.nbytes for column in table.values())):
-        new = out.with_name(out.name + ".new")
-        try:
-            with h5py.File(new, "w", libver=("v110", "v110"), locking=False) as file:
-                write_head(file, shards[0].provenance.whole(), table)
-                for name in shards[0].row_types:
-                    file.create_virtual_dataset(name, _virtual(name, shards, out.parent))
-            sync(new)
+    try:
+        with whole_file(out) as new:
+            _make(new, out, shards, table)
             _join_failures(out, shards, table)
-            new.rename(out)
-        finally:
-            new.unlink(missing_ok=True)
-        sync(out.parent)
+    except DataError as error:
+        raise StoreError(str(error)) from error
     return out
 
 
@@ -82,18 +77,12 @@ def _read(path: Path) -> _Shard:
         raise StoreError(
             f"asked to join {path}, found that it is not complete; finish its extraction first"
         )
-    with damage_errors(path), open_store(path) as file:
-        provenance = read_provenance(file)
-        table = {name: file[name][:] for name in TABLE if name in file}
-        if table_crc32(table) != file.attrs["table_crc32"]:
-            raise StoreError(
-                f"asked to join {path}, found a table of images that does not fit its checksum; "
-                "delete the shard and extract it again"
-            )
-        names = [f"{kind}/{layer}" for kind in ("features", "crc32") for layer in provenance.layers]
+    with StoreFile(path) as file:
+        provenance = file.head.provenance
+        table = {name: file.read(name) for name in TABLE if name in file.columns}
         row_types = {
-            name: np.dtype((file[name].dtype, file[name].shape[1:]))
-            for name in (*names, "image_sha256", "row_crc32", "done")
+            name: np.dtype((column.dtype, column.shape[1:]))
+            for name, column in file.head.row_columns.items()
         }
     if provenance.rows is None:
         raise StoreError(f"asked to join {path}, found a whole store; give shards only")
@@ -132,19 +121,37 @@ def _refuse_gap(end: int, start: int) -> None:
 
 def _concatenated(name: str, shards: list[_Shard]) -> np.ndarray[Any, Any]:
     if name == "class_names":
-        return shards[0].table[name]
+        return _as_utf8(shards[0].table[name])
     column = np.concatenate([shard.table[name] for shard in shards])
-    if column.dtype.kind == "S":  # numpy forgets that the bytes are UTF-8
-        column = column.astype(h5py.string_dtype("utf-8", column.dtype.itemsize))
-    return column
+    return _as_utf8(column)
 
 
-def _virtual(name: str, shards: list[_Shard], folder: Path) -> h5py.VirtualLayout:
+def _as_utf8(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Say of bytes that they are UTF-8, which numpy does not keep."""
+    if column.dtype.kind != "S":
+        return column
+    return column.astype(h5py.string_dtype("utf-8", column.dtype.itemsize))
+
+
+def _make(path: Path, out: Path, shards: list[_Shard], table: Table) -> None:
+    """Write the joined store that is to stand at `out` to a path."""
+    folder = out.parent.resolve()
+    places = tuple((*shard.rows, os.path.relpath(shard.path.resolve(), folder)) for shard in shards)
+
+    def add(file: h5py.File) -> None:
+        for name in shards[0].row_types:
+            file.create_virtual_dataset(name, _virtual(name, shards, places))
+
+    make_file(path, shards[0].provenance.whole(), table, {}, add, shards=places)
+
+
+def _virtual(
+    name: str, shards: list[_Shard], places: tuple[tuple[int, int, str], ...]
+) -> h5py.VirtualLayout:
     row = shards[0].row_types[name]
     layout = h5py.VirtualLayout((shards[0].provenance.n_images, *row.shape), row.base)
-    for shard in shards:
-        start, stop = shard.rows
-        where = os.path.relpath(shard.path.resolve(), folder.resolve())
+    layout.dcpl.set_obj_track_times(False)  # the same shards make the same bytes
+    for start, stop, where in places:
         layout[start:stop] = h5py.VirtualSource(where, name, (stop - start, *row.shape), row.base)
     return layout
 

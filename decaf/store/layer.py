@@ -1,18 +1,16 @@
 """One layer of a store, sliced like a numpy array and read as it is asked for."""
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
-from decaf.store.opening import damage_errors
 from decaf.store.rows import BLOCK_BYTES
 from decaf.types import FloatArray, IntArray
 
 _GAP_BYTES = 2**16
-"""Reading this much for nothing costs about as much as one more call of HDF5."""
+"""Reading this much for nothing costs about as much as one more call."""
 
 
 class StoredLayer:
@@ -23,17 +21,23 @@ class StoredLayer:
 
     Parameters
     ----------
-    dataset : h5py.Dataset
-        The layer in an open store.
-    path : pathlib.Path
-        The store, for messages.
+    read : callable
+        Takes a first row and an end, and returns those rows as a new array.
+    shape : tuple of int
+        Of all rows.
+    dtype : numpy.dtype
+        Of a value.
     """
 
-    def __init__(self, dataset: h5py.Dataset, path: Path) -> None:
-        self._dataset = dataset
-        self._path = path
-        self.shape: tuple[int, ...] = dataset.shape
-        self.dtype: np.dtype[Any] = dataset.dtype
+    def __init__(
+        self,
+        read: Callable[[int, int], npt.NDArray[Any]],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self._read = read
+        self.shape = shape
+        self.dtype = dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -55,14 +59,13 @@ class StoredLayer:
                 "index the array that comes back"
             )
         rows = np.arange(len(self))[first]  # numpy itself reads the key, and checks it
-        with damage_errors(self._path):
-            found = self._take(rows.reshape(-1), tuple(rest))
+        found = self._take(rows.reshape(-1), tuple(rest))
         return found.reshape(rows.shape + found.shape[1:])
 
     def _take(self, rows: IntArray, rest: tuple[Any, ...]) -> FloatArray:
         """Read rows in the file's order, near ones in one piece of `BLOCK_BYTES` at most."""
         if len(rows) and not rest and (np.diff(rows) == 1).all():
-            return np.asarray(self._dataset[rows[0] : rows[-1] + 1])
+            return self._read(int(rows[0]), int(rows[-1]) + 1)
         row = np.broadcast_to(np.empty((), self.dtype), self.shape[1:])
         row_bytes = row.size * row.itemsize
         out = np.empty((len(rows), *row[rest].shape), self.dtype)
@@ -73,6 +76,6 @@ class StoredLayer:
         for piece in np.split(np.arange(len(rows)), np.flatnonzero(far) + 1):
             if len(piece):
                 start, stop = rows[piece[0]], rows[piece[-1]] + 1
-                block = self._dataset[start:stop][(slice(None), *rest)]
+                block = self._read(int(start), int(stop))[(slice(None), *rest)]
                 out[order[piece]] = block[rows[piece] - start]
         return out

@@ -4,16 +4,19 @@
 
     features/<layer>   (n_images, n_features), or (n_images, n_views, n_features)
     crc32/<layer>      (n_images,) uint32       checksum of each row of the features
-    image_sha256       (n_images, 32) uint8     SHA-256 of each encoded picture file
+    image_sha256       (n_images, 32) uint8     SHA-256 of each encoded image file
+    image_stamp        (n_images, 16) uint8     what a change of the file changes, see rows.py
     row_crc32          (n_images,) uint32       checksum of the row's other entries, see rows.py
     done               (n_images,) uint8        1 where the row is complete
     image_ids, class_names, labels [, official, boxes]           the table, see decaf.types
     attributes         schema_version, provenance (JSON), digest, table_crc32
+
+Before them stands the block of head.py, by which decaf itself reads; HDF5 is for everybody else.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,8 @@ import numpy.typing as npt
 
 from decaf.errors import StoreError
 from decaf.names import Names
-from decaf.store.opening import SCHEMA_VERSION, damage_errors, open_store
+from decaf.store.head import SCHEMA_VERSION, Column, Head, block_bytes, write_block
+from decaf.store.opening import read_head
 from decaf.store.provenance import Provenance
 from decaf.types import ImageDataset
 
@@ -32,6 +36,8 @@ TABLE = ("image_ids", "class_names", "labels", "official", "boxes")
 DTYPES = {"float32": "<f4", "float16": "<f2"}
 METADATA_BYTES = 2**16
 """Generous estimate of what HDF5 itself takes."""
+_FAR = 10**15
+"""Stands for any place in a file while the head is measured."""
 
 Table = dict[str, npt.NDArray[Any]]
 
@@ -69,6 +75,7 @@ class Layout:
         rows |= {f"crc32/{layer}": np.dtype("<u4") for layer in self.provenance.layers}
         return rows | {
             "image_sha256": np.dtype(("u1", (32,))),
+            "image_stamp": np.dtype(("u1", (16,))),
             "row_crc32": np.dtype("<u4"),
             "done": np.dtype("u1"),
         }
@@ -90,15 +97,20 @@ class Layout:
         OSError
             If the file cannot be written.
         """
+        columns = {
+            name: ((self.provenance.n_rows, *row.shape), row.base)
+            for name, row in self.rows.items()
+        }
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        with h5py.File(path, "w", libver="earliest", locking=False) as file:
-            write_head(file, self.provenance, self.table)
-            for name, row in self.rows.items():
-                shape = (self.provenance.n_rows, *row.shape)
+
+        def add(file: h5py.File) -> None:
+            for name, (shape, dtype) in columns.items():
                 file.create_dataset(
-                    name, shape, row.base, dcpl=early, fill_time="never", track_times=False
+                    name, shape, dtype, dcpl=early, fill_time="never", track_times=False
                 )
+
+        make_file(path, self.provenance, self.table, columns, add)
 
     def offsets(self, path: Path) -> dict[str, int]:
         """Return where in the file the rows of each dataset start.
@@ -108,32 +120,71 @@ class Layout:
         StoreError
             If the file does not have this layout.
         """
-        offsets = {}
-        with damage_errors(path), open_store(path, locking=False) as file:
-            for name, row in self.rows.items():
-                found = file[name]
-                expected = (self.provenance.n_rows, *row.shape)
-                if (found.shape, found.dtype) != (expected, row.base) or found.chunks:
-                    raise StoreError(
-                        f"asked to write {name} as {row.base}{expected} in {path}, found "
-                        f"{found.dtype}{found.shape}; delete the file"
-                    )
-                offsets[name] = found.id.get_offset()
-            if file.attrs["table_crc32"] != table_crc32(self.table):
+        head = read_head(path)
+        for name, row in self.rows.items():
+            found = head.columns.get(name)
+            expected = (self.provenance.n_rows, *row.shape)
+            if found is None or (found.shape, found.dtype) != (expected, row.base):
+                there = f"{found.dtype}{found.shape}" if found else "a joined store"
                 raise StoreError(
-                    f"asked to resume {path}, found another table of images in it; delete the file"
+                    f"asked to write {name} as {row.base}{expected} in {path}, found {there}; "
+                    "delete the file"
                 )
-        return offsets
+        if head.table_crc32 != table_crc32(self.table):
+            raise StoreError(
+                f"asked to resume {path}, found another table of images in it; delete the file"
+            )
+        return {name: head.columns[name].offset for name in self.rows}
 
 
-def write_head(file: h5py.File, provenance: Provenance, table: Table) -> None:
-    """Write the attributes and the table of a store."""
-    file.attrs["schema_version"] = SCHEMA_VERSION
-    file.attrs["provenance"] = provenance.to_json()
-    file.attrs["digest"] = provenance.digest()
-    file.attrs["table_crc32"] = table_crc32(table)
-    for name, column in table.items():
-        file.create_dataset(name, data=column, track_times=False)
+def make_file(
+    path: Path,
+    provenance: Provenance,
+    table: Table,
+    columns: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]],
+    add: Callable[[h5py.File], None],
+    *,
+    shards: tuple[tuple[int, int, str], ...] = (),
+) -> None:
+    """Write a store without rows: the attributes, the table, what `add` adds, and the head.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file to make.
+    provenance : Provenance
+        What decides the features' values.
+    table : dict of str to numpy.ndarray
+        What `table_of` returned.
+    columns : mapping of str to (tuple of int, numpy.dtype)
+        Shape and dtype of the datasets that `add` makes with space of their own.
+    add : callable
+        Takes the open file.
+    shards : tuple of (int, int, str)
+        As in `Head`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    crc32 = table_crc32(table)
+    types = dict(columns) | {name: (c.shape, c.dtype) for name, c in table.items()}
+    anywhere = {n: Column(np.dtype(dtype.str), s, _FAR) for n, (s, dtype) in types.items()}
+    head = Head(provenance, crc32, anywhere, _FAR, shards)
+    libver = ("v110", "v110") if shards else "earliest"
+    with h5py.File(
+        path, "w", libver=libver, locking=False, userblock_size=block_bytes(head)
+    ) as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs["provenance"] = provenance.to_json()
+        file.attrs["digest"] = provenance.digest()
+        file.attrs["table_crc32"] = crc32
+        for name, column in table.items():
+            file.create_dataset(name, data=column, track_times=False)
+        add(file)
+        places = {n: replace(c, offset=file[n].id.get_offset()) for n, c in anywhere.items()}
+    write_block(path, replace(head, columns=places, n_bytes=path.stat().st_size))
 
 
 def plan_layout(

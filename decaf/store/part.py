@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError, StoreMismatchError
-from decaf.store.disk import open_locked, require_space, reserve
+from decaf.store.disk import open_locked, require_space, reserve, write_at
 from decaf.store.layout import Layout
-from decaf.store.opening import damage_errors, open_store, read_provenance
+from decaf.store.opening import StoreFile, read_head
 from decaf.store.provenance import Provenance
 from decaf.store.rows import mismatches
 from decaf.whole_files import sync
@@ -72,7 +72,7 @@ def _make_part(path: Path, layout: Layout) -> int:
     return fd
 
 
-def sound_rows(path: Path, layout: Layout) -> npt.NDArray[np.bool_]:
+def sound_rows(path: Path) -> npt.NDArray[np.bool_]:
     """Return which rows of the unfinished store are done and fit their checksums.
 
     A power cut may have kept a flag and lost what was written before it.
@@ -81,19 +81,64 @@ def sound_rows(path: Path, layout: Layout) -> npt.NDArray[np.bool_]:
     ----------
     path : pathlib.Path
         The store to be.
-    layout : Layout
-        What it holds.
 
     Returns
     -------
     numpy.ndarray
         ``(n_images,)`` bool.
     """
-    part = part_of(path)
-    with damage_errors(part), open_store(part, locking=False) as file:
-        done = file["done"][:].astype(bool)
-        unsound = {row for _, row in mismatches(file, layout.provenance.layers, done)}
+    with StoreFile(part_of(path), locking=False) as file:
+        done = file.read("done").astype(bool)
+        unsound = {row for _, row in mismatches(file, done)}
     return np.asarray(done & ~np.isin(np.arange(len(done)), list(unsound)))
+
+
+def reopen(path: Path) -> None:
+    """Make a complete store an unfinished one, so that rows of it can be written again.
+
+    Raises
+    ------
+    StoreError
+        If another process reads or writes it, or it is a joined one.
+    OSError
+        If it may not be written.
+    """
+    if read_head(path).shards:
+        raise StoreError(
+            f"asked to complete {path}, found a joined store; extract its shards again, delete it, "
+            "and join them"
+        )
+    fd = open_locked(path)
+    try:
+        _refuse_begun(path)
+        path.rename(part_of(path))
+        sync(path.parent)
+    finally:
+        os.close(fd)
+
+
+def renew_stamps(path: Path, stamps: npt.NDArray[np.uint8]) -> None:
+    """Write the stamps of a complete store's images anew, where their content is as it was.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The store, not a joined one.
+    stamps : numpy.ndarray
+        ``(n_images, 16)`` uint8, as `seal_stamps` makes them.
+
+    Raises
+    ------
+    StoreError
+        If another process reads or writes it.
+    OSError
+        If it may not be written.
+    """
+    fd = open_locked(path)
+    try:
+        write_at(fd, stamps, read_head(path).columns["image_stamp"].offset)
+    finally:
+        os.close(fd)
 
 
 def _refuse_complete(path: Path, provenance: Provenance) -> None:
@@ -101,6 +146,13 @@ def _refuse_complete(path: Path, provenance: Provenance) -> None:
         _refuse_other_settings(path, provenance)
         raise StoreError(
             f"asked to make the store {path}, found it complete; read it, or delete it first"
+        )
+
+
+def _refuse_begun(path: Path) -> None:
+    if part_of(path).exists():
+        raise StoreError(
+            f"asked to complete {path}, found {part_of(path)} beside it; finish or delete that one"
         )
 
 
@@ -113,8 +165,7 @@ def _refuse_overtaken(path: Path) -> None:
 
 
 def _refuse_other_settings(path: Path, provenance: Provenance) -> None:
-    with damage_errors(path), open_store(path, locking=False) as file:
-        differences = provenance.differences(read_provenance(file))
+    differences = provenance.differences(read_head(path).provenance)
     if differences:
         raise StoreMismatchError(
             f"asked to write {path}, found features made with other settings: "

@@ -3,11 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from decaf.errors import StoreError
 from decaf.types import Preprocessing
+
+FEATURES_VERSION = 2
+"""Of decaf's own arithmetic, from an image's bytes to its features; raised whenever a change of
+code changes a value."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,16 @@ class Provenance:
     dataset : str
         Name of the data set.
     dataset_digest : str
-        Digest of its table: ids, labels and order.
+        Digest of its table: ids, labels and order; what the images show is compared row by row.
     n_images : int
         Number of rows.
     backbone, weights, weights_sha256 : str
-        The net, what its weights are, and their SHA-256 in hexadecimal.
+        The net, what its weights are, and their SHA-256 in hexadecimal. Weights are identified by
+        their SHA-256; how they are called is kept, and makes no difference.
     preprocessing : decaf.types.Preprocessing
         How pixels become the net's input.
     views : tuple of str
-        Names of the views, and the box that they are of if they are not of the whole picture.
+        Names of the views, and the box that they are of if they are not of the whole image.
     layers : tuple of str
         Names of the layers.
     pooling : str
@@ -40,6 +45,9 @@ class Provenance:
         The pixel policy.
     versions : mapping of str to str
         Versions of the libraries that had a hand in the values.
+    arithmetic : mapping of str to str
+        What is computed how: ``features``, decaf's `FEATURES_VERSION`; ``convolutions``; ``net``,
+        SHA-256 of the net's structure, and of its code where that is the user's own.
     rows : tuple of (int, int) or None
         First row and end of those that a shard holds; None for the whole data set.
     """
@@ -58,6 +66,7 @@ class Provenance:
     precision: str
     pixels: str
     versions: Mapping[str, str]
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[int, int] | None = None
 
     @property
@@ -97,8 +106,12 @@ class Provenance:
             ) from error
 
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON, in hexadecimal."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """Return the SHA-256 of all that decides values, as canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self._nameless().to_json().encode()).hexdigest()
+
+    def _nameless(self) -> "Provenance":
+        """Return it without how weights are called, which decides no value."""
+        return replace(self, weights="")
 
     def differences(self, other: "Provenance") -> list[str]:
         """Return one line for each field of `other`, the one found, that is not as asked here.
@@ -113,7 +126,7 @@ class Provenance:
         list of str
             Lines ``"field: asked X, found Y"``, empty where both are equal.
         """
-        asked, found = _flat(asdict(self)), _flat(asdict(other))
+        asked, found = (_flat(asdict(one._nameless())) for one in (self, other))
         return [
             f"{name}: asked {asked.get(name)}, found {found.get(name)}"
             for name in dict.fromkeys([*asked, *found])
@@ -125,7 +138,8 @@ class Provenance:
 
         True if both are equal but for layers that only this one has.
         """
-        return set(other.layers) <= set(self.layers) and replace(self, layers=other.layers) == other
+        mine = replace(self._nameless(), layers=other.layers)
+        return set(other.layers) <= set(self.layers) and mine == other._nameless()
 
 
 def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

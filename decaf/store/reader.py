@@ -1,6 +1,9 @@
-"""Reading a store without loading it."""
+"""Reading a store without loading it, and no row of it unchecked."""
 
-from functools import cached_property
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -8,17 +11,24 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from decaf.errors import StoreError
+from decaf.errors import ConfigError
+from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
-from decaf.store.opening import damage_errors, open_store, part_paths, read_provenance
+from decaf.store.opening import StoreFile
+from decaf.store.rows import broken_seals, row_crcs
 from decaf.types import FloatArray, IntArray
+
+_PIECE_BYTES = 2**20
+"""Of rows that are read and checked at once, so that a core's cache still holds them."""
+_N_THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+_N_NAMED = 3
 
 
 class FeatureStore:
     """A store of features, read-only.
 
-    Rows that are not :attr:`done` hold no features: select by it. Open a store in the process
-    that reads it, after any fork.
+    Rows that are not :attr:`done` hold no features: select by it. Whatever is read is compared with
+    its checksum, a row's features when they are read for the first time.
 
     Parameters
     ----------
@@ -35,17 +45,15 @@ class FeatureStore:
     Raises
     ------
     StoreError
-        If there is none, or it is damaged, of another schema, being written, or not a store.
+        If there is none, or it is damaged, of another schema, being written, or not a store; and
+        whenever what is read does not fit its checksum.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._file = open_store(self.path)
-        try:
-            self.provenance = read_provenance(self._file)
-        except StoreError:
-            self._file.close()
-            raise
+        self._file = StoreFile(self.path)
+        self.provenance = self._file.head.provenance
+        self._checked: dict[str, npt.NDArray[np.bool_]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -64,21 +72,27 @@ class FeatureStore:
 
     def __getitem__(self, layer: str) -> StoredLayer:
         if layer not in self.layers:
-            raise StoreError(
+            raise ConfigError(
                 f"unknown layer {layer!r} in {self.path}; choose one of: {', '.join(self.layers)}"
             )
-        with damage_errors(self.path):
-            return StoredLayer(self._file[f"features/{layer}"], self.path)
+        column = self._file.columns[f"features/{layer}"]
+        return StoredLayer(partial(self._features, layer), column.shape, column.dtype)
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers."""
         return self.provenance.layers
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Digest of the provenance, in hexadecimal."""
-        return self.provenance.digest()
+        """Digest of all that decides what the store holds, in hexadecimal.
+
+        That is of the provenance, and of the images' content.
+        """
+        digest = hashlib.sha256(self.provenance.digest().encode())
+        digest.update(np.packbits(self.done).tobytes())
+        digest.update(self.image_sha256.tobytes())
+        return digest.hexdigest()
 
     @property
     def n_images(self) -> int:
@@ -88,7 +102,7 @@ class FeatureStore:
     @cached_property
     def parts(self) -> list[Path]:
         """Shards that a joined store is made of; empty for one that holds its rows itself."""
-        return list(part_paths(self._file, self.path).values())
+        return [shard.path for shard in self._file.shards]
 
     @property
     def n_views(self) -> int:
@@ -98,7 +112,7 @@ class FeatureStore:
 
     @cached_property
     def image_ids(self) -> tuple[str, ...]:
-        """Relative path of each row's picture."""
+        """Relative path of each row's image."""
         return self._names("image_ids")
 
     @cached_property
@@ -114,26 +128,90 @@ class FeatureStore:
     @cached_property
     def official(self) -> IntArray | None:
         """Official splits ``(n_images, n_partitions)``, where the data set has them."""
-        return self._column("official") if "official" in self._file else None
+        return self._column("official") if "official" in self._file.columns else None
 
     @cached_property
     def boxes(self) -> FloatArray | None:
         """Boxes ``(n_images, 4)`` in pixels, where the data set has them."""
-        return self._column("boxes") if "boxes" in self._file else None
+        return self._column("boxes") if "boxes" in self._file.columns else None
 
     @cached_property
     def done(self) -> npt.NDArray[np.bool_]:
         """Which rows ``(n_images,)`` hold features; the others failed, or are yet to come."""
-        return self._column("done").astype(bool)
+        return self._sealed[0]
 
     @cached_property
     def image_sha256(self) -> npt.NDArray[np.uint8]:
-        """SHA-256 ``(n_images, 32)`` of each encoded picture file."""
-        return self._column("image_sha256")
+        """SHA-256 ``(n_images, 32)`` of each encoded image file."""
+        return self._sealed[1]
+
+    @cached_property
+    def image_stamp(self) -> npt.NDArray[np.uint8]:
+        """Stamp ``(n_images, 16)`` of each image's file when it was read, see `rows.py`."""
+        return self._column("image_stamp")
+
+    @cached_property
+    def _sealed(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
+        """The flags and digests of all rows, which fit their checksums."""
+        done = self._column("done").astype(bool)
+        broken = broken_seals(self._file, 0, self.n_images) & (done | self._is_complete)
+        if broken.any():
+            raise self._damaged_rows("the flags and digests", np.flatnonzero(broken))
+        return done, self._column("image_sha256")
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.path.suffix == ".h5"
+
+    def _features(self, layer: str, start: int, stop: int) -> FloatArray:
+        """Return rows of a layer, checked."""
+        column = self._file.columns[f"features/{layer}"]
+        out = np.empty((stop - start, *column.shape[1:]), column.dtype)
+        if layer not in self._checked:
+            self._checked[layer] = self._needless()
+        step = max(1, _PIECE_BYTES // max(1, column.row_bytes))
+        pieces = range(0, len(out), step)
+        if len(pieces) < 2 * _N_THREADS:
+            bad = [self._read_piece(layer, out[i : i + step], start + i) for i in pieces]
+        else:
+            with ThreadPoolExecutor(_N_THREADS) as pool:
+                bad = list(
+                    pool.map(
+                        lambda i: self._read_piece(layer, out[i : i + step], start + i), pieces
+                    )
+                )
+        wrong = np.concatenate([np.empty(0, np.int64), *bad])
+        if len(wrong):
+            raise self._damaged_rows(f"the features of layer {layer!r}", wrong)
+        return out
+
+    def _read_piece(self, layer: str, out: FloatArray, start: int) -> IntArray:
+        """Read rows into an array; return those that do not fit their checksums."""
+        self._file.read_into(out, f"features/{layer}", start)
+        checked = self._checked[layer][start : start + len(out)]
+        if checked.all():
+            return np.empty(0, np.int64)
+        expected = self._file.read(f"crc32/{layer}", start, start + len(out))
+        wrong = (row_crcs(out) != expected) & ~checked
+        checked |= ~wrong
+        return start + np.flatnonzero(wrong)
+
+    def _needless(self) -> npt.NDArray[np.bool_]:
+        """Return the rows that have no checksums: those that are yet to come."""
+        return np.zeros(self.n_images, bool) if self._is_complete else ~self.done
+
+    def _damaged_rows(self, what: str, rows: IntArray) -> DamagedStoreError:
+        ids = ", ".join(f"{row} ({self.image_ids[row]})" for row in rows[:_N_NAMED].tolist())
+        more = ", ..." if len(rows) > _N_NAMED else ""
+        return damaged(
+            self.path, f"{what} do not fit their checksums in {len(rows)} rows: {ids}{more}"
+        )
 
     def _column(self, name: str) -> npt.NDArray[Any]:
-        with damage_errors(self.path):
-            return np.asarray(self._file[name][:])
+        return self._file.read(name)
 
     def _names(self, name: str) -> tuple[str, ...]:
-        return tuple(text.decode() for text in self._column(name).tolist())
+        try:
+            return tuple(text.decode() for text in self._column(name).tolist())
+        except UnicodeDecodeError as error:
+            raise damaged(self.path, f"{name} that are not UTF-8") from error

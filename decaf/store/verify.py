@@ -4,17 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError
-from decaf.store.layout import TABLE, table_crc32
-from decaf.store.opening import SCHEMA_VERSION, damage_errors, open_store, read_provenance
+from decaf.store.head import SCHEMA_VERSION
+from decaf.store.opening import StoreFile
 from decaf.store.reader import FeatureStore
 from decaf.store.rows import mismatches
 
 _N_NAMED = 5
+_CHECKED = {"row_crc32": "image_sha256, crc32 and done", "image_stamp": "the first 12 bytes"}
 
 
 def store_info(path: Path) -> dict[str, Any]:
@@ -76,30 +76,23 @@ def verify(path: Path) -> list[str]:
     Features are read in blocks: memory does not grow with the store.
     """
     try:
-        with damage_errors(path), open_store(path) as file:
-            return _problems(file, path)
+        with StoreFile(path) as file:
+            return _problems(file)
     except StoreError as error:
         return [str(error)]
 
 
-def _problems(file: h5py.File, path: Path) -> list[str]:
-    provenance = read_provenance(file)
-    table = {name: file[name][:] for name in TABLE if name in file}
-    if table_crc32(table) != file.attrs["table_crc32"]:
-        return ["the table of images does not fit its checksum; delete the store and extract again"]
-    done = file["done"][:] != 0
+def _problems(file: StoreFile) -> list[str]:
+    done = file.read("done") != 0
     wrong: dict[str, list[int]] = {}
-    for name, row in mismatches(file, provenance.layers, done | _is_complete(path)):
+    for name, row in mismatches(file, done | _is_complete(file.path)):
         wrong.setdefault(name, []).append(row)
-    return [_sentence(name, rows, table["image_ids"]) for name, rows in wrong.items()]
+    image_ids = file.read("image_ids") if wrong else np.empty(0, "S1")
+    return [_sentence(name, rows, image_ids) for name, rows in wrong.items()]
 
 
 def _sentence(name: str, rows: list[int], image_ids: npt.NDArray[np.bytes_]) -> str:
-    checked = (
-        "image_sha256, crc32 and done"
-        if name == "row_crc32"
-        else name.replace("crc32", "features", 1)
-    )
+    checked = _CHECKED.get(name, name.replace("crc32", "features", 1))
     named = ", ".join(f"{row} ({image_ids[row].decode()})" for row in rows[:_N_NAMED])
     more = ", ..." if len(rows) > _N_NAMED else ""
     return f"{checked} and {name} disagree in {len(rows)} rows: {named}{more}"

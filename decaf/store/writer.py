@@ -16,7 +16,7 @@ from decaf.store.failures import FailureLog, failures_path
 from decaf.store.layout import plan_layout
 from decaf.store.part import open_part, part_of, sound_rows
 from decaf.store.provenance import Provenance
-from decaf.store.rows import row_crcs, seal_crcs
+from decaf.store.rows import row_crcs, seal_crcs, seal_stamps
 from decaf.types import FloatArray, ImageDataset, IntArray
 from decaf.whole_files import sync
 
@@ -26,7 +26,7 @@ class FeatureWriter:
 
     The file is ``<path>.part`` until `finish` renames it. A row's flag is written after all else
     of the row, and the rows found done are checked when a ``.part`` is taken up, so that neither
-    a killed process nor a power cut leaves a row that counts as done and is not. Pictures that
+    a killed process nor a power cut leaves a row that counts as done and is not. Images that
     failed are listed in ``<stem>.failures.csv``; they are tried again when a run is resumed.
 
     Parameters
@@ -69,11 +69,12 @@ class FeatureWriter:
         self.path = path
         self._layout = plan_layout(provenance, dataset, n_features, n_views)
         self._image_ids = dataset.image_ids
+        self._stamps: dict[int, bytes] = {}
         with disk_errors(path, self._layout.n_bytes):
             self._fd = open_part(path, self._layout)
             try:
                 self._offsets = self._layout.offsets(part_of(path))
-                self._settled = sound_rows(path, self._layout)
+                self._settled = sound_rows(path)
                 write_at(self._fd, self._settled.astype("u1"), self._offsets["done"])
                 self._failures = FailureLog(failures_path(path), dataset.image_ids)
             except BaseException:
@@ -93,8 +94,13 @@ class FeatureWriter:
         self.close()
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that are written."""
+        return self._layout.provenance.layers
+
+    @property
     def n_failed(self) -> int:
-        """Number of pictures that failed in this run."""
+        """Number of images that failed in this run."""
         return len(self._failures)
 
     def pending(self) -> IntArray:
@@ -106,6 +112,33 @@ class FeatureWriter:
             Sorted int64 row numbers.
         """
         return np.flatnonzero(~self._settled)
+
+    def redo(self, rows: IntArray) -> None:
+        """Take rows for not done: their images are others by now.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            Row numbers.
+
+        Raises
+        ------
+        StoreError
+            If the disk fails.
+        """
+        self._settled[rows] = False
+        with disk_errors(self.path, self._layout.n_bytes):
+            write_at(self._fd, self._settled.astype("u1"), self._offsets["done"])
+
+    def note_stamps(self, stamps: Mapping[int, bytes]) -> None:
+        """Take the stamps of rows that are written, or fail, next.
+
+        Parameters
+        ----------
+        stamps : mapping of int to bytes
+            By row, 12 bytes that a change of the image's file changes, or none.
+        """
+        self._stamps |= stamps
 
     def write(
         self, rows: IntArray, features: Mapping[str, FloatArray], sha256: Sequence[bytes]
@@ -120,7 +153,7 @@ class FeatureWriter:
             ``(n_rows, n_features)`` or ``(n_rows, n_views, n_features)`` of each layer; cast to
             the store's dtype.
         sha256 : sequence of bytes
-            SHA-256 of each row's encoded picture file, 32 bytes each.
+            SHA-256 of each row's encoded image file, 32 bytes each.
 
         Raises
         ------
@@ -142,7 +175,7 @@ class FeatureWriter:
         self._write_rows(rows, columns, digests, done=1)
 
     def fail(self, row: int, reason: str) -> None:
-        """Note that a picture could not be made into features.
+        """Note that an image could not be made into features.
 
         The row stays not done, and its features read as NaN, which no head takes in silence.
 
@@ -249,11 +282,11 @@ class FeatureWriter:
     ) -> None:
         """Write rows, each dataset in as few pieces as there are runs of rows."""
         flags = np.full(len(rows), done, "u1")
-        crcs = np.stack([row_crcs(block) for block in columns.values()], axis=1)
-        columns |= {
-            f"crc32/{layer}": crcs[:, i] for i, layer in enumerate(self._layout.provenance.layers)
-        }
+        layers = self._layout.provenance.layers
+        crcs = np.stack([row_crcs(columns[f"features/{layer}"]) for layer in layers], axis=1)
+        columns |= {f"crc32/{layer}": crcs[:, i] for i, layer in enumerate(layers)}
         columns["image_sha256"] = digests
+        columns["image_stamp"] = seal_stamps([self._stamps.pop(row, b"") for row in rows.tolist()])
         columns["row_crc32"] = seal_crcs(digests, crcs, flags)
         columns["done"] = flags  # last: a row counts only once all else is written
         if (np.diff(rows) < 0).any():

@@ -1,4 +1,4 @@
-"""A store of real features of made-up pictures."""
+"""A store of real features of made-up images."""
 
 import pytest
 
@@ -13,12 +13,12 @@ def net():
 
 
 @pytest.fixture
-def store_path(picture_folder, tmp_path, net):
-    """Store of 25 pictures: one of them stands twice, as two classes."""
-    copied = (picture_folder / "blue" / "3.png").read_bytes()
-    (picture_folder / "red" / "copy.png").write_bytes(copied)
+def store_path(image_folder, tmp_path, net):
+    """Store of 25 images: one of them stands twice, as two classes."""
+    copied = (image_folder / "blue" / "3.png").read_bytes()
+    (image_folder / "red" / "copy.png").write_bytes(copied)
     return extract(
-        picture_folder,
+        image_folder,
         backbone=net,
         layers="features.3,features.12",
         pool="max",

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from decaf.analysis.inspection import inspect_store
 from decaf.cli.app import app
-from decaf.errors import DataError, StoreError, StoreMismatchError
+from decaf.errors import ConfigError, DataError, StoreMismatchError
 from decaf.extraction import extract
 
 
-def test_layers_are_described_and_compared(store_path, picture_folder):
-    found = inspect_store(store_path, pictures=picture_folder, quiet=True)
+def test_layers_are_described_and_compared(store_path, image_folder):
+    found = inspect_store(store_path, images=image_folder, quiet=True)
     assert list(found.statistics) == ["features.3", "features.12"]
     assert (found.n_images, found.n_looked_at) == (25, 25)
     assert {len(norms) for norms in found.norms.values()} == {25}
@@ -25,8 +25,8 @@ def test_layers_are_described_and_compared(store_path, picture_folder):
     assert np.isfinite(list(found.logme.values())).all()
 
 
-def test_a_copy_under_another_label_is_found(store_path, picture_folder):
-    found = inspect_store(store_path, pictures=picture_folder, quiet=True)
+def test_a_copy_under_another_label_is_found(store_path, image_folder):
+    found = inspect_store(store_path, images=image_folder, quiet=True)
     pair = found.duplicates[0]
     assert pair.kind == "same file"
     assert {found.image_ids[row] for row in (pair.first, pair.second)} == {
@@ -46,26 +46,26 @@ def test_a_store_is_alike_itself(store_path):
     np.testing.assert_allclose(found.similarity[0, 2], 1)
 
 
-def test_stores_of_other_pictures_cannot_be_compared(store_path, tmp_path, net):
+def test_stores_of_other_images_cannot_be_compared(store_path, tmp_path, net):
     folder = tmp_path / "others"
     for name in "ab":
         (folder / name).mkdir(parents=True)
         Image.new("RGB", (30, 30)).save(folder / name / "x.png")
     other = extract(folder, backbone=net, layers="features.3", pool="avg", out=tmp_path, quiet=True)
-    with pytest.raises(StoreMismatchError, match="found 0 pictures in common"):
+    with pytest.raises(StoreMismatchError, match="found 0 images in common"):
         inspect_store(store_path, against=[other], quiet=True)
-    with pytest.raises(DataError, match="found 2 pictures; give 4"):
+    with pytest.raises(DataError, match="found 2 images; give 4"):
         inspect_store(other, quiet=True)
 
 
 def test_a_wrong_layer_is_said(store_path):
-    with pytest.raises(StoreError, match="unknown layer 'fc9'"):
+    with pytest.raises(ConfigError, match="unknown layer 'fc9'"):
         inspect_store(store_path, layers="fc9", quiet=True)
 
 
-def test_the_command_prints_tables_and_writes_files(store_path, picture_folder, tmp_path):
+def test_the_command_prints_tables_and_writes_files(store_path, image_folder, tmp_path):
     out = tmp_path / "inspected"
-    arguments = ["inspect", str(store_path), "--pictures", str(picture_folder), "--out", str(out)]
+    arguments = ["inspect", str(store_path), "--images", str(image_folder), "--out", str(out)]
     done = CliRunner().invoke(app, [*arguments, "--quiet"])
     assert done.exit_code == 0, done.output
     assert "effective rank" in done.output
@@ -83,7 +83,7 @@ def test_the_command_prints_tables_and_writes_files(store_path, picture_folder, 
 
 
 def _plant(source: Path, folder: Path) -> int:
-    """Copy every fifth picture and plant four kinds of copy of every fifth of these."""
+    """Copy every fifth image and plant four kinds of copy of every fifth of these."""
     files = sorted(source.glob("*/*.jpg"))[::5]
     copies = folder / "planted"
     copies.mkdir(parents=True)
@@ -93,21 +93,21 @@ def _plant(source: Path, folder: Path) -> int:
         (folder / path.parent.name / path.name).write_bytes(data)
         if number % 5:
             continue
-        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        image = Image.open(io.BytesIO(data)).convert("RGB")
         stem = f"{path.parent.name}__{path.stem}"
         (copies / f"{stem}__copy.jpg").write_bytes(data)
-        picture.save(copies / f"{stem}__quality.jpg", quality=70)
-        half = (max(1, picture.width // 2), max(1, picture.height // 2))
-        picture.resize(half).save(copies / f"{stem}__half.jpg")
-        mirror = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        image.save(copies / f"{stem}__quality.jpg", quality=70)
+        half = (max(1, image.width // 2), max(1, image.height // 2))
+        image.resize(half).save(copies / f"{stem}__half.jpg")
+        mirror = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         mirror.save(copies / f"{stem}__mirror.jpg")
     return -(-len(files) // 5)
 
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_planted_duplicates_among_real_pictures_are_found(assets: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_planted_duplicates_among_real_images_are_found(assets: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
     n_planted = _plant(assets / "data/caltech101/101_ObjectCategories", folder)
     path = extract(
         folder,
@@ -120,7 +120,7 @@ def test_planted_duplicates_among_real_pictures_are_found(assets: Path, tmp_path
         out=tmp_path,
         quiet=True,
     )
-    found = inspect_store(path, pictures=folder, mirrored=True, limit=300, quiet=True)
+    found = inspect_store(path, images=folder, mirrored=True, limit=300, quiet=True)
 
     def origin(row: int) -> tuple[str, str]:
         class_name, name = found.image_ids[row].split("/")

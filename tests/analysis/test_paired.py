@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from decaf.analysis.paired import compare_rows, corrected_t_test, pairs_with_best
+from decaf.analysis.paired import compare_rows, corrected_t_test, holm, pairs_with_best
 from decaf.errors import DataError
 from decaf.results import ResultTable
 from tests.test_results import ONE
@@ -66,3 +66,58 @@ def test_every_row_is_compared_with_the_best_of_its_splits():
     assert [(p.first.head, p.second.head) for p in pairs] == [("svm", "knn"), ("svm", "logreg")]
     with pytest.raises(DataError, match="without two"):
         pairs_with_best(ResultTable(tuple(alone)))
+
+
+def test_holm_by_hand():
+    # sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2 (not below the one before), 0.8
+    np.testing.assert_allclose(holm([0.03, 0.01, 0.8, 0.02]), [0.06, 0.04, 0.8, 0.06])
+    np.testing.assert_equal(holm([0.4, np.nan, 0.9]), [1.0, np.nan, 1.0])
+
+
+def test_p_counts_all_pairs_as_the_best_is_known_afterwards():
+    values = {"svm": [0.8, 0.9, 0.88], "knn": [0.7, 0.71, 0.72], "logreg": [0.6, 0.62, 0.6]}
+    rows = [r for head, v in values.items() for r in row(head, v, n_train=900, n_test=100)]
+    pairs = pairs_with_best(ResultTable(tuple(rows)))
+    assert [pair.n_pairs for pair in pairs] == [3, 3]
+    assert all(pair.untested == "" for pair in pairs)
+    by_hand = ([0.1, 0.19, 0.16], [0.2, 0.28, 0.28], [0.1, 0.09, 0.12])
+    every = holm([corrected_t_test(differences, 900, 100).p for differences in by_hand])
+    np.testing.assert_allclose([pair.p_holm for pair in pairs], every[:2])
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"n_train": 10, "n_test": 120}, "12 times as many images to test"),
+        ({"n_train": 1, "n_test": 88}, "88 times as many images to test"),
+        ({"n_train": 900, "n_test": 100, "test_digest": "same"}, "share their test images"),
+    ],
+)
+def test_where_the_test_does_not_hold_nothing_is_claimed(fields, why):
+    from decaf.report.significance import differences
+
+    table = ResultTable((*row("svm", [0.8, 0.9], **fields), *row("knn", [0.7, 0.7], **fields)))
+    (pair,) = pairs_with_best(table)
+    assert why in pair.untested
+    assert np.isnan([pair.test.p, pair.test.ci95_low, pair.p_holm]).all()
+    np.testing.assert_allclose(pair.test.difference, 0.15)
+    grid = differences(table)
+    assert grid.rows[0].cells[-2:] == ("–", "–")
+    assert any(why in note for note in grid.notes)
+    assert not any("Nadeau" in note for note in grid.notes)
+
+
+def test_the_test_is_made_up_to_as_many_rows_to_test_as_to_train():
+    rows = [
+        r
+        for h, v in (("svm", 0.8), ("knn", 0.7))
+        for r in row(h, [v, v + 0.1], n_train=50, n_test=50)
+    ]
+    (pair,) = pairs_with_best(ResultTable(tuple(rows)))
+    assert not pair.untested
+
+
+def test_other_rows_to_train_are_other_splits():
+    first, second = row("svm", [0.8, 0.9]), row("knn", [0.7, 0.7], split_digest="other")
+    with pytest.raises(DataError, match="without two"):
+        pairs_with_best(ResultTable((*first, *second)))

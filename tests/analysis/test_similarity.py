@@ -35,7 +35,7 @@ def test_rotation_scale_and_shift_change_nothing(rng, debiased):
     assert linear_cka(X, X * np.geomspace(1, 100, 6), debiased=debiased) < 0.9
 
 
-def test_few_pictures_and_many_features_look_alike_unless_debiased(rng):
+def test_few_images_and_many_features_look_alike_unless_debiased(rng):
     X, Y = rng.normal(size=(60, 2000)), rng.normal(size=(60, 2000))
     assert linear_cka(X, Y) > 0.9
     assert abs(linear_cka(X, Y, debiased=True)) < 0.05
@@ -64,6 +64,6 @@ def test_a_constant_layer_is_like_nothing(rng):
     np.testing.assert_allclose(matrix[1, 1], 1)
 
 
-def test_other_pictures_are_refused(rng):
-    with pytest.raises(DataError, match="8 and 9 pictures"):
+def test_other_images_are_refused(rng):
+    with pytest.raises(DataError, match="8 and 9 images"):
         linear_cka(rng.normal(size=(9, 4)), rng.normal(size=(8, 4)))

@@ -41,7 +41,7 @@ def test_features_that_fit_exactly_by_hand(scale):
     np.testing.assert_allclose(found, -(np.log(2 * np.pi * 0.5) + 1) / 2, rtol=1e-5)
 
 
-def test_more_features_than_pictures_are_no_harm():
+def test_more_features_than_images_are_no_harm():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 10)
     X = (100 * np.eye(300)[labels] + rng.normal(size=(20, 300))).astype(np.float32)
@@ -57,7 +57,7 @@ def test_the_layer_that_tells_classes_apart_scores_higher():
     assert logme(telling, labels) > logme(silent, labels) + 0.3
 
 
-def test_several_labels_a_picture_are_columns():
+def test_several_labels_a_image_are_columns():
     rng = np.random.default_rng(2)
     X = rng.normal(size=(40, 5))
     labels = np.repeat([0, 1], 20)

@@ -1,4 +1,4 @@
-"""All windows of a larger picture from one pass."""
+"""All windows of a larger image from one pass."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def unpadded() -> TorchBackbone:
     return wrap_module(Unpadded(), PREPROCESSING, device="cpu")
 
 
-def picture(height: int, width: int) -> torch.Tensor:
+def new_image(height: int, width: int) -> torch.Tensor:
     chance = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=chance)
 
@@ -50,12 +50,12 @@ def cropped(net, image, layers, rows, columns, grid):
 
 
 @pytest.mark.parametrize("layers", [["classifier.2"], ["features"], ["features.3", "classifier.3"]])
-def test_windows_are_the_pictures_cut_out(layers):
+def test_windows_are_the_images_cut_out(layers):
     net = unpadded()
     dense = dense_pass(net, layers)
     assert dense.grid.stride_px == 4
     assert dense.window == (4, 4)
-    image = picture(SIDE + 5 * 4, SIDE + 7 * 4)
+    image = new_image(SIDE + 5 * 4, SIDE + 7 * 4)
     rows, columns = np.array([0, 2, 5]), np.array([0, 1, 4, 7])
     found = dense.features(image, rows, columns)
     wanted = cropped(net, image, layers, rows, columns, dense.grid)
@@ -69,21 +69,21 @@ def test_windows_are_the_pictures_cut_out(layers):
     [("decaf-mini", ["fc6", "fc7"], 8), ("squeezenet1_0", ["features.12"], 16),
      ("alexnet", ["pool5", "fc6"], 32), ("resnet18", ["pool5"], 32)],
 )  # fmt: skip
-def test_a_picture_of_the_nets_own_size_is_one_window(name, layers, stride):
+def test_a_image_of_the_nets_own_size_is_one_window(name, layers, stride):
     net = load_backbone(name, weights="random", device="cpu")
     dense = dense_pass(net, layers)
     assert dense.grid.stride_px == stride
-    image = picture(dense.grid.side_px, dense.grid.side_px)
+    image = new_image(dense.grid.side_px, dense.grid.side_px)
     found = dense.features(image, np.array([0]), np.array([0]))
     wanted = net.activations(image[None], layers)
     for layer in layers:
         torch.testing.assert_close(found[layer], wanted[layer], rtol=1e-3, atol=1e-4)
 
 
-def test_where_maps_are_padded_windows_are_near_the_pictures_cut_out():
+def test_where_maps_are_padded_windows_are_near_the_images_cut_out():
     net = load_backbone("decaf-mini", device="cpu")
     dense = dense_pass(net, ["fc6"])
-    image = nn.functional.interpolate(picture(8, 10)[None].float(), (112, 144), mode="bilinear")
+    image = nn.functional.interpolate(new_image(8, 10)[None].float(), (112, 144), mode="bilinear")
     image = image[0].to(torch.uint8)
     rows, columns = np.array([0, 1, 3]), np.array([0, 2, 5])
     found = dense.features(image, rows, columns)["fc6"]

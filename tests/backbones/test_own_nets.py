@@ -1,6 +1,7 @@
 """A user's own net: only with leave, with its own preprocessing and layers."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,16 @@ def test_what_is_wrong_with_a_function(
         load_backbone(f"{package}:{function}", device="cpu", allow_code=True)
 
 
-def test_a_module_in_the_api(picture_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["crop", "interpolation"])
+def test_a_preprocessing_that_decaf_does_not_offer(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown {field} of a preprocessing 'spiral'"):
+        wrap_module(nn.Conv2d(3, 4, 3), replace(PREPROCESSING, **{field: "spiral"}), device="cpu")
+
+
+def test_a_module_in_the_api(image_folder: Path, tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     net = wrap_module(module, PREPROCESSING, name="mine", device="cpu")
     with pytest.raises(ConfigError, match="give layers from `decaf layers`"):
-        extract(picture_folder, backbone=net, out=tmp_path, quiet=True)
-    path = extract(picture_folder, backbone=net, layers="1", out=tmp_path, quiet=True)
+        extract(image_folder, backbone=net, out=tmp_path, quiet=True)
+    path = extract(image_folder, backbone=net, layers="1", out=tmp_path, quiet=True)
     assert path.is_file()

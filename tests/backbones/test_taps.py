@@ -8,7 +8,7 @@ from torch import nn
 
 from decaf.backbones import load_backbone
 from decaf.backbones.taps import Layout, Tap, TappedNet, layer_shapes, trace
-from decaf.errors import BackboneError
+from decaf.errors import ConfigError
 
 
 class Shared(nn.Module):
@@ -78,9 +78,7 @@ def test_threads_do_not_mix_their_passes(shared: TappedNet) -> None:
 
 
 def test_an_unknown_layer_names_the_known_ones(shared: TappedNet) -> None:
-    with pytest.raises(
-        BackboneError, match=r"unknown layer 'fc9' for shared; choose one of: pool5"
-    ):
+    with pytest.raises(ConfigError, match=r"unknown layer 'fc9' for shared; choose one of: pool5"):
         shared.read(torch.randn(1, 3, 8, 8), ["fc9"])
 
 

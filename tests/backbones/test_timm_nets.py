@@ -1,13 +1,26 @@
 """timm's nets: layers, preprocessing and tokens, by family."""
 
+import math
+from collections import Counter
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision.transforms.functional import pil_to_tensor
 
 timm = pytest.importorskip("timm")
 
-from decaf.backbones import layer_table, load_backbone, pool_features  # noqa: E402
+from decaf.backbones import (  # noqa: E402
+    layer_table,
+    load_backbone,
+    pool_features,
+    timm_nets,
+)
 from decaf.backbones.families import define  # noqa: E402
-from decaf.errors import BackboneError  # noqa: E402
+from decaf.errors import BackboneError, ConfigError  # noqa: E402
+from decaf.images.views import make_view  # noqa: E402
+from decaf.types import Preprocessing  # noqa: E402
 
 # name: shape of what enters the classifier
 NETS = {
@@ -83,10 +96,72 @@ def test_the_preprocessing_is_timms() -> None:
     assert dinov2.layout.prefix_tokens == 5
 
 
+def configs() -> dict[str, dict[str, object]]:
+    found = {}
+    for name in timm.list_pretrained():
+        config = timm.get_pretrained_cfg(name).to_dict()
+        found[name] = timm.data.resolve_data_config({}, pretrained_cfg=config)
+    return found
+
+
+def test_every_pretrained_net_is_cropped_as_timm_does_or_refused() -> None:
+    modes = Counter()
+    for name, config in configs().items():
+        fits = config["input_size"][0] == 3 and len({*config["input_size"][1:]}) == 1
+        if not fits or config["interpolation"] not in ("bilinear", "bicubic"):
+            with pytest.raises(BackboneError, match="choose another net"):
+                timm_nets.preprocessing(name, config)
+            continue
+        found = timm_nets.preprocessing(name, config)
+        modes[found.crop] += 1
+        assert found.crop == config["crop_mode"]
+        assert found.interpolation == config["interpolation"]
+        assert found.resize_px == math.floor(found.input_size_px / config["crop_pct"])
+    assert modes["squash"] > 100
+    assert modes["border"] >= 1
+    assert modes["center"] > 1000
+
+
+@pytest.mark.parametrize("size", [(300, 200), (201, 333), (64, 64), (640, 90), (31, 40)])
+@pytest.mark.parametrize("crop_pct", [1.0, 0.9, 0.875])
+@pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
+def test_the_center_view_is_timms_transform(
+    crop_mode: str, crop_pct: float, size: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (9, 11, 3), dtype=np.uint8)).resize(size)
+    config = {
+        "input_size": (3, 64, 64),
+        "interpolation": "bicubic",
+        "crop_pct": crop_pct,
+        "crop_mode": crop_mode,
+        "mean": (0.48, 0.45, 0.3),
+        "std": (0.2, 0.3, 0.4),
+    }
+    own = timm_nets.preprocessing("net", config)
+    transform = timm.data.create_transform(**config, normalize=False)
+    found = make_view(pil_to_tensor(image), "center", own)
+    apart = (found.int() - transform(image).int()).abs()
+    assert apart.max() <= 2
+    assert (apart > 1).float().mean() < 1e-3
+
+
+def test_a_crop_mode_that_is_not_known_is_refused() -> None:
+    config = next(iter(configs().values())) | {"crop_mode": "spiral"}
+    with pytest.raises(BackboneError, match=r"'spiral'; decaf knows center, squash, border"):
+        timm_nets.preprocessing("net", config)
+
+
+def test_ten_crops_of_a_net_that_pads_are_of_the_padded_image() -> None:
+    own = Preprocessing(64, 64, "bicubic", "border", (0.5,) * 3, (0.5,) * 3)
+    image = torch.zeros(3, 40, 60, dtype=torch.uint8)
+    assert make_view(image, "ten-crop", own).shape == (10, 3, 64, 64)
+
+
 def test_a_name_that_timm_does_not_have() -> None:
-    with pytest.raises(BackboneError, match=r"unknown backbone 'timm/resnet19'.*resnet18"):
+    with pytest.raises(ConfigError, match=r"unknown backbone 'timm/resnet19'.*resnet18"):
         define("timm/resnet19")
-    with pytest.raises(BackboneError, match="or a name with a tag"):
+    with pytest.raises(ConfigError, match="or a name with a tag"):
         define("timm/resnet18", "IMAGENET1K_V2")
 
 

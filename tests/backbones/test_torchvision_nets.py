@@ -86,8 +86,8 @@ def test_bfloat16_is_close_to_float32() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"name": "alexnett"}, BackboneError, "unknown backbone 'alexnett'.*alexnet"),
-        ({"weights": "IMAGENET1K_V9"}, BackboneError, "unknown weights.*IMAGENET1K_V1"),
+        ({"name": "alexnett"}, ConfigError, "unknown backbone 'alexnett'.*alexnet"),
+        ({"weights": "IMAGENET1K_V9"}, ConfigError, "unknown weights.*IMAGENET1K_V1"),
         ({"weights": "missing.safetensors"}, BackboneError, "no such file"),
         ({"precision": "fp8"}, ConfigError, "unknown precision 'fp8'; choose one of: auto, fp32"),
         ({"device": "tpu"}, ConfigError, "unknown device 'tpu'; choose one of: auto, cpu"),

@@ -6,7 +6,7 @@ from torch import nn
 
 from decaf.backbones import load_backbone, wrap_module
 from decaf.backbones.trainable import TrainableNet
-from decaf.errors import BackboneError, ConfigError
+from decaf.errors import ConfigError
 from decaf.types import Preprocessing
 
 LAST_BLOCKS = [
@@ -137,7 +137,7 @@ def test_more_blocks_than_there_are(blocks: int) -> None:
 
 
 def test_what_cannot_be_trained() -> None:
-    with pytest.raises(BackboneError, match="unknown layer"):
+    with pytest.raises(ConfigError, match="unknown layer"):
         mini("conv9")
     backbone = load_backbone("decaf-mini", device="cpu", precision="bf16")
     with pytest.raises(ConfigError, match="parameters are trained in fp32"):

@@ -69,7 +69,7 @@ def test_a_pickle_with_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     [
         ("net.safetensors", b"not a net", "cannot read weights"),
         ("net.pth", b"", "cannot read weights"),
-        ("net.bin", b"", "give a .safetensors, .pth, .pt, .onnx, .caffemodel file"),
+        ("net.bin", b"", "give a .safetensors, .pth, .pt, .onnx, .caffemodel, .tar file"),
     ],
 )
 def test_a_file_that_is_not_weights(
@@ -107,5 +107,5 @@ def test_weights_that_cannot_be_fetched_say_what_to_do(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     entry = torchvision_nets.weights_entry("alexnet", "imagenet")
-    with pytest.raises(BackboneError, match=r"cannot be fetched.*--weights random"):
+    with pytest.raises(BackboneError, match=r"cannot be fetched.*or give a file"):
         published_weights("imagenet", entry)

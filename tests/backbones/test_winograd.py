@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from decaf.backbones.winograd import WinogradConv2d, use_winograd
+from decaf.backbones.winograd import WinogradConv2d, use_winograd, uses_winograd
 
-# rows: side of the filter, channels in and out, groups, padding, height, width, pictures
+# rows: side of the filter, channels in and out, groups, padding, height, width, images
 FORMS = [
     (3, 128, 128, 1, 1, 13, 13, 2),
     (3, 128, 130, 1, 0, 9, 16, 1),
@@ -66,14 +66,14 @@ def test_takes_other_arithmetic_than_torch():
     assert not torch.equal(read(conv, x), conv(x))
 
 
-def test_many_pictures_are_those_of_each_alone():
+def test_many_images_are_those_of_each_alone():
     conv = made(3, 512, 512, 1, 1)
     x = torch.randn(40, 512, 7, 7)  # more than are worked on at once
     alone = torch.cat([read(conv, one[None]) for one in x])
     np.testing.assert_allclose(read(conv, x).numpy(), alone.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_no_pictures_give_no_maps():
+def test_no_images_give_no_maps():
     conv = made(3, 128, 128, 1, 1)
     assert read(conv, torch.empty(0, 128, 8, 8)).shape == (0, 128, 8, 8)
 
@@ -108,6 +108,38 @@ def test_follows_weights_that_change():
     )
 
 
+def _in_place(conv, weight):
+    with torch.no_grad():
+        conv.weight.copy_(weight)
+
+
+def _parameter(conv, weight):
+    conv.weight = nn.Parameter(weight)
+
+
+def _data(conv, weight):
+    conv.weight.data = weight
+
+
+def _state(conv, weight):
+    conv.load_state_dict({"weight": weight})
+
+
+def _assigned(conv, weight):
+    conv.load_state_dict({"weight": weight}, assign=True)
+
+
+@pytest.mark.parametrize("replace", [_in_place, _parameter, _data, _state, _assigned])
+def test_follows_weights_that_are_replaced(replace):
+    """Memory of what was replaced is given out again, so an address alone tells nothing."""
+    conv, x = made(5, 48, 48, 1, 2, bias=False), torch.rand(1, 48, 5, 5)
+    for number in range(200):
+        replace(conv, torch.zeros(48, 48, 5, 5))  # not read: the memory of the last is free then
+        replace(conv, torch.full((48, 48, 5, 5), float(number)))
+        found = read(conv, x)[0, :, 2, 2].numpy()
+        np.testing.assert_allclose(found, number * x.sum().item(), rtol=1e-4, atol=1e-4)
+
+
 def test_gradients_are_those_of_a_convolution():
     conv, x = made(3, 128, 128, 1, 1), torch.randn(1, 128, 8, 8, requires_grad=True)
     conv(x).sum().backward()
@@ -140,4 +172,5 @@ def test_leaves_alone_what_does_not_gain():
         nn.ConvTranspose2d(128, 128, 3),
     )
     use_winograd(net)
-    assert not any(isinstance(module, WinogradConv2d) for module in net)
+    assert not uses_winograd(net)
+    assert uses_winograd(nn.Sequential(net, made(3, 128, 128, 1, 1)))

@@ -62,30 +62,30 @@ def test_help_loads_neither_torch_nor_scikit_learn(tmp_path: Path) -> None:
     assert "extract" in done.stdout
 
 
-def test_the_main_job_as_a_process(picture_folder: Path, tmp_path: Path) -> None:
+def test_the_main_job_as_a_process(image_folder: Path, tmp_path: Path) -> None:
     done = run_process(
-        "evaluate", "--dataset", str(picture_folder), *NET, "--heads", "svm,knn", "--splits", "2",
+        "evaluate", "--dataset", str(image_folder), *NET, "--heads", "svm,knn", "--splits", "2",
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "RANDOM" in done.stdout
     assert "svm" in done.stdout.lower()
     assert "images/s" in done.stderr
-    assert (tmp_path / "results" / "pictures.csv").is_file()
-    assert (tmp_path / "results" / "pictures-splits.csv").is_file()
+    assert (tmp_path / "results" / "images.csv").is_file()
+    assert (tmp_path / "results" / "images-splits.csv").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (["--backbone", "nonet"], 1, "unknown backbone 'nonet'"),
+        (["--backbone", "nonet"], 2, "unknown backbone 'nonet'"),
         (["--pool", "sum"], 2, "unknown pooling 'sum'"),
         (["--device", "tpu"], 2, "unknown device 'tpu'"),
         (["--dataset", "nowhere"], 2, "nowhere"),
     ],
 )
 def test_a_mistake_ends_in_one_message(
-    picture_folder: Path,
+    image_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -94,7 +94,7 @@ def test_a_mistake_ends_in_one_message(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["decaf", "extract", "--dataset", str(picture_folder), *NET, *arguments]
+    command = ["decaf", "extract", "--dataset", str(image_folder), *NET, *arguments]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as end:
         main()
@@ -109,19 +109,19 @@ def test_a_missing_option_is_wrong_usage() -> None:
     assert "--dataset" in result.output
 
 
-def test_extract_prints_the_stores_path_alone(picture_folder: Path, tmp_path: Path) -> None:
+def test_extract_prints_the_stores_path_alone(image_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "features.h5"
     result = CliRunner().invoke(
-        app, ["extract", "--dataset", str(picture_folder), *NET, "--out", str(out)]
+        app, ["extract", "--dataset", str(image_folder), *NET, "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(out)
 
 
-def test_store_info_and_verify(picture_folder: Path, tmp_path: Path) -> None:
+def test_store_info_and_verify(image_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "features.h5"
     runner = CliRunner()
-    runner.invoke(app, ["extract", "--dataset", str(picture_folder), *NET, "--out", str(out)])
+    runner.invoke(app, ["extract", "--dataset", str(image_folder), *NET, "--out", str(out)])
     info = runner.invoke(app, ["store", "info", str(out)])
     assert '"n_images": 24' in info.stdout
     assert runner.invoke(app, ["store", "verify", str(out)]).exit_code == 0

@@ -1,4 +1,4 @@
-"""`decaf datasets`, and what every command says where pictures are missing."""
+"""`decaf datasets`, and what every command says where images are missing."""
 
 import sys
 import zipfile
@@ -30,12 +30,12 @@ def test_all_data_sets_are_listed(tmp_path: Path, arguments: tuple[str, ...]) ->
     lines = {line.split()[0]: line for line in result.stdout.splitlines()}
     assert list(lines) == list(ADAPTERS)
     assert "present" in lines["mit67"]
-    assert "absent   108754 pictures, 397 classes, 39.1 GB" in lines["sun397"]
+    assert "absent   108754 images, 397 classes, 39.1 GB" in lines["sun397"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("command", ["evaluate", "check"])
-def test_missing_pictures_end_in_one_message(
+def test_missing_images_end_in_one_message(
     name: str,
     command: str,
     tmp_path: Path,
@@ -59,15 +59,15 @@ def test_missing_pictures_end_in_one_message(
 def test_get_takes_an_archive_of_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    info = DatasetInfo("pets", "pets/pictures", 1, 2, "CC0", "here", (Archive("pets.zip", ()),))
+    info = DatasetInfo("pets", "pets/images", 1, 2, "CC0", "here", (Archive("pets.zip", ()),))
     monkeypatch.setitem(ADAPTERS, "pets", type("Pets", (), {"INFO": info}))
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as packed:
-        packed.writestr("pictures/cat/1.jpg", "meow")
+        packed.writestr("images/cat/1.jpg", "meow")
     arguments = ["--from", str(tmp_path / "mine.zip"), "--data-root", str(tmp_path / "data")]
     code, out, _ = run(monkeypatch, capsys, "datasets", "get", "pets", *arguments)
     assert code == 0
-    assert out.strip() == str(tmp_path / "data" / "pets" / "pictures")
-    assert (tmp_path / "data" / "pets" / "pictures" / "cat" / "1.jpg").read_text() == "meow"
+    assert out.strip() == str(tmp_path / "data" / "pets" / "images")
+    assert (tmp_path / "data" / "pets" / "images" / "cat" / "1.jpg").read_text() == "meow"
 
 
 def test_digits_are_written_and_checked(
@@ -77,7 +77,7 @@ def test_digits_are_written_and_checked(
     assert run(monkeypatch, capsys, "datasets", "get", "digits", *root)[0] == 0
     code, out, _ = run(monkeypatch, capsys, "datasets", "check", "digits", *root)
     assert code == 0
-    assert "is complete: 1797 pictures" in out
+    assert "is complete: 1797 images" in out
     (tmp_path / "digits" / "0" / "0000.png").unlink()
     code, _, err = run(monkeypatch, capsys, "datasets", "check", "digits", *root)
     assert code == 1

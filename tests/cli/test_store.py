@@ -11,9 +11,9 @@ from decaf.store import FeatureStore
 NET = ["--backbone", "squeezenet1_1", "--weights", "random", "--device", "cpu", "--pool", "avg"]
 
 
-def test_shards_are_joined(picture_folder: Path, tmp_path: Path) -> None:
+def test_shards_are_joined(image_folder: Path, tmp_path: Path) -> None:
     runner = CliRunner()
-    command = ["extract", "--dataset", str(picture_folder), *NET, "--out", str(tmp_path)]
+    command = ["extract", "--dataset", str(image_folder), *NET, "--out", str(tmp_path)]
     parts = [
         runner.invoke(app, [*command, "--shard", f"{number}/2"]).stdout.strip() for number in (1, 2)
     ]

@@ -1,4 +1,4 @@
-"""`decaf plot tsne` and `decaf visualize top-images`, from a store to a picture."""
+"""`decaf plot tsne` and `decaf visualize top-images`, from a store to an image."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +14,9 @@ from decaf.extraction import extract
 
 
 @pytest.fixture
-def decaf(picture_folder: Path, tmp_path: Path) -> Callable[..., Outcome]:
+def decaf(image_folder: Path, tmp_path: Path) -> Callable[..., Outcome]:
     store = extract(
-        picture_folder,
+        image_folder,
         backbone="squeezenet1_1",
         weights="random",
         device="cpu",
@@ -34,26 +34,26 @@ def decaf(picture_folder: Path, tmp_path: Path) -> Callable[..., Outcome]:
     return run
 
 
-def test_features_on_a_plane_with_pictures(
-    decaf: Callable[..., Outcome], picture_folder: Path, tmp_path: Path
+def test_features_on_a_plane_with_images(
+    decaf: Callable[..., Outcome], image_folder: Path, tmp_path: Path
 ) -> None:
-    done = decaf("plot", "tsne", "--thumbnails", pictures=str(picture_folder))
+    done = decaf("plot", "tsne", "--thumbnails", images=str(image_folder))
     assert done.exit_code == 0, done.output
     with Image.open(tmp_path / "f.png") as drawn:
         assert min(drawn.size) > 500
 
 
-def test_thumbnails_without_pictures_are_refused(decaf: Callable[..., Outcome]) -> None:
+def test_thumbnails_without_images_are_refused(decaf: Callable[..., Outcome]) -> None:
     error = decaf("plot", "tsne", "--thumbnails").exception
     assert isinstance(error, DataError)
-    assert "give their folder with --pictures" in str(error)
+    assert "give their folder with --images" in str(error)
 
 
 def test_top_images_of_units(
-    decaf: Callable[..., Outcome], picture_folder: Path, tmp_path: Path
+    decaf: Callable[..., Outcome], image_folder: Path, tmp_path: Path
 ) -> None:
     options = {"layer": "features.3", "weights": "random", "device": "cpu"}
-    done = decaf("visualize", "top-images", units="0-2,7", pictures=str(picture_folder), **options)
+    done = decaf("visualize", "top-images", units="0-2,7", images=str(image_folder), **options)
     assert done.exit_code == 0, done.output
     with Image.open(tmp_path / "f.png") as drawn:
         assert drawn.width > drawn.height  # four blocks side by side

@@ -47,7 +47,7 @@ def test_what_is_left_after_30_to_train(data_root):
     assert (counts - 30).min() == 1
 
 
-def test_a_missing_picture_is_counted_and_placed(data_root):
+def test_a_missing_image_is_counted_and_placed(data_root):
     lost = data_root / INFO.tree / "emu" / "image_0007.jpg"
     lost.unlink()
     try:
@@ -60,17 +60,17 @@ def test_a_missing_picture_is_counted_and_placed(data_root):
         lost.touch()
 
 
-def test_an_added_picture_is_refused(data_root):
+def test_an_added_image_is_refused(data_root):
     added = data_root / INFO.tree / "ant" / "my_ant.jpg"
     added.touch()
     try:
-        with pytest.raises(DataError, match="holds 43 pictures, more than the published 42"):
+        with pytest.raises(DataError, match="holds 43 images, more than the published 42"):
             load(data_root, allow_partial=True)
     finally:
         added.unlink()
 
 
-def test_without_pictures_it_is_fetched(data_root, tmp_path, monkeypatch):
+def test_without_images_it_is_fetched(data_root, tmp_path, monkeypatch):
     def fake_fetch(info, root):
         (root / info.tree).parent.mkdir(parents=True)
         (root / info.tree).symlink_to(data_root / info.tree)
@@ -80,7 +80,7 @@ def test_without_pictures_it_is_fetched(data_root, tmp_path, monkeypatch):
 
 
 @pytest.mark.data
-@pytest.mark.skipif("DECAF_ASSETS" not in os.environ, reason="DECAF_ASSETS names no real pictures")
+@pytest.mark.skipif("DECAF_ASSETS" not in os.environ, reason="DECAF_ASSETS names no real images")
 def test_the_real_part_is_partial():
     table = load(Path(os.environ["DECAF_ASSETS"]) / "data", allow_partial=True)
     assert len(table.image_ids) == 4178

@@ -48,7 +48,7 @@ def test_several_processes_may_write_at_once(tmp_path):
 def test_a_removed_digit_is_missed(tmp_path):
     digits.load(tmp_path)
     (tmp_path / "digits" / "0" / "0010.png").unlink()
-    with pytest.raises(DataError, match=r"has 1797 pictures, found 1796 .* first 0010.png"):
+    with pytest.raises(DataError, match=r"has 1797 images, found 1796 .* first 0010.png"):
         digits.load(tmp_path)
     assert digits.load(tmp_path, allow_partial=True).partial
 

@@ -1,5 +1,7 @@
+import fcntl
 import hashlib
 import io
+import os
 import tarfile
 import threading
 import zipfile
@@ -16,15 +18,15 @@ from decaf.errors import DataError
 
 @cache  # archives carry the time of their making
 def nested_zip():
-    """A zip that holds a tar of pictures, as Caltech's."""
+    """A zip that holds a tar of images, as Caltech's."""
     inner = io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w:gz") as packed:
-        member = tarfile.TarInfo("pictures/a/1.jpg")
+        member = tarfile.TarInfo("images/a/1.jpg")
         member.size = 5000
         packed.addfile(member, io.BytesIO(bytes(range(250)) * 20))
     outer = io.BytesIO()
     with zipfile.ZipFile(outer, "w") as packed:
-        packed.writestr("set/pictures.tar.gz", inner.getvalue())
+        packed.writestr("set/images.tar.gz", inner.getvalue())
         packed.writestr("set/notes.txt", "by hand")
     return outer.getvalue()
 
@@ -73,10 +75,13 @@ def server():
 
 def pets(*urls, body=b"", **options):
     checksum = "sha256:" + hashlib.sha256(body or nested_zip()).hexdigest()
-    archive = Archive(
-        "pets.zip", urls, checksum=checksum, inner=("set/pictures.tar.gz",), **options
-    )
-    return DatasetInfo("pets", "pets/pictures", 1, 2, "CC0", "https://pets.example", (archive,))
+    archive = Archive("pets.zip", urls, checksum=checksum, inner=("set/images.tar.gz",), **options)
+    return DatasetInfo("pets", "pets/images", 1, 2, "CC0", "https://pets.example", (archive,))
+
+
+def unchecked():
+    info = pets()
+    return replace(info, archives=(replace(info.archives[0], checksum=None),))
 
 
 def names(root):
@@ -85,8 +90,8 @@ def names(root):
 
 def test_a_download_is_checked_and_unpacked_with_what_is_inside(server, tmp_path):
     tree = fetch(pets(server.url), tmp_path)
-    assert tree == tmp_path / "pets" / "pictures"
-    assert names(tmp_path) == ["pets/pictures/a/1.jpg", "pets/set/notes.txt"]
+    assert tree == tmp_path / "pets" / "images"
+    assert names(tmp_path) == ["pets/images/a/1.jpg", "pets/set/notes.txt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pets"]
 
 
@@ -99,7 +104,7 @@ def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
 def test_a_server_without_ranges_starts_anew(server, tmp_path):
     server.break_after, server.ranges = 200, False
     fetch(pets(server.url), tmp_path)
-    assert names(tmp_path)[0] == "pets/pictures/a/1.jpg"
+    assert names(tmp_path)[0] == "pets/images/a/1.jpg"
 
 
 def test_a_part_of_another_file_is_thrown_away(server, tmp_path):
@@ -112,7 +117,7 @@ def test_a_part_of_another_file_is_thrown_away(server, tmp_path):
 
 def test_the_second_source_is_asked_when_the_first_is_dead(server, tmp_path):
     fetch(pets("http://127.0.0.1:9/pets.zip", server.url), tmp_path)
-    assert names(tmp_path)[0] == "pets/pictures/a/1.jpg"
+    assert names(tmp_path)[0] == "pets/images/a/1.jpg"
 
 
 def test_dead_links_say_what_to_do(tmp_path):
@@ -135,7 +140,7 @@ def test_an_archive_of_the_user_is_taken(tmp_path, whole_folder):
     archive.parent.mkdir()
     archive.write_bytes(nested_zip())
     fetch(pets(), tmp_path / "data", archive.parent if whole_folder else archive)
-    assert names(tmp_path / "data")[0] == "pets/pictures/a/1.jpg"
+    assert names(tmp_path / "data")[0] == "pets/images/a/1.jpg"
     assert archive.exists()
 
 
@@ -145,7 +150,7 @@ def test_one_of_several_archives_is_taken_by_its_name(server, tmp_path):
     lists.write_text("1.jpg")
     both = replace(info, archives=(*info.archives, Archive("lists.txt", ())))
     fetch(both, tmp_path / "data", lists)
-    files = ["lists.txt", "pictures/a/1.jpg", "set/notes.txt"]
+    files = ["lists.txt", "images/a/1.jpg", "set/notes.txt"]
     assert names(tmp_path / "data" / "pets") == files
     other = lists.rename(tmp_path / "other.txt")
     with pytest.raises(DataError, match=r"other.txt is none of its archives; give one that is nam"):
@@ -155,7 +160,7 @@ def test_one_of_several_archives_is_taken_by_its_name(server, tmp_path):
 def test_a_streamed_archive_never_lies_on_the_disk(tmp_path):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        member = tarfile.TarInfo("pictures/1.jpg")
+        member = tarfile.TarInfo("images/1.jpg")
         member.size = 3
         tar.addfile(member, io.BytesIO(b"one"))
     body = packed.getvalue() + bytes(3000)  # what follows the end of a tar counts in its checksum
@@ -173,11 +178,11 @@ def test_a_streamed_archive_never_lies_on_the_disk(tmp_path):
         finally:
             running.shutdown()
             thread.join()
-    assert names(tmp_path) == ["right/pets/pictures/1.jpg"]
+    assert names(tmp_path) == ["right/pets/images/1.jpg"]
 
 
 def test_what_is_there_is_not_touched(tmp_path):
-    (tmp_path / "pets" / "pictures").mkdir(parents=True)
+    (tmp_path / "pets" / "images").mkdir(parents=True)
     with pytest.raises(DataError, match="is there already; remove it to get it anew"):
         fetch(pets(), tmp_path)
 
@@ -195,5 +200,56 @@ def test_a_wrong_archive_and_a_wrong_path_are_told_apart(tmp_path):
         fetch(pets(), tmp_path, tmp_path / "gone.zip")
     with zipfile.ZipFile(tmp_path / "cars.zip", "w") as packed:
         packed.writestr("cars/1.jpg", "x")
-    with pytest.raises(DataError, match=r"holds no pictures; no folder .*pictures; get pets\.zip"):
+    with pytest.raises(DataError, match=r"holds no images; no folder .*images; get pets\.zip"):
+        fetch(unchecked(), tmp_path / "data", tmp_path / "cars.zip")
+    assert list((tmp_path / "data").iterdir()) == []
+    with pytest.raises(
+        DataError, match=r"cars\.zip has the sha256 .*, published is .*; get it from"
+    ):
         fetch(pets(), tmp_path / "data", tmp_path / "cars.zip")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+LEFT = (".decaf-killed.part/pets/images/a/1.jpg", ".pets-download/pets.zip.part")
+
+
+@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_a_killed_run_left_is_removed(tmp_path, left, finished):
+    data = tmp_path / "data"
+    (tmp_path / "pets.zip").write_bytes(nested_zip())
+    if finished:
+        fetch(pets(), data, tmp_path / "pets.zip")
+    (data / left).parent.mkdir(parents=True)
+    (data / left).write_bytes(b"half")
+    assert fetch(pets(), data, tmp_path / "pets.zip") == data / "pets" / "images"
+    assert [path.name for path in data.iterdir()] == ["pets"]
+
+
+def test_two_processes_do_not_get_one_data_set_at_once(tmp_path):
+    (tmp_path / "pets.zip").write_bytes(nested_zip())
+    downloads = tmp_path / "data" / ".pets-download"
+    downloads.mkdir(parents=True)
+    fd = os.open(downloads, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another process is getting this data set"):
+            fetch(pets(), tmp_path / "data", tmp_path / "pets.zip")
+    finally:
+        os.close(fd)
+    fetch(pets(), tmp_path / "data", tmp_path / "pets.zip")
+
+
+def test_a_hostile_archive_leaves_nothing(tmp_path):
+    with tarfile.open(tmp_path / "evil.tar", "w") as packed:
+        for name, target in (("up", ".."), ("out", "up/../..")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            packed.addfile(member)
+        member = tarfile.TarInfo("out/OUTSIDE")
+        member.size = 4
+        packed.addfile(member, io.BytesIO(b"evil"))
+    with pytest.raises(DataError, match="refused to unpack"):
+        fetch(unchecked(), tmp_path / "data", tmp_path / "evil.tar")
+    assert names(tmp_path) == ["evil.tar"]
+    assert list((tmp_path / "data").iterdir()) == []

@@ -1,10 +1,12 @@
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from decaf.datasets import ADAPTERS, dataset_infos, load_dataset
-from decaf.errors import ConfigError
+from decaf.datasets import ADAPTERS, dataset_infos, load_dataset, read_bytes
+from decaf.errors import ConfigError, DataError
+from tests.datasets.test_tars import write_tar
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_every_record_is_whole(info, tmp_path):
     assert info.n_images > info.n_classes > 1
     assert info.licence
     assert info.home.startswith("http")
-    assert f"{info.n_images} pictures, {info.n_classes} classes" in info.summary
+    assert f"{info.n_images} images, {info.n_classes} classes" in info.summary
     assert not info.is_present(tmp_path)
     for archive in info.archives:
         assert archive.urls
@@ -60,3 +62,28 @@ def test_reading_tables_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_packed_data_sets_are_told_to_be_unpacked(pets):
+    shutil.make_archive(str(pets / "mine"), "zip", pets, "pets")
+    shutil.make_archive(str(pets / "mine"), "gztar", pets, "pets")
+    with pytest.raises(DataError, match="found a zip archive; unzip it, and give the folder"):
+        load_dataset(pets / "mine.zip")
+    with pytest.raises(DataError, match=r"found a compressed archive.*unpack it"):
+        load_dataset(pets / "mine.tar.gz")
+
+
+@pytest.mark.parametrize("name", ["n" * 5000, "a\0b", "a/" * 3000, "pets/loop", "pets/loop/x"])
+def test_names_that_no_file_can_have_are_unknown(pets, name, monkeypatch):
+    monkeypatch.chdir(pets)
+    (pets / "pets" / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError, match="unknown data set"):
+        load_dataset(name)
+
+
+def test_a_folder_may_have_colons_in_its_name(pets):
+    (pets / "pets").rename(pets / "pets::1")
+    assert len(load_dataset(pets / "pets::1").image_ids) == 4
+    write_tar(pets / "tars::2" / "x.tar", {"a/1.jpg": b"one", "b/1.jpg": b"two"})
+    table = load_dataset(pets / "tars::2")
+    assert [read_bytes(table, row) for row in range(2)] == [b"one", b"two"]

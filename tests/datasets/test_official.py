@@ -109,7 +109,7 @@ class TestOfficialLists:
                 assert (trainval[:, number] == label).sum() == published.count(str(label))
 
     @pytest.mark.parametrize("name", ["mit67", "birds", "voc2007"])
-    def test_a_lost_picture_is_missed(self, name, request):
+    def test_a_lost_image_is_missed(self, name, request):
         root = request.getfixturevalue(name)
         info = ADAPTERS[name].INFO
         table = load_dataset(name, root)
@@ -117,7 +117,7 @@ class TestOfficialLists:
         lost.unlink()
         try:
             first = re.escape(f"1 are missing, first {table.image_ids[7]};")
-            with pytest.raises(DataError, match=rf"has {info.n_images} pictures, .*: {first}"):
+            with pytest.raises(DataError, match=rf"has {info.n_images} images, .*: {first}"):
                 load_dataset(name, root)
             part = load_dataset(name, root, allow_partial=True)
         finally:
@@ -135,8 +135,8 @@ def write(file, lines):
 @pytest.fixture
 def small_voc2012(tmp_path):
     home = tmp_path / "voc2012" / "VOCdevkit" / "VOC2012"
-    pictures = {"train": ["2008_1", "2008_2"], "val": ["2009_1"]}
-    for side, ids in pictures.items():
+    images = {"train": ["2008_1", "2008_2"], "val": ["2009_1"]}
+    for side, ids in images.items():
         touch(home / "JPEGImages", [f"{image}.jpg" for image in ids])
         for name in CLASSES:
             labels = {"2008_1": " 1" if name == "person" else "-1", "2008_2": " 0", "2009_1": "-1"}
@@ -188,7 +188,7 @@ def test_voc2012_actions_have_a_row_a_person(small_voc2012):
 def test_voc_lists_that_contradict_each_other_are_refused(small_voc2012):
     lists = small_voc2012 / "voc2012" / "VOCdevkit" / "VOC2012" / "ImageSets"
     write(lists / "Main" / "cow_val.txt", ["2009_9 -1"])
-    with pytest.raises(DataError, match=r"cow_val.txt lists other pictures than aeroplane_val.txt"):
+    with pytest.raises(DataError, match=r"cow_val.txt lists other images than aeroplane_val.txt"):
         load_dataset("voc2012", small_voc2012)
     for name in ACTIONS:
         write(lists / "Action" / f"{name}_val.txt", ["2009_1 3 1"])
@@ -246,8 +246,8 @@ def caltech256_root(tmp_path_factory):
         name = "257.clutter" if number == 257 else f"{number:03d}.thing-{number}"
         count = 30_607 - 256 * 119 if number == 257 else 119
         (tree / name).mkdir(parents=True)
-        for picture in range(1, count + 1):
-            (tree / name / f"{number:03d}_{picture:04d}.jpg").touch()
+        for image in range(1, count + 1):
+            (tree / name / f"{number:03d}_{image:04d}.jpg").touch()
     touch(tree, ["198.thing-198/RENAME2", "056.thing-56/greg/1.jpg", "056.thing-56/bad_name.jpg"])
     return root
 
@@ -265,7 +265,7 @@ def test_caltech256_counts_and_passes_over_strays(caltech256_root):
     ("lost", "first"),
     [("003.thing-3/003_0007.jpg", "003_0007.jpg"), ("003.thing-3/003_0119.jpg", "the last pict")],
 )
-def test_caltech256_misses_a_picture(caltech256_root, lost, first):
+def test_caltech256_misses_a_image(caltech256_root, lost, first):
     file = caltech256_root / caltech256.INFO.tree / lost
     file.unlink()
     try:
@@ -277,9 +277,7 @@ def test_caltech256_misses_a_picture(caltech256_root, lost, first):
 
 
 @pytest.mark.parametrize("name", [name for name in ADAPTERS if name != "digits"])
-def test_without_pictures_the_message_says_what_from_where_and_to_where(
-    name, tmp_path, monkeypatch
-):
+def test_without_images_the_message_says_what_from_where_and_to_where(name, tmp_path, monkeypatch):
     monkeypatch.setattr(caltech101, "fetch", lambda _info, _root: None)
     info = ADAPTERS[name].INFO
     with pytest.raises(DataError) as caught:

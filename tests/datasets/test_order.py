@@ -35,3 +35,8 @@ def parts_and_numbers(path):
 def test_natural_order_is_that_of_text_and_numbers(names):
     for paths in (names, [f"{name}/{other}" for name in names for other in names[:3]]):
         assert natural_sorted(paths) == sorted(paths, key=parts_and_numbers)
+
+
+def test_numbers_of_any_length_are_sorted():
+    long = "9" * 1_200_000
+    assert natural_sorted([long, "10", "9"]) == ["9", "10", long]

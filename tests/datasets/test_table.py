@@ -1,14 +1,17 @@
 import dataclasses
 import hashlib
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
+from decaf.datasets import read_bytes
 from decaf.datasets.table import (
     dataset_digest,
     image_table,
     official_sides,
+    slice_rows,
     take,
 )
 from decaf.errors import ConfigError, DataError
@@ -45,14 +48,14 @@ def test_several_labels_are_a_matrix(build):
     ("change", "message"),
     [
         ({"ids": ("1.jpg", "2.jpg", "1.jpg")}, "'1.jpg' is listed twice"),
-        ({"ids": ("a.jpg", "b.jpg", "c.jpg")}, "none of its 3 pictures is under"),
-        ({"labels": (0, 1)}, "2 rows of labels for 3 pictures"),
+        ({"ids": ("a.jpg", "b.jpg", "c.jpg")}, "none of its 3 images is under"),
+        ({"labels": (0, 1)}, "2 rows of labels for 3 images"),
         ({"labels": (0, 1, 2)}, "labels reach beyond 0 to 1"),
         ({"labels": (0, 1, -1)}, "labels reach beyond 0 to 1"),
         ({"labels": np.full((3, 2), 2)}, "labels reach beyond -1 to 1"),
         ({"labels": (0, 0, 0), "names": ("cat",)}, r"found 1 class \(cat\)"),
-        ({"official": np.ones((2, 1))}, "2 rows of official for 3 pictures"),
-        ({"boxes": np.ones((2, 4))}, "2 rows of boxes for 3 pictures"),
+        ({"official": np.ones((2, 1))}, "2 rows of official for 3 images"),
+        ({"boxes": np.ones((2, 4))}, "2 rows of boxes for 3 images"),
         ({"ids": ("1.jpg", "2.jpg", "\udcff.jpg")}, "is not UTF-8; rename the file"),
     ],
 )
@@ -61,12 +64,12 @@ def test_contradictions_are_refused(build, change, message):
         build(**change)
 
 
-def test_boxes_tell_rows_of_one_picture_apart(build):
+def test_boxes_tell_rows_of_one_image_apart(build):
     table = build(ids=("1.jpg", "1.jpg", "2.jpg"), boxes=np.arange(12).reshape(3, 4))
     assert table.boxes.dtype == np.float32
 
 
-def test_digest_is_of_everything_but_the_root(build, tmp_path):
+def test_digest_is_of_everything_but_the_root_and_sizes(build, tmp_path):
     table = build(official=np.array([[1], [3], [3]]), boxes=np.ones((3, 4)))
     digest = dataset_digest(table)
     assert len(digest) == 64
@@ -76,17 +79,18 @@ def test_digest_is_of_everything_but_the_root(build, tmp_path):
         "image_ids": ("1.jpg", "3.jpg", "2.jpg"),
         "labels": np.array([0, 1, 0]),
         "class_names": ("cat", "doc"),
-        "sizes_bytes": np.array([1, 2, 4]),
         "official": np.array([[1], [2], [3]], dtype=np.int8),
         "boxes": None,
     }
     others = {dataset_digest(dataclasses.replace(table, **{k: v})) for k, v in changes.items()}
     assert len(others | {digest}) == len(changes) + 1
+    grown = dataclasses.replace(table, sizes_bytes=np.array([1, 2, 4]))
+    assert dataset_digest(grown) == digest, "stores compare contents, of which a size says little"
 
 
 def test_digest_stays_the_same_over_releases(build):
     assert dataset_digest(build()) == (
-        "96d698a2d66ac9f87f5c169bf2fb38f3dcda1cf90187bc451756f75f1f12b8ea"
+        "957ba13a6af1fb51d49a1d4bc3a669fff872a6f41f84d2aae97acbce5b1b0e68"
     )
 
 
@@ -123,7 +127,7 @@ def test_official_sides_are_coded_as_in_the_type():
 
 @pytest.mark.parametrize("sides", [["train", "train"], ["test", "val"]])
 def test_official_sides_need_training_and_held_out_rows(sides):
-    with pytest.raises(DataError, match="it needs pictures under 'train', and held-out ones"):
+    with pytest.raises(DataError, match="it needs images under 'train', and held-out ones"):
         official_sides("pets", sides)
 
 
@@ -132,7 +136,36 @@ def test_the_digest_of_many_ids_is_that_of_their_json(build):
     table = dataclasses.replace(build(), image_ids=ids)
     words = json.dumps([table.name, list(table.class_names), list(ids)], ensure_ascii=False)
     expected = hashlib.sha256(words.encode())
-    for column in (table.labels, table.sizes_bytes):
-        expected.update(f"{column.dtype.str}{column.shape};".encode() + column.tobytes())
+    column = table.labels
+    expected.update(f"{column.dtype.str}{column.shape};".encode() + column.tobytes())
     expected.update(b"none;none;")
     assert dataset_digest(table) == expected.hexdigest()
+
+
+def test_one_path_that_no_file_can_have_does_not_fill_the_memory(build):
+    ids = [*(f"{number}.jpg" for number in range(30_000)), "x" * 100_000]
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"the path 'x+'... has 100000 characters, which no file"):
+        build(ids, np.arange(30_001) % 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b.jpg"])
+def test_a_path_that_no_file_can_have_is_a_row_that_fails(build, name):
+    table = build(("1.jpg", "2.jpg", name))
+    assert table.sizes_bytes.tolist() == [1, 2, -1]
+    with pytest.raises(OSError, match=r"File name too long|no file can have this name"):
+        read_bytes(table, 2)
+
+
+def test_groups_are_part_of_a_table(tmp_path):
+    (tmp_path / "a").touch()
+    common = ("t", tmp_path, ["a", "b", "c"], [0, 1, 1], ["x", "y"])
+    table = image_table(*common, groups=["p1", "p2", "p1"])
+    assert list(slice_rows(table, slice(1, 3)).groups) == ["p2", "p1"]
+    digests = {dataset_digest(image_table(*common, groups=g)) for g in (None, ["p"] * 3, ["q"] * 3)}
+    assert len(digests | {dataset_digest(table)}) == 4
+    with pytest.raises(DataError, match="2 rows of groups for 3 images"):
+        image_table(*common, groups=["p1", "p2"])

@@ -1,4 +1,4 @@
-"""Pictures at URLs: the tables of local folders and archives, and errors that say what to do."""
+"""Images at URLs: the tables of local folders and archives, and errors that say what to do."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from decaf.datasets import dataset_digest, load_dataset, read_bytes
+from decaf.datasets.urls import image_sizes
 from decaf.errors import ConfigError, DataError
 from tests.datasets.test_tars import write_tar
 
@@ -60,7 +61,7 @@ def test_a_split_at_a_url(memory: Any) -> None:
     np.testing.assert_array_equal(table.official, [[3], [1], [1]])
 
 
-def test_a_picture_that_vanishes_is_an_error_of_its_own(memory: Any) -> None:
+def test_a_image_that_vanishes_is_an_error_of_its_own(memory: Any) -> None:
     lay_out(memory, "/b/a/1.jpg", "/b/b/1.jpg")
     table = load_dataset("memory://b")
     memory.rm("/b/a/1.jpg")
@@ -87,11 +88,46 @@ def test_a_file_systems_own_error_is_one_of_reading(memory: Any) -> None:
     [
         ("nowhere://b/pets", ConfigError, "Protocol not known: nowhere"),
         ("memory://none/at/all", DataError, "check the address"),
-        ("memory://b/only", DataError, "holds no pictures; lay the pictures out"),
-        ("memory://b/loose", DataError, "holds the picture '1.jpg'; lay the pictures out"),
+        ("memory://b/only", DataError, "holds no images; lay the images out"),
+        ("memory://b/loose", DataError, "holds the image '1.jpg'; lay the images out"),
     ],
 )
 def test_what_is_wrong_is_said(memory: Any, url: str, error: type[Exception], message: str) -> None:
     lay_out(memory, "/b/only/readme.txt", "/b/loose/1.jpg", "/b/loose/a/1.jpg")
     with pytest.raises(error, match=message):
         load_dataset(url)
+
+
+def test_what_is_passed_over_at_a_url_is_counted(
+    memory: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lay_out(memory, "/b/a/1.jpg", "/b/b/1.jpg", "/b/.hid/1.jpg", "/b/a/.1.jpg", "/b/b/2.PSD")
+    assert load_dataset("memory://b").image_ids == ("a/1.jpg", "b/1.jpg")
+    err = capsys.readouterr().err
+    assert "hidden images (2, first" in err
+    assert "images of kinds that are not read (1, first 'b/2.PSD')" in err
+
+
+class _Odd:
+    """A file system that lists strange things."""
+
+    def find(self, root: str, **_: object) -> dict[str, dict[str, int | None]]:
+        here = {f"{root}/{name}/1.jpg": {"size": None} for name in "ab"}
+        return here | {"/elsewhere/a/1.jpg": {"size": 1}}
+
+
+def test_a_file_system_may_know_no_sizes_and_list_what_is_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert image_sizes(_Odd(), "/root", "odd://") == {"a/1.jpg": 0, "b/1.jpg": 0}
+    assert "images outside of the folder (1, first '/elsewhere/a/1.jpg')" in capsys.readouterr().err
+
+
+class _Broken:
+    def find(self, root: str, **_: object) -> None:
+        raise ValueError("no such region")
+
+
+def test_any_error_of_a_file_system_is_a_message() -> None:
+    with pytest.raises(DataError, match="found ValueError: no such region"):
+        image_sizes(_Broken(), "/root", "broken://")

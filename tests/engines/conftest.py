@@ -1,4 +1,4 @@
-"""Pictures for the small net, and extractions in processes of their own."""
+"""Images for the small net, and extractions in processes of their own."""
 
 import multiprocessing
 import os
@@ -16,7 +16,7 @@ NET = ("--backbone", "decaf-mini", "--weights", "random", "--device", "cpu")
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """Class folder of 96 small pictures."""
+    """Class folder of 96 small images."""
     rng = np.random.default_rng(3)
     for number in range(96):
         path = tmp_path / "many" / "ab"[number % 2] / f"{number:02d}.png"

@@ -9,7 +9,7 @@ from decaf.datasets import load_dataset
 from decaf.engines import batch_size
 from decaf.engines.batch_size import fastest, tuned
 from decaf.engines.forward import bytes_per_view
-from decaf.extraction import extract, make_plan
+from decaf.extraction import extract, make_plan, n_features
 from decaf.store import FeatureStore
 
 SIZES = (8, 16, 32, 64)
@@ -67,3 +67,35 @@ def test_auto_says_what_it_found_and_extracts_with_it(
         assert store.done.all()
     assert extract(many, **options, batch_size="auto", out=tmp_path) == path
     assert "batch size" not in capsys.readouterr().err, "a store that is there needs no trying"
+
+
+def test_auto_is_silent_where_it_should_be(
+    many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
+    extract(many, **options, batch_size="auto", out=tmp_path)
+    said = capsys.readouterr()
+    assert said.out + said.err == ""
+
+
+@pytest.mark.parametrize("options", [{}, {"view": "ten-crop", "pool": "avg"}])
+def test_the_pass_that_is_timed_is_the_one_that_is_run(
+    many: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
+    plan = make_plan(load_dataset(many), net, layers="pool5,fc7", workers=0, **options)
+    passes = []
+
+    class Noting(batch_size.Forward):
+        def features(self, batch):
+            found = super().features(batch)
+            passes.append({layer: values.shape for layer, values in found.items()})
+            return found
+
+    monkeypatch.setattr(batch_size, "Forward", Noting)
+    monkeypatch.setitem(batch_size.SIZES, "cpu", (2,))
+    tuned(plan, quiet=True)
+    sizes = n_features(plan)
+    views = (10,) if options else ()
+    assert passes
+    assert all(one == {k: (2, *views, n) for k, n in sizes.items()} for one in passes)

@@ -30,7 +30,7 @@ def write(folder: Path, sizes: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize("edges", ["clip", "reflect"])
 @pytest.mark.parametrize("size", [(100, 80), (64, 64), (37, 150), (1, 1)])
-def test_boxes_of_dense_windows_cover_the_picture(edges, size):
+def test_boxes_of_dense_windows_cover_the_image(edges, size):
     grid = DenseGrid(64, 16)
     rule = PatchRule(scales=(1.0, 1.5, 2.2), edges=edges)
     for scale in dense_scales(*size, rule, grid):
@@ -49,10 +49,10 @@ def test_boxes_of_dense_windows_cover_the_picture(edges, size):
 
 
 def test_dense_rows_are_the_patches_that_their_boxes_say(tmp_path: Path):
-    """Of a smooth picture a window and the same box cut out of it look alike to the net."""
-    write(tmp_path / "pictures", [(160, 128), (90, 120)])
+    """Of a smooth image a window and the same box cut out of it look alike to the net."""
+    write(tmp_path / "images", [(160, 128), (90, 120)])
     options = {**MINI, "layers": "pool5,fc6", "patch_scales": [1.0, 2.0]}
-    path = extract(tmp_path / "pictures", views="dense", out=tmp_path / "d.h5", **options)
+    path = extract(tmp_path / "images", views="dense", out=tmp_path / "d.h5", **options)
     with FeatureStore(path) as store:
         boxes, ids, found = store.boxes, store.image_ids, store["pool5"][:]
         assert store.done.all()
@@ -63,7 +63,7 @@ def test_dense_rows_are_the_patches_that_their_boxes_say(tmp_path: Path):
     net = load_backbone("decaf-mini", device="cpu")
     likeness = []
     for image_id, box, row in zip(ids, boxes, found, strict=True):
-        with Image.open(tmp_path / "pictures" / image_id) as file:
+        with Image.open(tmp_path / "images" / image_id) as file:
             crop = file.convert("RGB").crop([round(float(edge)) for edge in box])
         pixels = functional.resize(functional.pil_to_tensor(crop), [64, 64], antialias=True)
         wanted = net.activations(pixels[None], ["pool5"])["pool5"].flatten()
@@ -74,10 +74,10 @@ def test_dense_rows_are_the_patches_that_their_boxes_say(tmp_path: Path):
 
 
 @pytest.mark.parametrize("views", ["patches", "dense"])
-def test_a_run_taken_up_again_and_a_broken_picture(views, tmp_path: Path):
-    folder = tmp_path / "pictures"
+def test_a_run_taken_up_again_and_a_broken_image(views, tmp_path: Path):
+    folder = tmp_path / "images"
     write(folder, [(80, 64), (64, 90), (70, 70), (100, 64)])
-    (folder / "a" / "2.png").write_bytes(b"no picture")
+    (folder / "a" / "2.png").write_bytes(b"no image")
     options = {**MINI, "layers": "fc6", "views": views, "patch_scales": "1,1.5", "max_failures": 1}
     whole = extract(folder, out=tmp_path / "whole.h5", **options)
     limited = extract(folder, out=tmp_path / "few.h5", patches_per_image=3, **options)
@@ -105,7 +105,7 @@ def test_patches_of_boxes_and_patch_options_without_patches_are_refused(tmp_path
         extract(tmp_path / "p", out=tmp_path, views="patches", box="crop", layers="fc6", **MINI)
 
 
-def test_a_table_of_patches_keeps_one_row_of_each_picture(tmp_path: Path):
+def test_a_table_of_patches_keeps_one_row_of_each_image(tmp_path: Path):
     write(tmp_path / "p", [(64, 48), (64, 64)])
     table = load_dataset(tmp_path / "p")
     found = patch_table(table, PatchRule(scales=(1.0,)), None)

@@ -73,9 +73,9 @@ def test_a_pass_is_halved_until_it_fits_and_stays_so(
     ]
 
 
-def test_too_little_memory_for_one_picture_is_an_error(plan: Plan, net: TorchBackbone) -> None:
+def test_too_little_memory_for_one_image_is_an_error(plan: Plan, net: TorchBackbone) -> None:
     tight = Tight(net, 0, torch.OutOfMemoryError("no memory"))
-    with pytest.raises(ConfigError, match="too little memory for one picture"):
+    with pytest.raises(ConfigError, match="too little memory for one image"):
         Forward(plan, tight).features(load_batch(plan, [0, 1, 2]))  # type: ignore[arg-type]
     assert tight.asked == [3, 3, 3, 3, 2, 1]
 

@@ -30,7 +30,7 @@ def test_views_are_made_of_the_rows_own_box(tmp_path: Path) -> None:
     assert batch.rows == [0, 1, 2]
     ((row, reason),) = batch.failures
     assert row == 3
-    assert "lies outside the picture" in reason
+    assert "lies outside the image" in reason
     left, right, both = batch.pixels
     assert torch.equal(left, torch.zeros_like(left))
     assert torch.equal(right, torch.full_like(right, 200))
@@ -39,15 +39,13 @@ def test_views_are_made_of_the_rows_own_box(tmp_path: Path) -> None:
     assert wide.max() == 200
 
 
-def test_pictures_in_archives_give_the_pixels_of_files(
-    picture_folder: Path, tmp_path: Path
-) -> None:
+def test_images_in_archives_give_the_pixels_of_files(image_folder: Path, tmp_path: Path) -> None:
     archive = tmp_path / "all.tar"
     with tarfile.open(archive, "w") as tar:
-        for path in sorted(picture_folder.glob("*/*.png")):
-            tar.add(path, path.relative_to(picture_folder))
+        for path in sorted(image_folder.glob("*/*.png")):
+            tar.add(path, path.relative_to(image_folder))
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    files = make_plan(load_dataset(picture_folder), net, layers="pool5")
+    files = make_plan(load_dataset(image_folder), net, layers="pool5")
     entries = make_plan(load_dataset(archive), net, layers="pool5")
     expected, found = load_batch(files, range(24)), load_batch(entries, range(24))
     assert torch.equal(found.pixels, expected.pixels)
@@ -61,16 +59,16 @@ def test_pictures_in_archives_give_the_pixels_of_files(
 
 
 def test_files_decoded_in_one_call_give_the_same_batch(
-    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number, path in enumerate(sorted(picture_folder.glob("red/*.png"))):
+    for number, path in enumerate(sorted(image_folder.glob("red/*.png"))):
         Image.open(path).save(path.with_suffix(".jpg"))
         path.unlink()
         if number == 2:
-            path.with_suffix(".jpg").write_bytes(b"\xff\xd8 no picture")
-    (picture_folder / "blue" / "3.png").write_bytes(b"")
+            path.with_suffix(".jpg").write_bytes(b"\xff\xd8 no image")
+    (image_folder / "blue" / "3.png").write_bytes(b"")
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    plan = make_plan(load_dataset(picture_folder), net, layers="pool5")
+    plan = make_plan(load_dataset(image_folder), net, layers="pool5")
     expected = load_batch(plan, range(24))
     assert len(expected.failures) == 2
     found = load_batch(replace(plan, pixels="gpu"), range(24), torch.device("cpu"))
@@ -80,15 +78,15 @@ def test_files_decoded_in_one_call_give_the_same_batch(
     assert torch.equal(found.pixels, expected.pixels)
 
 
-def test_pixels_of_a_gpu_need_one(picture_folder: Path) -> None:
+def test_pixels_of_a_gpu_need_one(image_folder: Path) -> None:
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
     with pytest.raises(ConfigError, match="asked for pixels 'gpu', found the net on cpu"):
-        make_plan(load_dataset(picture_folder), net, layers="pool5", pixels="gpu")
+        make_plan(load_dataset(image_folder), net, layers="pool5", pixels="gpu")
 
 
-def test_who_decodes_is_part_of_the_provenance(picture_folder: Path) -> None:
+def test_who_decodes_is_part_of_the_provenance(image_folder: Path) -> None:
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    plan = make_plan(load_dataset(picture_folder), net, layers="pool5")
+    plan = make_plan(load_dataset(image_folder), net, layers="pool5")
     assert provenance(plan, "float32").pixels.startswith("auto; decoder: pillow; torchcodec")
     there = provenance(replace(plan, pixels="gpu"), "float32").pixels
     assert there.startswith("gpu; decoder: nvjpeg for regular JPEG")

@@ -53,7 +53,7 @@ def table(folder: Path) -> ImageDataset:
     ids = tuple(sorted(str(path.relative_to(folder)) for path in folder.glob("*/*")))
     n_images = len(ids)
     zeros = np.zeros(n_images, dtype=np.int64)
-    return ImageDataset("pictures", folder, ids, zeros, ("one",), zeros)
+    return ImageDataset("images", folder, ids, zeros, ("one",), zeros)
 
 
 def plan(folder: Path, net: TorchBackbone, **options: object) -> Plan:
@@ -77,10 +77,10 @@ def extracted(plan: Plan) -> Rows:
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (64, 0), (7, 1), (1, 4), (64, 4)])
 def test_rows_do_not_depend_on_batch_size_or_threads(
-    picture_folder: Path, net: TorchBackbone, batch_size: int, workers: int
+    image_folder: Path, net: TorchBackbone, batch_size: int, workers: int
 ) -> None:
-    expected = extracted(plan(picture_folder, net, workers=0))
-    found = extracted(plan(picture_folder, net, batch_size=batch_size, workers=workers))
+    expected = extracted(plan(image_folder, net, workers=0))
+    found = extracted(plan(image_folder, net, batch_size=batch_size, workers=workers))
     assert sorted(found.features) == list(range(24))
     for layer in ("features.3", "pool5"):
         np.testing.assert_allclose(
@@ -88,9 +88,9 @@ def test_rows_do_not_depend_on_batch_size_or_threads(
         )
 
 
-def test_a_row_belongs_to_its_picture(picture_folder: Path, net: TorchBackbone) -> None:
-    rows = extracted(plan(picture_folder, net, layers=("pool5",)))
-    folder = table(picture_folder)
+def test_a_row_belongs_to_its_image(image_folder: Path, net: TorchBackbone) -> None:
+    rows = extracted(plan(image_folder, net, layers=("pool5",)))
+    folder = table(image_folder)
     one = ImageDataset(
         "one", folder.root, folder.image_ids[17:18], *[np.zeros(1, int)], ("a",), np.zeros(1, int)
     )
@@ -101,24 +101,24 @@ def test_a_row_belongs_to_its_picture(picture_folder: Path, net: TorchBackbone) 
     )
 
 
-def test_several_views_make_a_second_axis(picture_folder: Path, net: TorchBackbone) -> None:
-    rows = extracted(plan(picture_folder, net, view="ten-crop", layers=("pool5",)))
+def test_several_views_make_a_second_axis(image_folder: Path, net: TorchBackbone) -> None:
+    rows = extracted(plan(image_folder, net, view="ten-crop", layers=("pool5",)))
     assert rows.features[3]["pool5"].shape == (10, 512)
-    center = extracted(plan(picture_folder, net, layers=("pool5",)))
+    center = extracted(plan(image_folder, net, layers=("pool5",)))
     np.testing.assert_allclose(
         rows.features[3]["pool5"][4], center.features[3]["pool5"], rtol=1e-3, atol=1e-6
     )
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_broken_pictures_are_reported_and_the_others_go_on(
-    picture_folder: Path, net: TorchBackbone, workers: int
+def test_broken_images_are_reported_and_the_others_go_on(
+    image_folder: Path, net: TorchBackbone, workers: int
 ) -> None:
     settings = {"max_failures": 0.2, "workers": workers, "layers": ("pool5",)}
-    whole = plan(picture_folder, net, **settings)
+    whole = plan(image_folder, net, **settings)
     expected = extracted(whole)
-    (picture_folder / "green" / "3.png").write_bytes(b"")
-    (picture_folder / "red" / "7.png").unlink()
+    (image_folder / "green" / "3.png").write_bytes(b"")
+    (image_folder / "red" / "7.png").unlink()
     rows = Rows(24)
     run(whole, rows, lambda *_: None)
     assert rows.failures == {11: "the file is empty", 23: "No such file or directory"}
@@ -129,44 +129,44 @@ def test_broken_pictures_are_reported_and_the_others_go_on(
         )
 
 
-def test_too_many_failures_stop_the_run(picture_folder: Path, net: TorchBackbone) -> None:
+def test_too_many_failures_stop_the_run(image_folder: Path, net: TorchBackbone) -> None:
     for number in range(4):
-        (picture_folder / "blue" / f"{number}.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"of 24 pictures cannot be used.*--max-failures"):
-        extracted(plan(picture_folder, net, max_failures=0.1))
+        (image_folder / "blue" / f"{number}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"of 24 images cannot be used.*--max-failures"):
+        extracted(plan(image_folder, net, max_failures=0.1))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_in_the_store_ends_the_run(
-    picture_folder: Path, net: TorchBackbone, workers: int
+    image_folder: Path, net: TorchBackbone, workers: int
 ) -> None:
     rows = Rows(24, breaks_after=2)
     with pytest.raises(StoreError, match="disk full"):
-        run(plan(picture_folder, net, workers=workers), rows, lambda *_: None)
+        run(plan(image_folder, net, workers=workers), rows, lambda *_: None)
     assert len(rows.sizes) == 2
 
 
 def test_a_resumed_run_computes_the_same_batches_to_the_bit(
-    picture_folder: Path, net: TorchBackbone
+    image_folder: Path, net: TorchBackbone
 ) -> None:
-    whole = extracted(plan(picture_folder, net))
+    whole = extracted(plan(image_folder, net))
     resumed = Rows(24)
     resumed.features = {row: whole.features[row] for row in (*range(5), *range(15, 20))}
-    run(plan(picture_folder, net), resumed, lambda *_: None)
+    run(plan(image_folder, net), resumed, lambda *_: None)
     assert sum(resumed.sizes) == 14
     np.testing.assert_array_equal(resumed.stacked("pool5"), whole.stacked("pool5"))
 
 
-def test_progress_and_seconds_cover_every_row(picture_folder: Path, net: TorchBackbone) -> None:
+def test_progress_and_seconds_cover_every_row(image_folder: Path, net: TorchBackbone) -> None:
     told: list[tuple[int, int]] = []
-    seconds = run(plan(picture_folder, net), Rows(24), lambda *news: told.append(news))
+    seconds = run(plan(image_folder, net), Rows(24), lambda *news: told.append(news))
     assert sum(n_rows for n_rows, _ in told) == 24
     assert all(value > 0 for value in vars(seconds).values())
 
 
 def test_the_callers_number_of_threads_is_left_alone(
-    picture_folder: Path, net: TorchBackbone
+    image_folder: Path, net: TorchBackbone
 ) -> None:
     before = torch.get_num_threads()
-    extracted(plan(picture_folder, net, workers=2))
+    extracted(plan(image_folder, net, workers=2))
     assert torch.get_num_threads() == before

@@ -29,8 +29,8 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (folder / name).mkdir()
@@ -67,9 +67,9 @@ def test_wrong_options_are_refused(options: dict[str, object], tmp_path: Path) -
         extract("digits", out=tmp_path, **OPTIONS, **options)  # type: ignore[arg-type]
 
 
-def test_dense_patches_are_refused(pictures: Path, tmp_path: Path) -> None:
+def test_dense_patches_are_refused(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    recipe, whole = asked(pictures)
+    recipe, whole = asked(images)
     net = load_backbone("decaf-mini", weights="random", device="cpu")
     plan = Plan(**(recipe | {"backbone": net, "dense": object()}))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="use 'patches'"):
@@ -77,15 +77,15 @@ def test_dense_patches_are_refused(pictures: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ray_makes_the_store_of_the_local_engine(pictures: Path, tmp_path: Path) -> None:
+def test_ray_makes_the_store_of_the_local_engine(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    local = extract(pictures, out=tmp_path / "local.h5", **OPTIONS)  # type: ignore[arg-type]
+    local = extract(images, out=tmp_path / "local.h5", **OPTIONS)  # type: ignore[arg-type]
     script = (
         "import sys; from decaf import extract; extract(sys.argv[1], out=sys.argv[2], "
         f"engine='ray', num_workers=2, **{OPTIONS})"
     )
     out = tmp_path / "ray.h5"
-    command = [sys.executable, "-c", script, str(pictures), str(out)]
+    command = [sys.executable, "-c", script, str(images), str(out)]
     job = subprocess.Popen(command)  # a worker is killed, then the job
     shards = out.with_suffix(".shards")
     _wait_for(lambda: list(shards.glob("*.part")))
@@ -108,15 +108,15 @@ def test_ray_makes_the_store_of_the_local_engine(pictures: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_actors_read_tar_archives_at_a_url(pictures: Path, tmp_path: Path) -> None:
+def test_actors_read_tar_archives_at_a_url(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
     archives = tmp_path / "archives"
     archives.mkdir()
-    files = [path for name in "ab" for path in sorted((pictures / name).iterdir())[:30]]
+    files = [path for name in "ab" for path in sorted((images / name).iterdir())[:30]]
     for number in range(2):
         with tarfile.open(archives / f"{number}.tar", "w") as tar:
             for path in files[number::2]:
-                tar.add(path, path.relative_to(pictures).as_posix())
+                tar.add(path, path.relative_to(images).as_posix())
     local = extract(archives.as_uri(), out=tmp_path / "local.h5", **OPTIONS)  # type: ignore[arg-type]
     script = (
         "import sys; from decaf import extract; extract(sys.argv[1], out=sys.argv[2], "
@@ -128,22 +128,22 @@ def test_actors_read_tar_archives_at_a_url(pictures: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_too_many_failures_over_all_shards_end_the_job(pictures: Path, tmp_path: Path) -> None:
+def test_too_many_failures_over_all_shards_end_the_job(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
     script = "from decaf.cli.app import main; main()"
     options = [x for k, v in OPTIONS.items() if k != "quiet" for x in (f"--{k}", str(v))]
-    command = [sys.executable, "-c", script, "extract", *options, "--dataset", str(pictures)]
+    command = [sys.executable, "-c", script, "extract", *options, "--dataset", str(images)]
     command += ["--out", str(tmp_path / "ray.h5"), "--engine", "ray", "--max-failures", "0"]
     job = subprocess.run(command, check=False, capture_output=True, text=True)
     assert job.returncode == 1
-    assert "decaf: 1 of 2348 pictures cannot be used" in job.stderr.splitlines()[-1]
+    assert "decaf: 1 of 2348 images cannot be used" in job.stderr.splitlines()[-1]
     assert "Traceback" not in job.stderr
     assert (tmp_path / "ray.shards" / "000000000000.failures.csv").exists()
 
 
-def asked(pictures: Path, **more: object) -> tuple[dict[str, object], Provenance]:
+def asked(images: Path, **more: object) -> tuple[dict[str, object], Provenance]:
     net = load_backbone("decaf-mini", weights="random", device="cpu")
-    plan = make_plan(load_dataset(pictures, limit=8), net, layers="fc7", workers=1)
+    plan = make_plan(load_dataset(images, limit=8), net, layers="fc7", workers=1)
     recipe = {
         k: v for k, v in vars(plan).items() if k not in {"backbone", "replicas", "start", "dense"}
     }
@@ -153,19 +153,19 @@ def asked(pictures: Path, **more: object) -> tuple[dict[str, object], Provenance
 NET = {"name": "decaf-mini", "weights": "random", "device": "cpu"}
 
 
-def test_a_worker_fills_shards_and_counts_failures(pictures: Path, tmp_path: Path) -> None:
-    recipe, whole = asked(pictures, max_failures=1.0)
+def test_a_worker_fills_shards_and_counts_failures(images: Path, tmp_path: Path) -> None:
+    recipe, whole = asked(images, max_failures=1.0)
     worker = Worker(recipe, whole, NET)
     parts = [{"path": tmp_path / f"{a}.h5", "first": a, "end": a + 4} for a in (0, 4)]
     said = [worker(part) for part in parts]
-    assert said[0] == {"n_rows": 4, "n_failed": 1, "kind": "", "error": ""}
-    assert said[1] == {"n_rows": 4, "n_failed": 0, "kind": "", "error": ""}
+    assert said[0] == {"n_rows": 4, "failed": ["a/00000.png"], "kind": "", "error": ""}
+    assert said[1] == {"n_rows": 4, "failed": [], "kind": "", "error": ""}
     with FeatureStore(join([part["path"] for part in parts], tmp_path / "all.h5")) as store:
         assert store.done.sum() == 7
 
 
-def test_a_worker_returns_its_errors(pictures: Path, tmp_path: Path) -> None:
-    recipe, whole = asked(pictures, max_failures=0.0)
+def test_a_worker_returns_its_errors(images: Path, tmp_path: Path) -> None:
+    recipe, whole = asked(images, max_failures=0.0)
     shard = {"path": tmp_path / "0.h5", "first": 0, "end": 4}
     said = Worker(recipe, whole, NET)(shard)
     assert said["kind"] == "DataError"

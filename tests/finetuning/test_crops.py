@@ -1,5 +1,7 @@
 """Random crops: their size, their spread, and that a seed decides them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ PREPARED = Preprocessing(SIDE, SIDE, "bilinear", "center", (0.5,) * 3, (0.2,) * 
 
 
 def ramps(height: int, width: int) -> torch.Tensor:
-    """Return a picture whose channels hold the row, the column, and nothing."""
+    """Return an image whose channels hold the row, the column, and nothing."""
     image = torch.zeros(3, height, width)
     image[0] = torch.linspace(0, 255, height)[:, None]
     image[1] = torch.linspace(0, 255, width)
@@ -20,7 +22,7 @@ def ramps(height: int, width: int) -> torch.Tensor:
 
 
 def spans(crop: torch.Tensor) -> tuple[float, float]:
-    """Return the shares of a picture's height and width that a crop of ramps covers."""
+    """Return the shares of an image's height and width that a crop of ramps covers."""
     rows, columns = crop[0, :, 0].float(), crop[1, 0].float()
     return (rows[-1] - rows[0]).abs().item() / 255, (columns[-1] - columns[0]).abs().item() / 255
 
@@ -56,7 +58,14 @@ def test_a_seed_decides_the_crop_whatever_was_drawn_before() -> None:
     assert first.dtype == torch.uint8
 
 
-def test_an_elongated_picture_is_cropped_at_its_centre() -> None:
+def test_an_elongated_image_is_cropped_at_its_centre() -> None:
     crop = random_crop(ramps(20, 2000), "center", PREPARED, 0.9, 0)
     columns = crop[1, 0].float() / 255
     np.testing.assert_allclose(columns.mean().item(), 0.5, atol=0.01)
+
+
+def test_crops_for_a_net_that_squashes_ignore_the_aspect() -> None:
+    image, squashes = ramps(200, 300), replace(PREPARED, crop="squash")
+    for seed in range(20):
+        found = random_crop(image, "center", squashes, 0.08, seed)
+        assert torch.equal(found, random_crop(image, "squash", PREPARED, 0.08, seed))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decaf.errors import ConfigError
-from decaf.finetuning import FROM_SCRATCH, Recipe, parse_recipe
+from decaf.finetuning import FROM_SCRATCH, Recipe, parse_recipe, refuse_without_head
 from decaf.finetuning.schedule import rate_factor
 
 
@@ -36,6 +36,14 @@ def test_random_weights_have_a_recipe_of_their_own() -> None:
         ("schedule=linear", "unknown schedule 'linear'; choose one of: cosine, step"),
         ("start=knn", "unknown start 'knn'; choose one of: svm, logreg, random"),
         ("blocks=2", "unknown part 'blocks=2'"),
+        ("weight_decay=nan", "weight_decay 0 or more"),
+        ("weight_decay=inf", "weight_decay 0 or more"),
+        ("rate=inf", "rate is above 0 and finite"),
+        ("head_rate=nan", "head_rate is above 0"),
+        ("dropout=nan", "dropout is from 0 to below 1"),
+        ("epochs=3,rate=1,epochs=4", "epochs stands twice in the recipe"),
+        ("area=0.5,crops=1", "asked for area in a recipe, but crops=1 draws no crops"),
+        ("rate_decay=0.5", "asked for rate_decay in a recipe, but a single block is trained"),
     ],
 )
 def test_what_a_recipe_cannot_be(words: str, message: str) -> None:
@@ -57,3 +65,42 @@ def test_the_rate_warms_up_and_falls() -> None:
     step = Recipe(warm_up=0, schedule="step")
     found = [rate_factor(step, part) for part in (0, 0.3, 0.5, 0.7, 0.95)]
     np.testing.assert_allclose(found, [1, 1, 0.1, 0.01, 0.001])
+
+
+@pytest.mark.parametrize("values", [{"epochs": 1.5}, {"batch_size": 0}, {"blocks": 0}])
+def test_numbers_of_a_recipe_are_whole(values: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"whole number|blocks"):
+        Recipe(**values)
+
+
+def test_what_is_said_of_fine_tuning_needs_the_head() -> None:
+    refuse_without_head(["svm"], "last", "")
+    refuse_without_head(["svm", "finetune"], 2, "epochs=3")
+    with pytest.raises(ConfigError, match="asked for recipe without the head finetune, found the"):
+        refuse_without_head(["svm", "knn"], "last", "epochs=3")
+    with pytest.raises(ConfigError, match="asked for finetune without the head finetune"):
+        refuse_without_head(["svm"], "all", "")
+    with pytest.raises(ConfigError, match="asked for recipe"):
+        refuse_without_head(["svm"], "last", Recipe())
+
+
+def test_parts_of_a_recipe_that_the_data_or_the_protocol_leave_unused_are_refused() -> None:
+    several = np.ones((4, 2), np.int8)
+    for words in ("smoothing=0.1", Recipe(smoothing=0.1)):
+        parse_recipe(words, "last", labels=several[:, 0])
+        with pytest.raises(ConfigError, match=r"asked for smoothing .* the images have several"):
+            parse_recipe(words, "last", labels=several)
+    parse_recipe("", "last", "random", labels=several)  # a default is not asked for
+    for words in ("validation=0.3", Recipe(validation=0.3)):
+        parse_recipe(words, "last", selection="fixed")
+        with pytest.raises(ConfigError, match=r"asked for validation .* which images validate"):
+            parse_recipe(words, "last", selection="kfold")
+    with pytest.raises(ConfigError, match="asked for area"):
+        parse_recipe(Recipe(area=0.5, crops=1), "last")
+
+
+def test_a_recipe_may_say_which_blocks() -> None:
+    assert parse_recipe(Recipe(blocks=3), "last").blocks == 3
+    assert parse_recipe(Recipe(blocks=3), 3).blocks == 3
+    with pytest.raises(ConfigError, match="asked to train blocks 2 by a recipe that says 3"):
+        parse_recipe(Recipe(blocks=3), 2)

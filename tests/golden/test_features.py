@@ -34,7 +34,7 @@ CASES = {  # net and weights: layers
 }
 
 
-def picture(size_px: int) -> torch.Tensor:
+def image(size_px: int) -> torch.Tensor:
     """Return ``(1, 3, size_px, size_px)`` uint8: slopes, edges and fine texture, from integers."""
     row, column = np.indices((size_px, size_px))
     planes = [
@@ -65,7 +65,7 @@ def measure(case: str) -> dict[str, Any]:
     net = load_backbone(name, weights=path, device="cpu")
     if weights == "made":
         make_weights(net._net.net)
-    pixels = picture(net.preprocessing.input_size_px)
+    pixels = image(net.preprocessing.input_size_px)
     found: dict[str, Any] = {
         "input_sha256": hashlib.sha256(pixels.numpy().tobytes()).hexdigest(),
         "weights_sha256": state_sha256(net._net.net.state_dict()),

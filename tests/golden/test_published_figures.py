@@ -196,9 +196,9 @@ def chatfield(source: Source) -> Read:
         r"VOC07 crop ([\d.]+), full ([\d.]+), Overfeat-7 ([\d.]+)\.",
         spp,
     ).groups()
-    for name, value in zip(("warped to 224", "full picture", "best"), found[:3], strict=True):
+    for name, value in zip(("warped to 224", "full image", "best"), found[:3], strict=True):
         yield system("caltech101", "sppnet", f"SPPnet, {name}", 30), value
-    for name, value in zip(("crop", "full picture", "Overfeat-7"), found[3:], strict=True):
+    for name, value in zip(("crop", "full image", "Overfeat-7"), found[3:], strict=True):
         yield system("voc2007", "sppnet", f"SPPnet, {name}"), value
 
 

@@ -14,7 +14,10 @@ import torch
 from sklearn.base import clone
 
 from decaf.errors import DataError
+from decaf.heads import fit_splits
 from decaf.heads.adaptation import AdaptationHead, AdaptationLayers, mean_loss
+from decaf.metrics import METRICS
+from decaf.types import Split
 
 SMALL = {"hidden": 32, "n_epochs": 20, "device": "cpu"}
 
@@ -96,18 +99,30 @@ def test_several_labels_a_row():
     assert ((head.predict(X) == Y) | (Y == 0)).mean() > 0.95
 
 
-def test_validation_rows_are_the_ones_given_and_do_not_train():
+def test_validation_rows_choose_first_and_train_then():
     X, y = problem()
-    held_out = np.arange(0, 300, 5)
-    wrong = y.copy()
-    wrong[held_out] = (y[held_out] + 1) % 4  # were they trained on, they would be learned
-    head = AdaptationHead(learning_rate=0.1, **SMALL).fit(X, wrong, validation=held_out)
-    rest = np.setdiff1d(np.arange(300), held_out)
-    assert (head.predict(X[held_out]) == wrong[held_out]).mean() < 0.2
-    assert head.objective_ > 0.5
+    held_out = np.flatnonzero(y == 3)  # whoever never trains on these cannot know class 3
+    head = AdaptationHead(learning_rate=0.1, **SMALL).fit(X, y, validation=held_out)
+    assert head.objective_ > 1  # they did not train when they were looked at
+    assert (head.predict(X[held_out]) == 3).mean() > 0.8
     with pytest.raises(ValueError, match="all rows"):
         clone(head).fit(X, y, validation=np.arange(300))
-    assert len(rest) == 240
+
+
+def test_in_an_evaluation_all_training_rows_train():
+    X, y = problem()
+    folds = tuple((np.flatnonzero(y != c), np.flatnonzero(y == c)) for c in (3, 2))
+    split = Split(np.arange(300), np.arange(0), folds, 0)
+    score = METRICS["top1"].score
+    head = AdaptationHead(learning_rate=0.1, **SMALL)
+    (fitted,) = fit_splits(head, X, y, [split], c_grid=[1], fixed_c=1, score=score)
+    assert score(y, fitted.decision_function(X), fitted.head.classes_) > 0.9
+
+
+def test_a_training_that_diverges_is_said():
+    X, y = problem()
+    with pytest.raises(ValueError, match="NaN or infinite; scale the features"):
+        AdaptationHead(learning_rate=1e12, **SMALL).fit(X, y)
 
 
 def test_features_read_from_a_file_train_the_same_head(tmp_path: Path):
@@ -128,7 +143,7 @@ def test_a_run_that_stopped_ends_where_it_would_have(rate, tmp_path: Path):
     path = tmp_path / "c.safetensors"
 
     head = AdaptationHead(**options, checkpoint=str(path))
-    for stop_after in (1, 2, 4):
+    for stop_after in (1, 2, 4, whole.n_iter_ - 8):  # the last one on all rows
         with pytest.raises(KeyboardInterrupt):
             interrupted(head, X, y, path, stop_after)
         assert path.exists()

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import MAX_PIXELS, decode
+from decaf.images.decode import decode
+from decaf.images.limits import MAX_PIXELS
 
 
-def picture(width=90, height=70):
-    """A picture with edges, ramps and colour, not symmetric under any flip."""
+def new_image(width=90, height=70):
+    """An image with edges, ramps and colour, not symmetric under any flip."""
     y, x = np.mgrid[:height, :width]
     planes = [x * 255 // width, y * 255 // height, (x * y * 7 + (x // 9) * 40) % 256]
     return Image.fromarray(np.stack(planes, axis=-1).astype(np.uint8))
@@ -37,7 +38,7 @@ def exif(orientation):
 
 
 def with_app1(payload):
-    jpeg = encode(picture())
+    jpeg = encode(new_image())
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:]
 
 
@@ -75,7 +76,7 @@ def png_header(width, height):
 
 
 def jpeg_claiming(width, height):
-    data = bytearray(encode(picture()))
+    data = bytearray(encode(new_image()))
     start = data.index(b"\xff\xc0") + 5
     data[start : start + 4] = struct.pack(">HH", height, width)
     return bytes(data)
@@ -87,23 +88,23 @@ XMP_SIDEWAYS = (
 )
 
 JPEGS = {
-    "4:4:4": encode(picture(), subsampling=0),
-    "4:2:2 of odd size": encode(picture(101, 77), subsampling=1),
-    "4:2:0 of odd size": encode(picture(101, 77), subsampling=2),
-    "progressive": encode(picture(), progressive=True),
-    "grey": encode(picture().convert("L")),
-    "RGB stored as RGB": encode(picture(), keep_rgb=True),
-    "CMYK by Adobe": encode(picture().convert("CMYK")),
-    "several pictures": encode(picture(), "MPO", save_all=True, append_images=[picture()]),
-    "1x1": encode(picture(1, 1)),
-    "trailing bytes": encode(picture()) + bytes(64),
+    "4:4:4": encode(new_image(), subsampling=0),
+    "4:2:2 of odd size": encode(new_image(101, 77), subsampling=1),
+    "4:2:0 of odd size": encode(new_image(101, 77), subsampling=2),
+    "progressive": encode(new_image(), progressive=True),
+    "grey": encode(new_image().convert("L")),
+    "RGB stored as RGB": encode(new_image(), keep_rgb=True),
+    "CMYK by Adobe": encode(new_image().convert("CMYK")),
+    "several images": encode(new_image(), "MPO", save_all=True, append_images=[new_image()]),
+    "1x1": encode(new_image(1, 1)),
+    "trailing bytes": encode(new_image()) + bytes(64),
     "XMP orientation": with_app1(XMP_SIDEWAYS),
     "EXIF of one byte kind": with_app1(orientation_entry(1, 1, b"\6")),
     "EXIF without values": with_app1(orientation_entry(3, 0, b"\6")),
     "EXIF that is not one": with_app1(b"Exif\0\0garbage"),
     "EXIF long": with_app1(orientation_entry(4, 1, b"\6")),
-    "EXIF unknown orientation": encode(picture(), exif=exif(9)),
-} | {f"EXIF {k}": encode(picture(), exif=exif(k)) for k in range(1, 9)}
+    "EXIF unknown orientation": encode(new_image(), exif=exif(9)),
+} | {f"EXIF {k}": encode(new_image(), exif=exif(k)) for k in range(1, 9)}
 
 
 @pytest.mark.parametrize("pixels", ["auto", "pillow"])
@@ -112,7 +113,7 @@ def test_jpeg_gives_the_bits_of_pillow(kind, pixels):
     np.testing.assert_array_equal(rows(decode(JPEGS[kind], pixels)), reference(JPEGS[kind]))
 
 
-def test_jpeg_orientation_turns_the_picture():
+def test_jpeg_orientation_turns_the_image():
     upright = rows(decode(JPEGS["EXIF 1"]))
     assert upright.shape == (70, 90, 3)
     np.testing.assert_array_equal(rows(decode(JPEGS["EXIF 6"])), np.rot90(upright, -1))
@@ -129,15 +130,15 @@ def test_adobe_cmyk_is_not_inverted():
 @pytest.mark.parametrize("fmt", ["PNG", "BMP", "TIFF", "PPM", "GIF", "WEBP"])
 def test_other_formats_are_read_by_content(fmt):
     options = {"lossless": True} if fmt == "WEBP" else {}
-    image = picture().quantize(64).convert("RGB")
+    image = new_image().quantize(64).convert("RGB")
     np.testing.assert_array_equal(rows(decode(encode(image, fmt, **options))), np.asarray(image))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("fmt", ["PNG", "WEBP", "TIFF"])
 def test_orientation_is_applied_once_in_other_formats(fmt, orientation):
-    data = encode(picture(), fmt, exif=exif(orientation))
-    upright = np.asarray(Image.open(io.BytesIO(encode(picture(), fmt))).convert("RGB"))
+    data = encode(new_image(), fmt, exif=exif(orientation))
+    upright = np.asarray(Image.open(io.BytesIO(encode(new_image(), fmt))).convert("RGB"))
     swapped = upright.transpose(1, 0, 2) if orientation > 4 else upright
     assert rows(decode(data)).shape == swapped.shape
     np.testing.assert_array_equal(rows(decode(data)), reference(data))
@@ -145,7 +146,7 @@ def test_orientation_is_applied_once_in_other_formats(fmt, orientation):
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])
 def test_grey_becomes_three_equal_channels(mode):
-    image = picture().convert(mode)
+    image = new_image().convert(mode)
     pixels = rows(decode(encode(image, "PNG")))
     np.testing.assert_array_equal(pixels[..., 0], pixels[..., 1])
     np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
@@ -153,7 +154,7 @@ def test_grey_becomes_three_equal_channels(mode):
 
 
 def test_alpha_is_dropped():
-    image = picture()
+    image = new_image()
     clear = image.copy()
     clear.putalpha(0)
     np.testing.assert_array_equal(rows(decode(encode(clear, "PNG"))), np.asarray(image))
@@ -161,7 +162,7 @@ def test_alpha_is_dropped():
 
 @pytest.mark.parametrize("transparency", [3, bytes(range(64))])
 def test_palette_keeps_its_colours(transparency):
-    image = picture().quantize(64)
+    image = new_image().quantize(64)
     data = encode(image, "PNG", transparency=transparency)
     np.testing.assert_array_equal(rows(decode(data)), np.asarray(image.convert("RGB")))
 
@@ -175,12 +176,12 @@ def test_16_bit_grey_keeps_its_high_byte(fmt):
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_pixels_without_a_range_are_refused(dtype):
-    with pytest.raises(DataError, match="no fixed range; save the picture with 8 or 16 bits"):
+    with pytest.raises(DataError, match="no fixed range; save the image with 8 or 16 bits"):
         decode(encode(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"))
 
 
 def test_animation_gives_its_first_frame():
-    first, second = picture().quantize(64), Image.new("RGB", (90, 70), "red").quantize(64)
+    first, second = new_image().quantize(64), Image.new("RGB", (90, 70), "red").quantize(64)
     data = encode(first, "GIF", save_all=True, append_images=[second])
     np.testing.assert_array_equal(rows(decode(data)), np.asarray(first.convert("RGB")))
 
@@ -190,16 +191,16 @@ def test_animation_gives_its_first_frame():
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"not a picture at all, just text", "not a picture: found b'not a picture at' at its"),
-        (b"<!DOCTYPE html><html></html>", "not a picture: found b'<!DOCTYPE html><'"),
-        (bytes(1000), "not a picture"),
-        (encode(picture())[:2], "not a picture|broken picture"),
-        (encode(picture(), "PNG")[:-200], "broken picture: .*truncated"),
-        (encode(picture(), "BMP")[:200], "broken picture"),
-        (encode(picture(), "GIF")[:-200], "broken picture"),
-        (png_header(20_000, 20_000), "broken picture: .*400000000 pixels"),
+        (b"not an image at all, just text", "not an image: found other data; read are JPEG, PNG"),
+        (b"<!DOCTYPE html><html></html>", "not an image: found a text of markup; read are"),
+        (bytes(1000), "not an image"),
+        (encode(new_image())[:2], "not an image|broken image"),
+        (encode(new_image(), "PNG")[:-200], "broken image: .*truncated"),
+        (encode(new_image(), "BMP")[:200], "broken image"),
+        (encode(new_image(), "GIF")[:-200], "broken image"),
+        (png_header(20_000, 20_000), "broken image: .*400000000 pixels"),
         (png_header(10_000, 10_000), "100000000 pixels|10000 x 10000 pixels"),
-        (jpeg_claiming(20_000, 20_000), "broken picture: .*400000000 pixels"),
+        (jpeg_claiming(20_000, 20_000), "broken image: .*400000000 pixels"),
         (jpeg_claiming(20_000, 5_000), "100000000 pixels|20000 x 5000 pixels"),
     ],
 )
@@ -220,14 +221,14 @@ def test_too_large_is_refused_whatever_the_callers_warnings():
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9, 0.99])
 @pytest.mark.parametrize("pixels", ["auto", "pillow"])
 def test_truncated_jpeg_is_never_filled_up(progressive, share, pixels):
-    data = encode(picture(300, 200), progressive=progressive)
-    with pytest.raises(DataError, match="picture"):
+    data = encode(new_image(300, 200), progressive=progressive)
+    with pytest.raises(DataError, match="image"):
         decode(data[: int(share * len(data))], pixels)
 
 
 def test_jpeg_without_its_last_byte_is_refused():
     with pytest.raises(DataError, match="truncated"):
-        decode(encode(picture())[:-1])
+        decode(encode(new_image())[:-1])
 
 
 def test_unknown_pixels_names_the_choices():
@@ -236,7 +237,7 @@ def test_unknown_pixels_names_the_choices():
 
 
 def test_many_threads_give_the_same_pixels():
-    files = [*JPEGS.values(), encode(picture().quantize(64), "PNG", transparency=bytes(64))] * 8
+    files = [*JPEGS.values(), encode(new_image().quantize(64), "PNG", transparency=bytes(64))] * 8
     alone = [decode(data) for data in files]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(decode, files))
@@ -246,7 +247,9 @@ def test_many_threads_give_the_same_pixels():
 
 @settings(max_examples=150, deadline=None)
 @given(
-    kind=st.sampled_from([*JPEGS.values(), encode(picture(), "PNG"), encode(picture(), "TIFF")]),
+    kind=st.sampled_from(
+        [*JPEGS.values(), encode(new_image(), "PNG"), encode(new_image(), "TIFF")]
+    ),
     damage=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4),
     keep=st.floats(0.3, 1),
 )
@@ -265,8 +268,8 @@ def test_damaged_files_end_in_pixels_or_a_data_error_and_both_decoders_agree(kin
 
 
 @pytest.mark.data
-@pytest.mark.skipif("DECAF_ASSETS" not in os.environ, reason="DECAF_ASSETS names no real pictures")
-def test_real_pictures_give_the_bits_of_pillow():
+@pytest.mark.skipif("DECAF_ASSETS" not in os.environ, reason="DECAF_ASSETS names no real images")
+def test_real_images_give_the_bits_of_pillow():
     root = Path(os.environ["DECAF_ASSETS"]) / "data" / "caltech101" / "101_ObjectCategories"
     files = sorted(root.glob("*/*.jpg"))[::20]
     assert len(files) > 100

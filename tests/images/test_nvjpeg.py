@@ -43,7 +43,7 @@ IRREGULAR = {
     "PNG": encoded(kind="PNG"),
     "cut short": encoded()[:-30],
     "empty": b"",
-    "no picture": b"<html>\xff\xd9",
+    "no image": b"<html>\xff\xd9",
     "only its ends": b"\xff\xd8\xff\xd9",
 }
 

@@ -1,4 +1,4 @@
-"""Square patches of a picture, and what each shows."""
+"""Square patches of an image, and what each shows."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def rule(**options):
     return PatchRule(**{"scales": (2.0,), **options})
 
 
-def test_the_patches_of_a_small_picture_by_hand():
+def test_the_patches_of_a_small_image_by_hand():
     boxes = patch_boxes(60, 40, rule(scales=(1.0, 2.0)))
     assert boxes[:2].tolist() == [[0, 0, 40, 40], [20, 0, 60, 40]]
     x, y = (0, 10, 20, 30, 40), (0, 10, 20)
@@ -38,7 +38,7 @@ def test_the_patches_of_a_small_picture_by_hand():
     overlap=st.sampled_from([0.0, 0.5, 0.8]),
     edges=st.sampled_from(["clip", "reflect"]),
 )
-def test_patches_are_square_cover_the_picture_and_overlap(width, height, scale, overlap, edges):
+def test_patches_are_square_cover_the_image_and_overlap(width, height, scale, overlap, edges):
     boxes = patch_boxes(width, height, rule(scales=(scale,), overlap=overlap, edges=edges))
     side = max(1, round(min(width, height) / scale))
     assert (boxes[:, 2:] - boxes[:, :2] == side).all()
@@ -110,7 +110,6 @@ def test_what_lies_beyond_the_edges_is_mirrored():
         ({"overlap": 1.0}, "overlap"),
         ({"per_image": 0}, "1 or more"),
         ({"edges": "wrap"}, "edges"),
-        ({"background_share": 2.0}, "share"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(options, message):

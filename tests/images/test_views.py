@@ -21,7 +21,7 @@ def net(input_size_px=64, resize_px=73, interpolation="bilinear"):
     return Preprocessing(input_size_px, resize_px, interpolation, "center", zeros, zeros)
 
 
-def picture(width, height):
+def new_image(width, height):
     generator = np.random.default_rng(0)
     coarse = Image.fromarray(generator.integers(0, 256, (9, 11, 3), dtype=np.uint8))
     smooth = coarse.resize((width, height), Image.Resampling.BICUBIC)
@@ -31,7 +31,7 @@ def picture(width, height):
 
 
 def pillow_view(image, view, preprocessing):
-    """The view as torchvision makes it of a Pillow picture."""
+    """The view as torchvision makes it of a Pillow image."""
     side = preprocessing.input_size_px
     warp = round(side * 256 / 224)
     size = {"center": [preprocessing.resize_px], "warp": [warp] * 2, "squash": [side] * 2}[view]
@@ -48,7 +48,7 @@ def grey_levels_apart(a, b):
 @pytest.mark.parametrize("size", [(300, 200), (201, 333), (64, 64), (40, 31), (1, 1), (640, 90)])
 @pytest.mark.parametrize("view", ["center", "warp", "squash"])
 def test_view_is_within_one_grey_level_of_pillow(view, size, interpolation):
-    image, preprocessing = picture(*size), net(interpolation=interpolation)
+    image, preprocessing = new_image(*size), net(interpolation=interpolation)
     made = make_view(image, view, preprocessing)
     assert made.dtype == torch.uint8
     assert made.shape == (3, 64, 64)
@@ -57,13 +57,13 @@ def test_view_is_within_one_grey_level_of_pillow(view, size, interpolation):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_memory_order_does_not_change_a_view(view):
-    image = picture(150, 101)
+    image = new_image(150, 101)
     assert torch.equal(make_view(image, view, net()), make_view(image.contiguous(), view, net()))
 
 
 def test_center_keeps_the_aspect_and_warp_does_not():
     image = torch.zeros(3, 100, 300, dtype=torch.uint8)
-    image[:, :, :100] = 255  # the centre crop of the aspect-true picture cannot see this third
+    image[:, :, :100] = 255  # the centre crop of the aspect-true image cannot see this third
     assert make_view(image, "center", net()).max() == 0
     assert make_view(image, "warp", net()).max() == 255
     assert make_view(image, "squash", net())[0, 0].eq(255).float().mean() > 0.3
@@ -71,7 +71,7 @@ def test_center_keeps_the_aspect_and_warp_does_not():
 
 @pytest.mark.parametrize(("input_size_px", "side"), [(224, 256), (227, 259), (299, 342)])
 def test_warp_resizes_to_256_for_a_crop_of_224(input_size_px, side):
-    image = picture(side, side)
+    image = new_image(side, side)
     margin = (side - input_size_px) / 2
     top = round(margin)
     expected = image[:, top : top + input_size_px, top : top + input_size_px]
@@ -87,7 +87,7 @@ def test_center_pads_where_the_net_resizes_to_less_than_its_input():
 
 
 def test_ten_crop_is_corners_centre_and_their_mirrors():
-    image = picture(120, 73)
+    image = new_image(120, 73)
     crops = make_view(image, "ten-crop", net())
     corners = [(0, 0), (0, 56), (9, 0), (9, 56), (4, 28)]
     mirrored = image.flip(2)
@@ -100,13 +100,13 @@ def test_ten_crop_is_corners_centre_and_their_mirrors():
 
 
 def test_ten_crop_holds_the_center_view():
-    image = picture(200, 111)
+    image = new_image(200, 111)
     crops = make_view(image, "ten-crop", net())
     assert torch.equal(crops[4], make_view(image, "center", net()))
 
 
 def test_razavian_16_is_whole_crops_rotations_and_their_mirrors():
-    image = picture(120, 90)
+    image = new_image(120, 90)
     views = make_view(image, "razavian-16", net())
     assert torch.equal(views[8:], views[:8].flip(3))
     assert torch.equal(views[0], make_view(image, "squash", net()))
@@ -130,7 +130,7 @@ def test_razavian_16_rotates_about_the_centre_to_both_sides():
 
 def test_ten_crop_needs_room():
     with pytest.raises(ConfigError, match="crops of 64 px, but this net resizes to 60 px"):
-        make_view(picture(99, 99), "ten-crop", net(64, 60))
+        make_view(new_image(99, 99), "ten-crop", net(64, 60))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_ten_crop_needs_room():
 )
 def test_n_views(view, count):
     assert n_views(view) == count
-    made = make_view(picture(80, 90), view, net())
+    made = make_view(new_image(80, 90), view, net())
     assert made.shape == ((3, 64, 64) if count == 1 else (count, 3, 64, 64))
 
 
@@ -148,12 +148,12 @@ def test_unknown_view_names_the_choices():
     with pytest.raises(ConfigError, match=message):
         n_views("centre")
     with pytest.raises(ConfigError, match=message):
-        make_view(picture(9, 9), "centre", net())
+        make_view(new_image(9, 9), "centre", net())
 
 
 @pytest.mark.parametrize("view", ["center", "ten-crop"])
 @pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1)])
-def test_an_elongated_picture_is_refused_before_it_fills_the_memory(view, size):
+def test_an_elongated_image_is_refused_before_it_fills_the_memory(view, size):
     strip = torch.zeros(3, *size, dtype=torch.uint8)
     with pytest.raises(DataError, match=r"too elongated: .*; use the view 'squash' or 'warp'"):
         make_view(strip, view, net())
@@ -180,8 +180,8 @@ def test_crop_box_stretches_about_the_centre_and_clips(box, scale, expected):
 
 
 @pytest.mark.parametrize("box", [(50, 0, 60, 10), (5, 5, 5, 9), (9, 5, 5, 9)])
-def test_crop_box_outside_the_picture_is_an_error(box):
-    with pytest.raises(DataError, match="lies outside the picture of 40 x 30 pixels"):
+def test_crop_box_outside_the_image_is_an_error(box):
+    with pytest.raises(DataError, match="lies outside the image of 40 x 30 pixels"):
         crop_box(torch.zeros(3, 30, 40), box)
 
 
@@ -195,9 +195,9 @@ def test_every_size_gives_the_nets_input(width, height, view):
 
 
 @pytest.mark.data
-@pytest.mark.skipif("DECAF_ASSETS" not in os.environ, reason="DECAF_ASSETS names no real pictures")
+@pytest.mark.skipif("DECAF_ASSETS" not in os.environ, reason="DECAF_ASSETS names no real images")
 @pytest.mark.parametrize(("view", "bound"), [("center", 1), ("warp", 2), ("squash", 2)])
-def test_real_pictures_are_as_pillow_resizes_them(view, bound):
+def test_real_images_are_as_pillow_resizes_them(view, bound):
     root = Path(os.environ["DECAF_ASSETS"]) / "data" / "caltech101" / "101_ObjectCategories"
     preprocessing = net(224, 256)
     for file in sorted(root.glob("*/*.jpg"))[::60]:

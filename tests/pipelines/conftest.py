@@ -26,7 +26,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Painter:
-    """Writes a small picture, each another, wherever one is needed."""
+    """Writes a small image, each another, wherever one is needed."""
 
     def __init__(self) -> None:
         self.rng = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def write_voc(home: Path, paint: Painter, sides: dict[str, range]) -> None:
 
 
 def write_voc2012(root: Path, paint: Painter) -> None:
-    """A bird in each picture that is labelled so, and a person in all, with an action."""
+    """A bird in each image that is labelled so, and a person in all, with an action."""
     home = root / "voc2012" / "VOCdevkit" / "VOC2012"
     sides = {"train": range(24), "val": range(24, 40)}
     write_voc(home, paint, sides)
@@ -116,6 +116,6 @@ def write_voc2012(root: Path, paint: Painter) -> None:
 
 
 def label(number: int, column: int) -> int:
-    """Four positives of each class in twenty pictures, and one ignored."""
+    """Four positives of each class in twenty images, and one ignored."""
     place = (number + 3 * column) % 20
     return 1 if place in (0, 5, 11, 18) else 0 if place == 7 else -1

@@ -1,4 +1,4 @@
-"""Each script runs on tiny pictures in the official layouts, and says what the paper prints."""
+"""Each script runs on tiny images in the official layouts, and says what the paper prints."""
 
 import runpy
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_every_script_is_expected_here() -> None:
 
 
 @pytest.mark.parametrize("script", EXPECTED)
-def test_a_script_runs_on_small_pictures(
+def test_a_script_runs_on_small_images(
     script: str,
     data_root: Path,
     tmp_path_factory: pytest.TempPathFactory,

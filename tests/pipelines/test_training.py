@@ -1,4 +1,4 @@
-"""The training scripts run on small pictures, go on where they were, and write what decaf reads."""
+"""The training scripts run on small images, go on where they were, and write what decaf reads."""
 
 import io
 import runpy
@@ -13,7 +13,7 @@ from PIL import Image
 from decaf.backbones import load_backbone
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
-N_PICTURES = 30  # a class, 25 of them held out
+N_IMAGES = 30  # a class, 25 of them held out
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def tiny_imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wnids.txt").write_text("n01\tdark\nn02\tlight\n")
     with zipfile.ZipFile(folder / "train-part0.zip", "w") as archive:
         for label, wnid in enumerate(("n01", "n02")):
-            for number in range(N_PICTURES):
+            for number in range(N_IMAGES):
                 tones = numbers.integers(0, 100, (64, 64, 3)) + 150 * label
                 file = io.BytesIO()
                 Image.fromarray(tones.astype(np.uint8)).save(file, "JPEG")

@@ -1,4 +1,4 @@
-"""A table of pictures that do not exist: protocols look at labels only."""
+"""A table of images that do not exist: protocols look at labels only."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ MakeTable = Callable[..., ImageDataset]
 
 @pytest.fixture
 def make_table() -> MakeTable:
-    """Make a table with so many pictures of each class, or with given labels."""
+    """Make a table with so many images of each class, or with given labels."""
 
     def make(counts: Sequence[int] = (), name: str = "own", labels=None, **fields) -> ImageDataset:
         if labels is None:
@@ -21,7 +21,7 @@ def make_table() -> MakeTable:
         n_classes = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
         return ImageDataset(
             name,
-            Path("pictures"),
+            Path("images"),
             tuple(f"{i}.jpg" for i in range(len(labels))),
             labels,
             tuple(f"class-{c}" for c in range(n_classes)),

@@ -22,13 +22,13 @@ def test_each_departure_is_said(make_table):
         drop_classes=["class-0"],
     )
     assert published_protocol_differences(used, table, n_left_out=2) == [
-        "partial data set: 4 178 of 9 144 pictures",
-        "2 pictures without features are left out",
+        "partial data set: 4 178 of 9 144 images",
+        "2 images without features are left out",
         "1 split instead of 3",
-        "7 training pictures a class instead of 30",
+        "7 training images a class instead of 30",
         "without the classes class-0",
         "view squash instead of center",
-        "boxes enlarged 1.5 times instead of whole pictures",
+        "boxes enlarged 1.5 times instead of whole images",
         "features normalised none instead of l2",
     ]
 
@@ -57,7 +57,7 @@ def test_own_split_and_missing_test_side_are_said(make_table):
 def test_another_box_than_the_published_is_said(make_table):
     table = make_table([2, 2], name="birds")
     for changes, said in (
-        ({"box": "none"}, "whole pictures instead of boxes enlarged 1.5 times"),
+        ({"box": "none"}, "whole images instead of boxes enlarged 1.5 times"),
         ({"box_scale": 1.0}, "boxes enlarged 1 times instead of boxes enlarged 1.5 times"),
     ):
         used = get_protocol("decaf", table, **changes)

@@ -22,9 +22,9 @@ def test_written_splits_come_back(tmp_path, table):
         assert a.train.dtype == np.int64
 
 
-def test_splits_of_other_pictures_are_refused(tmp_path, table, make_table):
+def test_splits_of_other_images_are_refused(tmp_path, table, make_table):
     write_splits(tmp_path / "splits.json", table, ())
-    with pytest.raises(DataError, match="made for caltech101 with other pictures"):
+    with pytest.raises(DataError, match="made for caltech101 with other images"):
         read_splits(tmp_path / "splits.json", make_table([3, 3]))
 
 

@@ -3,7 +3,13 @@ import pytest
 
 from decaf.errors import ConfigError
 from decaf.metrics import METRICS
-from decaf.protocols import PROTOCOLS, default_protocol, get_protocol, protocol_names
+from decaf.protocols import (
+    PROTOCOLS,
+    default_protocol,
+    get_protocol,
+    protocol_names,
+    published_protocol_differences,
+)
 
 ALL = [protocol for named in PROTOCOLS.values() for protocol in named.values()]
 
@@ -45,7 +51,7 @@ def test_default_of_caltech101_is_decafs(make_table):
     assert default_protocol(make_table([40], name="caltech101")).name == "decaf"
 
 
-def test_default_of_own_pictures_is_a_held_out_fifth(make_table):
+def test_default_of_own_images_is_a_held_out_fifth(make_table):
     protocol = default_protocol(make_table([10, 10]))
     assert (protocol.name, protocol.draw, protocol.n_splits) == ("holdout", "holdout", 5)
 
@@ -85,3 +91,36 @@ def test_voc_2012_is_measured_by_the_area(name):
 @pytest.mark.parametrize("name", ["zf", "chatfield"])
 def test_voc_2012_says_that_the_published_test_is_another(name):
     assert any("test server" in note for note in PROTOCOLS["voc2012"][name].notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patch_power": 3.0}, "asked for patch_power, but view 'center' has no patches"),
+        ({"patch_pool": "max"}, "asked for patch_pool, but"),
+        ({"background_share": 0.5}, "asked for background_share, but"),
+        ({"patches": {"per_image": 4}}, "asked for patches, but"),
+        ({"view": "patches", "normalize": "l2"}, "patches train without normalisation"),
+        ({"view": "patches", "box": "crop"}, "of boxes, which have no patches"),
+        ({"view": "patches", "patches": {"per_image": 0}}, "patches per image are 1 or more"),
+        ({"view": "patches", "patches": {"overlap": float("nan")}}, "patches overlap by 0 to"),
+        ({"box_scale": 2.0}, "asked for box_scale without boxes"),
+        ({"seed": -1}, "seed is 0 or more"),
+        ({"n_splits": 0}, "0 splits"),
+        ({"view": "patches", "patch_power": -1.0}, "patch_power is above 0"),
+    ],
+)
+def test_replacements_that_nothing_uses_or_that_make_no_sense_are_refused(
+    make_table, options, message
+):
+    with pytest.raises(ConfigError, match=message):
+        get_protocol("holdout", make_table([10, 10]), **options)
+
+
+def test_rules_of_patches_can_be_replaced(make_table):
+    protocol = get_protocol(
+        "oquab", make_table([10, 10], name="voc2007"), background_share=0.5, patch_power=1.0
+    )
+    assert (protocol.background_share, protocol.patch_power) == (0.5, 1.0)
+    words = published_protocol_differences(protocol, make_table([10, 10], name="voc2007"))
+    assert "0.5 of the background patches train instead of 0.1" in words

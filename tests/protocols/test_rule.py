@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decaf.errors import ConfigError, DataError
-from decaf.protocols import PROTOCOLS, PublishedProtocol, Selection
+from decaf.protocols import PROTOCOLS, PublishedProtocol, Selection, training_rows
+from decaf.protocols.draw import folds, hold_out
 from decaf.types import ImageDataset
 
 SIXTH = Selection("holdout", share=1 / 6)
@@ -76,19 +77,48 @@ def test_fewer_shots_train_on_some_of_the_same_rows(make_table):
         assert np.all(np.isin(few.train, many.train))
 
 
-def test_a_split_depends_on_seed_plus_index_alone(make_table):
+@pytest.mark.parametrize("rule", [SHOTS, HOLDOUT], ids=lambda p: p.draw)
+def test_neighbouring_seeds_share_no_split(make_table, rule):
     table = make_table([12, 12])
-    from_0 = list(SHOTS.splits(table))
-    from_2 = list(replace(SHOTS, seed=2, n_splits=1).splits(table))
-    assert [s.seed for s in from_0] == [0, 1, 2]
-    np.testing.assert_array_equal(from_0[2].train, from_2[0].train)
-    assert not np.array_equal(from_0[0].train, from_0[1].train)
+    rule = replace(rule, n_splits=5)
+    found = [
+        tuple(split.train) for seed in range(4) for split in replace(rule, seed=seed).splits(table)
+    ]
+    assert len(set(found)) == 20
+    assert [split.seed for split in replace(rule, seed=3).splits(table)] == [3] * 5
+    (first, *_), (alone,) = rule.splits(table), replace(rule, n_splits=1).splits(table)
+    np.testing.assert_array_equal(first.train, alone.train)
+
+
+def test_neighbouring_seeds_share_no_low_shot_draw(make_table):
+    rule = replace(PROTOCOLS["voc2007"]["fair-lowshot"], train_per_class=3)
+    table = voc_table(make_table)
+    found = [tuple(s.train) for seed in (0, 1) for s in replace(rule, seed=seed).splits(table)]
+    assert len(set(found)) == 10
+
+
+def test_neighbouring_seeds_validate_other_rows_of_official_splits(make_table):
+    sides = official([1] * 15 + [3] * 5, [1] * 15 + [3] * 5)
+    table = make_table([10, 10], official=np.roll(sides, 3, axis=0))
+    rule = replace(OFFICIAL, n_splits=2)
+    found = [
+        tuple(split.inner[0][1])
+        for seed in (0, 1)
+        for split in replace(rule, seed=seed).splits(table)
+    ]
+    assert len(set(found)) == 4
+
+
+def test_each_seed_and_split_has_a_seed_for_training():
+    found = [replace(SHOTS, seed=seed).training_seed(i) for seed in range(9) for i in range(9)]
+    assert len(set(found)) == 81
+    assert all(0 <= seed < 2**32 for seed in found)
 
 
 def test_a_split_is_what_the_docstring_says(make_table):
     table = make_table([9, 8])
     (split,) = replace(SHOTS, seed=5, n_splits=1).splits(table)
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(np.random.SeedSequence([5, 0]))
     orders = [rng.permutation(np.arange(9)), rng.permutation(np.arange(9, 17))]
     np.testing.assert_array_equal(split.train, np.sort(np.concatenate([o[:6] for o in orders])))
 
@@ -101,7 +131,7 @@ def test_unusable_rows_do_not_shift_the_draw_of_other_classes_counts(make_table)
         assert 4 not in np.concatenate([split.train, split.test])
 
 
-def test_a_class_with_too_few_pictures_is_named(make_table):
+def test_a_class_with_too_few_images_is_named(make_table):
     with pytest.raises(DataError, match=r"needs 7 usable.*'class-1' of own has 6 \(1 of 3"):
         list(SHOTS.splits(make_table([9, 6, 8])))
 
@@ -147,7 +177,7 @@ def test_several_labels_are_drawn_as_one_class(make_table):
 
 
 def test_several_labels_cannot_be_drawn_by_class(make_table):
-    with pytest.raises(ConfigError, match="several labels a picture"):
+    with pytest.raises(ConfigError, match="several labels an image"):
         list(SHOTS.splits(make_table(labels=np.ones((9, 2), np.int8))))
 
 
@@ -182,6 +212,25 @@ def test_validation_side_tests_where_there_is_no_test_side(make_table):
     assert (split.train.tolist(), split.test.tolist()) == ([0, 2], [1, 3])
 
 
+def test_a_test_side_that_cannot_be_used_is_not_replaced(make_table):
+    """Where no test row has features, the validation side does not become the test."""
+    table = make_table([2, 2], official=official([1, 2, 1, 3]))
+    with pytest.raises(DataError, match="0 to test"):
+        list(OFFICIAL.splits(table, np.arange(4) < 3))
+
+
+@pytest.mark.parametrize(
+    ("sides", "rows"),
+    [([1, 2, 3, 1, 2, 3], [0, 1, 3, 4]), ([1, 2, 0, 1, 2, 0], [0, 3]), (None, range(6))],
+)
+def test_a_model_to_keep_trains_on_what_the_protocol_trains_on(make_table, sides, rows):
+    table = make_table([3, 3], official=None if sides is None else official(sides))
+    assert training_rows(table, np.ones(6, bool)).tolist() == list(rows)
+    if sides is not None:
+        (split,) = OFFICIAL.splits(table)
+        assert split.train.tolist() == list(rows)
+
+
 def test_each_official_split_is_one_split(make_table):
     table = make_table([2, 2], official=official([1, 3, 1, 3], [3, 1, 3, 1]))
     first, second = replace(OFFICIAL, n_splits=2).splits(table)
@@ -190,13 +239,13 @@ def test_each_official_split_is_one_split(make_table):
         list(replace(OFFICIAL, n_splits=3).splits(table))
 
 
-def test_official_class_without_training_pictures_is_named(make_table):
+def test_official_class_without_training_images_is_named(make_table):
     table = make_table([2, 2], official=official([1, 3, 3, 3]))
-    with pytest.raises(DataError, match="'class-1' of own has pictures to test but none to train"):
+    with pytest.raises(DataError, match="'class-1' of own has images to test but none to train"):
         list(OFFICIAL.splits(table))
 
 
-def test_training_pictures_of_any_split_can_be_fewer(make_table):
+def test_training_images_of_any_split_can_be_fewer(make_table):
     table = make_table([6, 6], official=official([1] * 5 + [3] + [1] * 5 + [3]))
     (split,) = replace(OFFICIAL, train_per_class=2).splits(table)
     assert np.bincount(table.labels[split.train]).tolist() == [2, 2]
@@ -240,11 +289,25 @@ def test_a_given_grid_is_kept():
     [
         ({"n_splits": 0}, "0 splits"),
         ({"train_per_class": 0}, "0 to train a class"),
-        ({"train_per_class": None}, "draws a number of pictures"),
+        ({"train_per_class": None}, "draws a number of images"),
         ({"c_grid": ()}, "C grid"),
         ({"c_grid": (1.0, 0.1)}, "ascending"),
         ({"c_grid": (0.0, 1.0)}, "above 0"),
         ({"selection": Selection("fixed")}, "does not choose C"),
+        ({"c_grid": (1.0, float("inf"))}, "C grid"),
+        ({"c_grid": (float("nan"),)}, "C grid"),
+        ({"n_splits": 2.5}, "n_splits is 1 or more, a whole number, found 2.5"),
+        ({"train_per_class": 1.5}, "train_per_class is 1 or more, a whole number"),
+        ({"test_per_class": 0}, "test_per_class is 1 or more"),
+        ({"seed": -1}, "seed is 0 or more"),
+        ({"seed": 2**32}, "seed is 0 or more"),
+        ({"test_share": 1.0}, "test_share is a share from 0 to 1"),
+        ({"background_share": 1.1}, "background_share is a share from 0 to 1"),
+        ({"background_share": float("nan")}, "background_share is a share"),
+        ({"box_scale": 0.0}, "box_scale is above 0"),
+        ({"patch_power": float("inf")}, "patch_power is above 0 and finite, found inf"),
+        ({"patch_power": float("nan")}, "patch_power is above 0"),
+        ({"positive_weight": -1.0}, "positive_weight is above 0"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(change, message):
@@ -324,3 +387,64 @@ def test_ignored_rows_are_negatives_only_where_the_papers_flaw_is_asked_for(make
     np.testing.assert_array_equal(flawed.labels[~ignored], table.labels[flawed.train][~ignored])
     for one, other in zip(correct.inner, flawed.inner, strict=True):
         np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("holdout", {"share": 0.0}), ("holdout", {"share": 1.0}), ("kfold", {"folds": 1})],
+)
+def test_choices_of_c_that_make_no_sense_are_refused(kind, options):
+    with pytest.raises(ConfigError, match=r"share|folds"):
+        Selection(kind, **options)
+
+
+def rare_sides(labels, rows):
+    """Which classes have their rarer sign among some rows, where they have it at all."""
+    positive, negative = (labels == 1), (labels == -1)
+    rare = np.where(positive.sum(0) <= negative.sum(0), positive, negative)
+    return rare[rows].any(0) | ~rare.any(0), rare.sum(0)
+
+
+@given(
+    n_rows=st.integers(6, 60),
+    n_classes=st.integers(1, 6),
+    share=st.floats(0.02, 0.98),
+    seed=st.integers(0, 10_000),
+)
+def test_choosing_c_leaves_every_label_something_to_train_on(n_rows, n_classes, share, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.where(rng.random((n_rows, n_classes)) < share, 1, -1).astype(np.int8)
+    labels[rng.random(labels.shape) < 0.1] = 0
+    rows = rng.permutation(n_rows)
+    for pair in (*hold_out([rows], 0.2, labels), *folds([rows], 3, labels)):
+        fit, held_out = pair
+        np.testing.assert_array_equal(np.sort(np.concatenate(pair)), np.arange(n_rows))
+        assert rare_sides(labels, fit)[0].all()
+    held_out = [pair[1] for pair in folds([rows], 3, labels)]
+    assert len(np.unique(np.concatenate(held_out))) == sum(map(len, held_out))
+
+
+def test_labels_of_few_rows_are_on_both_sides():
+    """Eight labels of two to five rows among 200, and one of a single row, which trains."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        labels = np.full((200, 9), -1, np.int8)
+        for number, count in enumerate((2, 2, 3, 3, 4, 4, 5, 5, 1)):
+            labels[rng.choice(200, count, replace=False), number] = 1
+        rows = rng.permutation(200)
+        ((fit, held_out),) = hold_out([rows], 0.2, labels)
+        assert 36 <= len(held_out) <= 44
+        assert rare_sides(labels, fit)[0].all()
+        assert rare_sides(labels, held_out)[0].tolist() == [True] * 8 + [False]
+        for number in (2, 3, 4, 5, 6, 7):
+            with_it = [(labels[held, number] == 1).any() for _, held in folds([rows], 3, labels)]
+            assert sum(with_it) >= 2  # three rows may each bear another rare label
+
+
+def test_labels_have_their_share_of_each_fold():
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random((600, 5)) < [0.02, 0.1, 0.3, 0.5, 0.9], 1, -1).astype(np.int8)
+    for _, held_out in folds([rng.permutation(600)], 3, labels):
+        assert 190 <= len(held_out) <= 210
+        wanted = (labels == 1).sum(0) / 3
+        np.testing.assert_allclose((labels[held_out] == 1).sum(0), wanted, atol=4)

@@ -22,7 +22,7 @@ def test_the_mean_over_views_is_the_default():
     np.testing.assert_allclose(found.train, view_features(found.train, PLAIN).train)
 
 
-def test_separate_views_are_rows_with_their_pictures_label():
+def test_separate_views_are_rows_with_their_images_label():
     found = view_features(FEATURES, AUGMENTED)
     split = found.training_split(Split(ROWS, np.array([0]), ((ROWS[:1], ROWS[1:]),), 7))
     np.testing.assert_array_equal(found.train[split.train], FEATURES[ROWS].reshape(6, 4))
@@ -47,7 +47,7 @@ def test_scores_are_summed_over_views(one_column):
     )
 
 
-def test_the_choice_of_c_scores_pictures_and_not_views():
+def test_the_choice_of_c_scores_images_and_not_views():
     found = view_features(FEATURES[:, :2], AUGMENTED)
     score = found.validation_score(METRICS["top1"].score)
     labels = np.array([0, 0, 1, 1])

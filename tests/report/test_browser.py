@@ -51,7 +51,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def large(make_table: Callable[..., ResultTable], tmp_path: Path) -> Path:
-    """Report of 397 classes, 10 splits, 3 layers and 2 heads, with pictures of mistakes."""
+    """Report of 397 classes, 10 splits, 3 layers and 2 heads, with images of mistakes."""
     rng = np.random.default_rng(0)
     names = [f"class number {i}" for i in range(N_CLASSES)]
     Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(tmp_path / "x.jpg")
@@ -69,7 +69,7 @@ def large(make_table: Callable[..., ResultTable], tmp_path: Path) -> Path:
         confusion = [(names[i], names[j], 3, "x.jpg") for i, j in enumerate(taken)]
         rows.append(replace(result, per_class=tuple(per_class), confusion=tuple(confusion)))
     ResultTable(tuple(rows)).to_csv(tmp_path / "large.csv")
-    return write_report([tmp_path / "large.csv"], out=tmp_path / "large.html", pictures=tmp_path)
+    return write_report([tmp_path / "large.csv"], out=tmp_path / "large.html", images=tmp_path)
 
 
 def test_397_classes_and_10_splits_are_under_3_megabytes(large: Path) -> None:

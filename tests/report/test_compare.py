@@ -35,3 +35,31 @@ def test_results_without_a_published_figure_are_counted(make_table):
     grid = comparison(table)
     assert len(grid.rows) == 1
     assert grid.notes[-1] == "without a published figure: 1"
+
+
+def test_deviations_are_compared_with_deviations(make_table):
+    """84.8 ± 1.2 printed; the interval of two splits, 9 times their deviation, allows all."""
+    inside = {v: comparison(make_table(values=(v - 0.005, v + 0.005))).rows[0].cells[-1]
+              for v in (0.83, 0.82)}  # fmt: skip
+    assert inside == {0.83: "yes", 0.82: "no"}  # our deviation is 0.7 points
+
+
+def test_an_unfinished_row_is_marked(make_table):
+    from decaf.report.grid import grids
+
+    (grid,) = grids(make_table(of_splits=5))
+    assert grid.rows[0].cells == ("85.0 ± 1.4§",)
+    assert "§ unfinished: 2 of 5 splits so far" in grid.notes
+    assert comparison(make_table(of_splits=5)).rows[0].cells[2] == "85.0 ± 1.4§"
+
+
+def test_rows_of_other_settings_do_not_share_a_cell(make_table):
+    from decaf.report.grid import grids
+
+    for name in ("settings", "head_settings", "dataset_digest"):
+        rows = (
+            *make_table(**{name: "a"}, values=(0.1,)),
+            *make_table(**{name: "b"}, values=(0.9,)),
+        )
+        cells = [c for grid in grids(ResultTable(rows)) for row in grid.rows for c in row.cells]
+        assert {"10.0", "90.0"} <= set(cells)

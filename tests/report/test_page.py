@@ -51,7 +51,7 @@ def results(make_table, tmp_path):
         replace(r, value=r.value - 0.01 * number, confusion=confusion, per_class=per_class)
         for number, r in enumerate(table)
     )
-    folder = tmp_path / "pictures" / "cat"
+    folder = tmp_path / "images" / "cat"
     folder.mkdir(parents=True)
     Image.fromarray(np.full((30, 20, 3), 90, np.uint8)).save(folder / "1.png")
     ResultTable(rows).to_csv(tmp_path / "results" / "own.csv")
@@ -60,7 +60,7 @@ def results(make_table, tmp_path):
 
 @pytest.fixture
 def page(results, tmp_path):
-    out = write_report(results, out=tmp_path / "r.html", pictures=tmp_path / "pictures")
+    out = write_report(results, out=tmp_path / "r.html", images=tmp_path / "images")
     return out.read_text()
 
 
@@ -94,26 +94,26 @@ def test_every_figure_has_a_text_alternative_and_takes_the_pages_colours(page):
         assert "var(--c1)" in figure
 
 
-def test_mistakes_are_shown_with_their_picture_and_escaped(page):
+def test_mistakes_are_shown_with_their_image_and_escaped(page):
     assert 'alt="cat/1.png, taken for &lt;dog&gt;"' in page
     assert "data:image/jpeg;base64," in page
     assert "<dog>" not in page
 
 
 def test_the_same_results_make_the_same_page(results, tmp_path, page):
-    again = write_report(results, out=tmp_path / "again.html", pictures=tmp_path / "pictures")
+    again = write_report(results, out=tmp_path / "again.html", images=tmp_path / "images")
     assert again.read_text() == page
 
 
-def test_without_pictures_their_names_stand_there(results, tmp_path):
+def test_without_images_their_names_stand_there(results, tmp_path):
     page = write_report(results, out=tmp_path / "r.html", data_root=tmp_path).read_text()
     assert "<img" not in page
     assert "cat/1.png, taken for" in page
 
 
-def test_a_missing_folder_of_pictures_is_said(results, tmp_path):
+def test_a_missing_folder_of_images_is_said(results, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
-        write_report(results, out=tmp_path / "r.html", pictures=tmp_path / "nowhere")
+        write_report(results, out=tmp_path / "r.html", images=tmp_path / "nowhere")
 
 
 def test_a_single_result_makes_a_page_too(make_table, tmp_path):

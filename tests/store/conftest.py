@@ -1,6 +1,9 @@
 """A small store, and the parts it is made of."""
 
+import json
+import zlib
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from decaf.datasets import slice_rows
 from decaf.store import FeatureWriter, Provenance
+from decaf.store.head import is_of_rows
 from decaf.types import ImageDataset, Preprocessing
 
 
@@ -30,6 +35,7 @@ def make_provenance(**changes: Any) -> Provenance:
         "precision": "fp32",
         "pixels": "pillow, EXIF ignored",
         "versions": {"torch": "2.10", "pillow": "11.0"},
+        "arithmetic": {"features": "1", "convolutions": "direct"},
     }
     return Provenance(**fields | changes)
 
@@ -37,7 +43,7 @@ def make_provenance(**changes: Any) -> Provenance:
 def make_dataset(n_images: int = 12, **changes: Any) -> ImageDataset:
     fields = {
         "name": "toys",
-        "root": Path("pictures"),
+        "root": Path("images"),
         "image_ids": tuple(f"tööl/{i}.jpg" for i in range(n_images)),
         "labels": np.arange(n_images) % 3,
         "class_names": ("ball", "doll", "tööl"),
@@ -78,6 +84,19 @@ def write_store(path: Path, n_images: int = 12, n_views: int = 1, **changes: Any
         return writer.finish()
 
 
+def write_shard(folder: Path, start: int, stop: int, failed: Any = (), **changes: Any) -> Path:
+    """Write a shard of a store of 12 rows; rows of `failed` fail."""
+    path = folder / f"shard-{start}-{stop}.h5"
+    provenance = make_provenance(rows=(start, stop), **changes)
+    table = slice_rows(make_dataset(), slice(start, stop))
+    with FeatureWriter(path, provenance, table, N_FEATURES) as writer:
+        rows = np.array([row for row in range(start, stop) if row not in failed])
+        writer.write(rows - start, make_features(rows), make_sha256(rows))
+        for row in failed:
+            writer.fail(row - start, f"broken, at {row}")
+        return writer.finish()
+
+
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """Makers of a store's parts."""
@@ -88,6 +107,7 @@ def make() -> SimpleNamespace:
         sha256=make_sha256,
         writer=open_writer,
         store=write_store,
+        shard=write_shard,
         n_features=N_FEATURES,
     )
 
@@ -104,3 +124,33 @@ def flip() -> Callable[[Path, int], None]:
             file.write(bytes([byte ^ 0b100]))
 
     return flip_byte
+
+
+@pytest.fixture
+def reseal(tmp_path: Path) -> Callable[..., Path]:
+    """Make a copy of a store whose head says other things, with checksums that fit."""
+
+    def write(path: Path, *, columns: dict[str, Any] | None = None, **changes: Any) -> Path:
+        data = path.read_bytes()
+        n_line = data.index(b"\n") + 1
+        text = data[n_line : data.index(b"\0", n_line)]
+        fields = json.loads(text)
+        skipped = sorted(
+            (offset, offset + np.dtype(dtype).itemsize * prod(shape))
+            for name, (dtype, shape, offset) in fields["columns"].items()
+            if is_of_rows(name)
+        )
+        fields["columns"] |= columns or {}
+        new = json.dumps(fields | changes, sort_keys=True, separators=(",", ":")).encode()
+        ends = [0, *(at for pair in skipped for at in pair), len(data)]
+        line = f"decaf store 2 {len(new)} {0:08x}\n".encode()
+        whole = line + new + data[len(line) + len(new) :]
+        crc = 0
+        for start, stop in zip(ends[::2], ends[1::2], strict=True):
+            crc = zlib.crc32(whole[max(start, len(line)) : stop], crc)
+        line = f"decaf store 2 {len(new)} {crc:08x}\n".encode()
+        hostile = tmp_path / "hostile.h5"
+        hostile.write_bytes(line + whole[len(line) :])
+        return hostile
+
+    return write

@@ -2,8 +2,8 @@ from decaf.store import find_store, store_name
 
 
 def test_name_says_data_set_backbone_and_digest(make):
-    provenance = make.provenance(dataset="my pictures/2024")
-    expected = f"my-pictures-2024-alexnet-{provenance.digest()[:12]}.h5"
+    provenance = make.provenance(dataset="my images/2024")
+    expected = f"my-images-2024-alexnet-{provenance.digest()[:12]}.h5"
     assert store_name(provenance) == expected
 
 

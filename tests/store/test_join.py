@@ -1,14 +1,14 @@
 """Shards make one store without a copy, and only if they are all of one extraction."""
 
 import csv
+import time
 
 import h5py
 import numpy as np
 import pytest
 
-from decaf.datasets import slice_rows
 from decaf.errors import StoreError, StoreMismatchError
-from decaf.store import FeatureStore, FeatureWriter, join, store_info, verify
+from decaf.store import FeatureStore, join, store_info, verify
 
 
 @pytest.fixture
@@ -16,15 +16,7 @@ def shard(make, tmp_path):
     """Write a shard of a store of 12 rows; rows of `failed` fail."""
 
     def write(start, stop, failed=(), folder=tmp_path, **changes):
-        path = folder / f"shard-{start}-{stop}.h5"
-        provenance = make.provenance(rows=(start, stop), **changes)
-        table = slice_rows(make.dataset(), slice(start, stop))
-        with FeatureWriter(path, provenance, table, make.n_features) as writer:
-            rows = np.array([row for row in range(start, stop) if row not in failed])
-            writer.write(rows - start, make.features(rows), make.sha256(rows))
-            for row in failed:
-                writer.fail(row - start, f"broken, at {row}")
-            return writer.finish()
+        return make.shard(folder, start, stop, failed, **changes)
 
     return write
 
@@ -136,3 +128,27 @@ def test_a_flipped_bit_in_a_shard_is_found_through_the_joined_store(shard, flip,
     (problem,) = verify(out)
     assert "features/fc6" in problem
     assert "8 (tööl/8.jpg)" in problem
+
+
+def test_the_same_shards_make_the_same_bytes(shard, tmp_path):
+    parts = [shard(0, 6), shard(6, 12)]
+    first = join(parts, tmp_path / "joined.h5").read_bytes()
+    (tmp_path / "joined.h5").unlink()
+    time.sleep(1.1)  # HDF5 knows seconds
+    assert join(parts[::-1], tmp_path / "joined.h5").read_bytes() == first
+
+
+def test_a_joined_store_is_read_by_plain_h5py(make, shard, tmp_path):
+    out = join([shard(0, 6), shard(6, 12)], tmp_path / "joined.h5")
+    with h5py.File(out) as file:
+        np.testing.assert_array_equal(file["features/fc6"][:], make.features(range(12))["fc6"])
+        assert file["done"][:].all()
+
+
+def test_a_joined_store_takes_no_joined_one_and_not_itself(shard, tmp_path):
+    parts = [shard(0, 6), shard(6, 12)]
+    out = join(parts, tmp_path / "joined.h5")
+    parts[1].unlink()
+    parts[1].symlink_to(out)
+    with pytest.raises(StoreError, match="another shard"):
+        FeatureStore(out)

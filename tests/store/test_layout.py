@@ -44,7 +44,7 @@ def test_offsets_are_where_hdf5_reads(plan, tmp_path):
         np.testing.assert_array_equal(file["features/features.12"][2], [1, 2, 3])
     assert set(offsets) == {
         "features/fc6", "features/features.12", "crc32/fc6", "crc32/features.12",
-        "image_sha256", "row_crc32", "done",
+        "image_sha256", "image_stamp", "row_crc32", "done",
     }  # fmt: skip
 
 

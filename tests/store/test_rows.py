@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from decaf.store import rows as rows_module
-from decaf.store.opening import open_store
+from decaf.store.opening import StoreFile
 from decaf.store.rows import mismatches, row_crcs, seal_crcs
 
 
@@ -32,13 +32,12 @@ def test_seal_covers_digest_checksums_and_flag(n_layers):
 def test_mismatches_name_the_row_in_whichever_block_it_is(make, tmp_path, flip, monkeypatch):
     monkeypatch.setattr(rows_module, "BLOCK_BYTES", 3 * 5 * 4)  # three rows a block
     path = make.store(tmp_path / "a.h5")
-    with open_store(path) as file:
-        offset = file["features/fc6"].id.get_offset()
+    with StoreFile(path) as file:
+        offset = file.columns["features/fc6"].offset
     for row in (0, 7):
         flip(path, offset + row * 5 * 4 + 2)
     every = np.ones(12, bool)
-    with open_store(path) as file:
-        layers = make.provenance().layers
-        assert list(mismatches(file, layers, every)) == [("crc32/fc6", 0), ("crc32/fc6", 7)]
+    with StoreFile(path) as file:
+        assert list(mismatches(file, every)) == [("crc32/fc6", 0), ("crc32/fc6", 7)]
         every[7] = False
-        assert list(mismatches(file, layers, every)) == [("crc32/fc6", 0)]
+        assert list(mismatches(file, every)) == [("crc32/fc6", 0)]

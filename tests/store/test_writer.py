@@ -12,7 +12,7 @@ import pytest
 
 from decaf.errors import StoreError
 from decaf.store import FeatureStore, part, verify
-from decaf.store.opening import open_store
+from decaf.store.opening import read_head
 
 ALL = np.arange(12)
 
@@ -63,8 +63,7 @@ def test_an_unsound_row_is_written_again(make, tmp_path, flip):
     path = tmp_path / "a.h5"
     with make.writer(path) as writer:
         write(make, writer, ALL.tolist())
-    with open_store(tmp_path / "a.h5.part") as file:
-        offset = file["features/fc6"].id.get_offset()
+    offset = read_head(tmp_path / "a.h5.part").columns["features/fc6"].offset
     flip(tmp_path / "a.h5.part", offset + 4 * 5 * 4)
     with make.writer(path) as writer:
         np.testing.assert_array_equal(writer.pending(), [4])
@@ -275,6 +274,24 @@ with make.open_writer(folder / "a.h5", 2000) as writer:
         time.sleep(0.001)
     writer.finish()
 """
+
+
+def test_of_processes_that_begin_one_store_at_once_one_writes_it(make, tmp_path):
+    helpers = Path(__file__).parent / "conftest.py"
+    command = [sys.executable, "-c", KILLED_RUN, str(tmp_path), str(helpers)]
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [run.communicate(timeout=120)[1].strip() for run in runs]
+    refused = [text for text in said if text]
+    assert len(refused) == 3
+    for text in refused:
+        last = text.splitlines()[-1]
+        assert last.startswith("decaf.errors.StoreError: asked to ")
+        assert "another process" in last or "found it complete" in last
+    assert verify(tmp_path / "a.h5") == []
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.h5", "computed"]
 
 
 def test_killed_at_any_moment_and_resumed_to_the_same_bytes(make, tmp_path):

@@ -10,7 +10,7 @@ from decaf.backbones.classic.layers import build_net
 from decaf.backbones.definition import Definition
 from decaf.backbones.taps import Layout, Tap
 from decaf.backbones.weights import Weights, file_weights
-from decaf.errors import BackboneError
+from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
 
@@ -24,7 +24,7 @@ def define(name: str, weights: str) -> Definition:
 
     Raises
     ------
-    BackboneError
+    ConfigError
         If other weights are asked for.
     """
     net = CLASSICS[name]
@@ -33,7 +33,7 @@ def define(name: str, weights: str) -> Definition:
             f"unknown weights {weights!r} for {name}; choose imagenet, random, or the path of a "
             ".caffemodel, .onnx, .safetensors or .pth file"
         )
-        raise BackboneError(msg)
+        raise ConfigError(msg)
     return Definition(
         name, layout(net), preprocessing(net), partial(build, net), partial(published, name, net)
     )

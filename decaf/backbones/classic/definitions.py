@@ -18,7 +18,7 @@ class Classic:
     layers : tuple of Layer
         From the first convolution to the class scores.
     side_px, resize_px : int
-        Side of the input, and of the picture it is cut from.
+        Side of the input, and of the image it is cut from.
     mean : tuple of float
         Mean pixel, red, green, blue, 0 to 255; where the net was trained with a mean image,
         that image's mean.

@@ -7,7 +7,7 @@ import torch
 from decaf.backbones import classic, layer_table, load_backbone
 from decaf.backbones.classic.definitions import CLASSICS
 from decaf.backbones.classic.layers import Conv, Norm, Pool, build_net
-from decaf.errors import BackboneError
+from decaf.errors import BackboneError, ConfigError
 from decaf.images.views import make_view
 
 
@@ -118,7 +118,7 @@ def test_weights_that_are_nowhere_say_what_to_put_where(
         load_backbone("cnn_s", device="cpu")
     with pytest.raises(BackboneError, match="decaf knows no file of them"):
         load_backbone("zeiler_fergus", device="cpu")
-    with pytest.raises(BackboneError, match="unknown weights 'IMAGENET1K_V1' for cnn_s"):
+    with pytest.raises(ConfigError, match="unknown weights 'IMAGENET1K_V1' for cnn_s"):
         load_backbone("cnn_s", weights="IMAGENET1K_V1", device="cpu")
 
 

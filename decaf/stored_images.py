@@ -1,4 +1,4 @@
-"""Stored features by picture, whether a row of the store is a picture or one of its patches."""
+"""Stored features by image, whether a row of the store is an image or one of its patches."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +10,8 @@ from decaf.protocols import (
     PatchFeatures,
     PublishedProtocol,
     ViewFeatures,
+    image_starts,
     patch_features,
-    picture_starts,
     view_features,
 )
 from decaf.store import FeatureStore
@@ -19,13 +19,13 @@ from decaf.types import ImageDataset, IntArray
 
 
 @dataclass(frozen=True)
-class StoredPictures:
-    """The features of a data set's pictures.
+class StoredImages:
+    """The features of a data set's images.
 
     Attributes
     ----------
     table : ImageDataset
-        The pictures.
+        The images.
     store : FeatureStore
         An open store of them, or of their patches.
     rule : PublishedProtocol
@@ -38,13 +38,13 @@ class StoredPictures:
 
     @cached_property
     def done(self) -> npt.NDArray[np.bool_]:
-        """Which pictures ``(n_images,)`` have all their features."""
+        """Which images ``(n_images,)`` have all their features."""
         done = np.asarray(self.store.done, np.bool_)
         return done if self.rule.patches is None else np.logical_and.reduceat(done, self._first)
 
     @cached_property
     def image_sha256(self) -> npt.NDArray[np.uint8]:
-        """SHA-256 ``(n_images, 32)`` of each encoded picture file."""
+        """SHA-256 ``(n_images, 32)`` of each encoded image file."""
         digests = self.store.image_sha256
         return digests if self.rule.patches is None else digests[self._first]
 
@@ -59,4 +59,4 @@ class StoredPictures:
 
     @cached_property
     def _first(self) -> IntArray:
-        return picture_starts(self.store.image_ids)[:-1]
+        return image_starts(self.store.image_ids)[:-1]

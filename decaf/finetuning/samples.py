@@ -1,4 +1,4 @@
-"""Pictures of a data set as a net's inputs, read ahead by threads."""
+"""Images of a data set as a net's inputs, read ahead by threads."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,21 +9,22 @@ import torch
 from torch import Tensor
 
 from decaf.backbones import TorchBackbone
+from decaf.choices import Pixels
+from decaf.datasets import ImageFiles, read_image
 from decaf.engines import n_cores
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning.crops import KEEPS_ASPECT, random_crop
 from decaf.finetuning.recipe import Recipe
-from decaf.images.decode import Pixels, decode
 from decaf.images.views import crop_box, make_view
 from decaf.protocols import PublishedProtocol
 from decaf.types import ImageDataset, Preprocessing
 
-Picture = tuple[int, int | None]
+Sample = tuple[int, int | None]
 """A row, and the number of its crop; None for the plain view."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class TrainingImages:
     """How rows of a data set become pixels.
 
     Attributes
@@ -35,11 +36,11 @@ class Pictures:
     view : str
         The plain view: ``center``, ``warp`` or ``squash``.
     box_scale : float or None
-        Pictures are the rows' boxes, enlarged so many times; None for whole ones.
+        Images are the rows' boxes, enlarged so many times; None for whole ones.
     decoder : str
         ``auto`` or ``pillow``.
     area : float
-        Smallest share of a picture that a random crop covers.
+        Smallest share of an image that a random crop covers.
     seed : int
         Of the crops.
     workers : int
@@ -67,20 +68,22 @@ class Pictures:
                 f"{', '.join(KEEPS_ASPECT)}"
             )
 
-    def pixels(self, picture: Picture) -> Tensor:
+    def pixels(self, sample: Sample) -> Tensor:
         """Return ``(3, S, S)`` uint8 pixels of one crop or of the plain view.
 
         Raises
         ------
         DataError
-            If the picture cannot be read.
+            If the image cannot be read.
         """
-        row, number = picture
-        path = self.table.root / self.table.image_ids[row]
+        row, number = sample
+        image_id = self.table.image_ids[row]
         try:
-            image = decode(path.read_bytes(), self.decoder)
-        except OSError as error:
-            raise DataError(f"asked for {path}: {error.strerror or error}; put it back") from error
+            image = read_image(
+                ImageFiles(self.table.root, self.table.source), image_id, self.decoder
+            )
+        except DataError as error:
+            raise DataError(f"asked for the image {image_id}: {error}; put it back") from error
         if self.box_scale is not None and self.table.boxes is not None:
             image = crop_box(image, self.table.boxes[row].tolist(), self.box_scale)
         if number is None:
@@ -88,18 +91,18 @@ class Pictures:
         seed = np.random.SeedSequence((self.seed, number, row)).generate_state(1)[0]
         return random_crop(image, self.view, self.preprocessing, self.area, int(seed))
 
-    def batches(self, wanted: Sequence[Sequence[Picture]]) -> Iterator[Tensor]:
-        """Yield ``(n, 3, S, S)`` pixels of each list of pictures, while the next ones are read."""
+    def batches(self, wanted: Sequence[Sequence[Sample]]) -> Iterator[Tensor]:
+        """Yield ``(n, 3, S, S)`` pixels of each list of images, while the next ones are read."""
         with ThreadPoolExecutor(max(self.workers, 1)) as pool:
             waiting: list[Future[Tensor]] = []
             for batch in [*wanted, ()]:
-                coming = [pool.submit(self.pixels, picture) for picture in batch]
+                coming = [pool.submit(self.pixels, sample) for sample in batch]
                 if waiting:
                     yield torch.stack([one.result() for one in waiting])
                 waiting = coming
 
 
-def rule_pictures(
+def rule_images(
     table: ImageDataset,
     net: TorchBackbone,
     rule: PublishedProtocol,
@@ -107,15 +110,21 @@ def rule_pictures(
     *,
     recipe: Recipe,
     workers: int | None,
-) -> Pictures:
-    """Return the pictures of a protocol.
+) -> TrainingImages:
+    """Return the images of a protocol.
 
     Raises
     ------
     ConfigError
-        If the protocol's view has several crops.
+        If the protocol's view has several crops, or its normalisation or the recipe asks for what
+        is not used.
     """
-    return Pictures(
+    if rule.normalize == "standard" and recipe.start == "random":
+        raise ConfigError(
+            "asked to normalise 'standard', which only the linear head that training starts at "
+            "does, and for start 'random'; choose another of the two"
+        )
+    return TrainingImages(
         table=table,
         preprocessing=net.preprocessing,
         view=rule.view,

@@ -1,0 +1,116 @@
+"""Each gate of `make check` fails on a bad file, and the benchmarks end in one JSON line."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def gate(name: str) -> list[str]:
+    """Return the command of a gate in the Makefile, without the files that it looks at."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^\t\$\(BIN\)/(.*{name}.*)$", makefile, re.MULTILINE)
+    first, *words = re.sub(r"\$\$\(.*\)", "", line).split()
+    module = {"lint-imports": "importlinter.cli"}.get(first, first)
+    if first == "python":
+        return [sys.executable, *words]
+    pytest.importorskip(module.split(".")[0], reason=f"{first} is not installed")
+    return [sys.executable, "-m", module, *words]
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    """A module with an unused import, a wrong type, bad form and a docstring without types."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    file = tmp_path / "decaf" / "bad.py"
+    file.parent.mkdir()
+    (file.parent / "__init__.py").write_text('"""Bad."""\n')
+    file.write_text(
+        '"""A bad module."""\n\nimport os\n\n\ndef add( a: int, b: int) -> str:\n'
+        '    """Add.\n\n    Parameters\n    ----------\n    a, b\n        Numbers.\n    """\n'
+        "    return a + b\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("ruff check", "F401"), ("ruff format", "would be reformatted"), ("numpydoc", "PR04")],
+)
+def test_a_gate_fails_on_a_bad_file(bad: Path, name: str, said: str) -> None:
+    command = [word for word in gate(name) if word != "."]
+    done = run(*command, str(bad), cwd=bad.parents[1])
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_mypy_fails_on_a_bad_file(bad: Path) -> None:
+    done = run(*gate("mypy"), cwd=bad.parents[1])
+    assert done.returncode != 0
+    assert "Incompatible return value" in done.stdout
+
+
+def test_the_import_layers_fail_on_an_import_upward(tmp_path: Path) -> None:
+    pytest.importorskip("importlinter", reason="import-linter is not installed")
+    shutil.copytree(
+        ROOT / "decaf", tmp_path / "decaf", ignore=shutil.ignore_patterns("*.safetens*")
+    )
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    errors = tmp_path / "decaf" / "errors.py"
+    errors.write_text(errors.read_text(encoding="utf-8") + "\nimport decaf.cli.app\n")
+    code = "from importlinter.cli import lint_imports_command as run; run()"
+    done = run(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "BROKEN" in done.stdout
+
+
+def test_every_module_passes_the_gate_of_docstrings() -> None:
+    files = [str(path) for path in sorted((ROOT / "decaf").rglob("*.py"))]
+    done = run(*gate("numpydoc"), *files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "parts", "said"),
+    [
+        ("bench_heads.py", "caltech101 sun397 voc growth", "left out: sun397: as asked"),
+        ("bench_extract.py", "alexnet resnet50 ray", "left out: ray: as asked"),
+    ],
+)
+def test_a_benchmark_without_its_parts_ends_in_json(script: str, parts: str, said: str) -> None:
+    done = run(sys.executable, str(BENCHMARKS / script), "--skip", *parts.split())
+    assert done.returncode == 0, done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert json.loads(last) == {}
+    assert said in lines
+
+
+def test_figures_of_parts_before_a_failure_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from parts import run_parts
+
+    def fails() -> dict[str, float]:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        run_parts(
+            {"one": lambda: {"speed": 1.23456, "none": None}, "two": fails, "three": fails},
+            {"three": "as asked", "one": None},
+        )
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "left out: three: as asked"
+    assert json.loads(last) == {"speed": 1.235, "none": None}

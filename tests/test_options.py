@@ -1,0 +1,167 @@
+"""Each option of a command changes what it makes, or is refused where it cannot."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from decaf.backbones import load_backbone
+from decaf.datasets import load_dataset
+from decaf.errors import ConfigError
+from decaf.extraction import extract
+from decaf.onnx_model import export
+from decaf.prediction import predict
+from decaf.training import train
+from decaf.tuning import finetune
+
+NO_VALUE = {
+    "dataset", "model", "images", "out", "features", "device", "batch_size", "workers",
+    "max_failures", "quiet", "to",
+}  # fmt: skip
+"""What says which images, where, and how fast: no option of these decides a value."""
+NET = {"backbone": "decaf-mini", "pool": "avg", "layer": "pool5", "device": "cpu", "quiet": True}
+
+CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
+    train: {
+        "backbone": {"backbone": "squeezenet1_1", "weights": "random"},
+        "weights": {"weights": "random"},
+        "layer": {"layer": "fc6"},
+        "pool": {"pool": "max"},
+        "views": {"views": "squash"},
+        "patch_scales": {"views": "patches", "patch_scales": "1,2", "patches_per_image": 1},
+        "patches_per_image": {"views": "patches", "patches_per_image": 1, "patch_scales": "2"},
+        "patch_edges": {"views": "patches", "patch_edges": "reflect", "patches_per_image": 2},
+        "background_share": {"views": "patches", "background_share": 0.5, "patches_per_image": 1},
+        "patch_power": {"views": "patches", "patch_power": 2.0, "patches_per_image": 1},
+        "head": {"head": "logreg"},
+        "normalize": {"normalize": "none"},
+        "precision": {"precision": "bf16"},
+        "pixels": {"pixels": "pillow"},
+        "limit": {"limit": 12},
+        "seed": {"seed": 1},
+    },
+    finetune: {
+        "backbone": {"backbone": "squeezenet1_1", "weights": "random"},
+        "weights": {"weights": "random"},
+        "layer": {"layer": "fc6"},
+        "pool": {"pool": "max"},
+        "views": {"views": "squash"},
+        "normalize": {"normalize": "none"},
+        "blocks": {"blocks": 2},
+        "recipe": {"recipe": "epochs=2"},
+        "precision": {"precision": "bf16"},
+        "pixels": {"pixels": "pillow"},
+        "limit": {"limit": 12},
+        "seed": {"seed": 1},
+    },
+    predict: {"all_classes": {"all_classes": True}},
+    export: {},
+}
+REFUSED: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
+    train: {
+        "patch_scales": {"patch_scales": "1,2"},
+        "patches_per_image": {"patches_per_image": 2},
+        "patch_edges": {"patch_edges": "reflect"},
+        "background_share": {"background_share": 0.5},
+        "patch_power": {"patch_power": 2.0},
+        "normalize": {"normalize": "standard", "views": "patches"},
+        "pixels": {"pixels": "gpu"},
+        "allow_partial": {"allow_partial": True},
+    },
+    finetune: {"allow_partial": {"allow_partial": True}, "pixels": {"pixels": "gpu"}},
+    predict: {"pixels": {"pixels": "gpu"}},
+    export: {"to": {"to": "coreml"}},
+}
+ELSEWHERE = {
+    train: {"data_root", "allow_code"},  # tests/datasets, tests/backbones/test_own_nets.py
+    finetune: {"data_root", "allow_code"},
+    predict: {"weights", "allow_code"},  # tests/test_prediction.py
+    export: {"weights", "allow_code"},
+}
+
+
+def made(command: Callable[..., Any], folder: Path, images: Path, **options: Any) -> bytes:
+    """Return what a command writes."""
+    folder.mkdir(exist_ok=True)
+    out = {"out": folder / "m.safetensors", "features": folder}
+    short = {"recipe": "epochs=1"} if command is finetune else {}
+    data: bytes = command(images, **{**NET, **short, **out, **options}).read_bytes()
+    return data
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_every_option_is_tried(command: Callable[..., Any]) -> None:
+    tried = CHANGES[command].keys() | REFUSED[command].keys() | ELSEWHERE[command] | NO_VALUE
+    assert inspect.signature(command).parameters.keys() <= tried
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what a GPU can do")
+@pytest.mark.parametrize(
+    ("command", "name"), [(c, name) for c in (train, finetune) for name in CHANGES[c]]
+)
+def test_an_option_changes_what_is_made(
+    command: Callable[..., Any], name: str, image_folder: Path, tmp_path: Path
+) -> None:
+    options = CHANGES[command][name]
+    plain = {k: v for k, v in options.items() if k != name} if name.startswith("patch") else {}
+    expected = made(command, tmp_path / "plain", image_folder, **plain)
+    assert made(command, tmp_path / "other", image_folder, **options) != expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what a GPU can do")
+@pytest.mark.parametrize(
+    ("command", "name"), [(c, name) for c in (train, finetune) for name in REFUSED[c]]
+)
+def test_an_option_that_would_be_ignored_is_refused(
+    command: Callable[..., Any], name: str, image_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"patch|{name[:6]}"):
+        made(command, tmp_path / "other", image_folder, **REFUSED[command][name])
+    assert not (tmp_path / "other" / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"weights": "random"},
+        {"weights": "net.pth"},
+        {"precision": "bf16"},
+        {"device": "meta"},
+        {"allow_code": True},
+    ],
+)
+@pytest.mark.parametrize("command", [train, finetune, extract])
+def test_a_loaded_net_takes_no_other_options(
+    command: Callable[..., Any], options: dict[str, Any], image_folder: Path, tmp_path: Path
+) -> None:
+    if command is finetune and "precision" in options:
+        pytest.skip("the precision of training, which is the trained copy's")
+    net = load_backbone("decaf-mini", device="cpu")
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        command(image_folder, backbone=net, out=tmp_path / "m.safetensors", quiet=True, **options)
+
+
+def test_a_limit_counts_for_a_table_too(image_folder: Path, tmp_path: Path) -> None:
+    table = load_dataset(image_folder)
+    assert len(load_dataset(table, limit=6).image_ids) == 6
+    found = made(train, tmp_path / "a", image_folder, limit=6)
+    again = made(train, tmp_path / "b", table, limit=6)
+    assert found == again
+    with pytest.raises(ConfigError, match="allow_partial"):
+        load_dataset(table, allow_partial=True)
+
+
+def test_options_of_prediction(image_folder: Path, tmp_path: Path) -> None:
+    made(train, tmp_path, image_folder)
+    model, quiet = tmp_path / "m.safetensors", {"device": "cpu", "quiet": True}
+    plain = predict(model, [image_folder], out=tmp_path / "p.csv", **quiet).read_text()
+    every = predict(model, [image_folder], out=tmp_path / "q.csv", all_classes=True, **quiet)
+    assert every.read_text() != plain
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="pixels 'gpu'"):
+            predict(model, [image_folder], out=tmp_path / "r.csv", pixels="gpu", **quiet)
+    with pytest.raises(ConfigError, match="pixels 'crystal'"):
+        predict(model, [image_folder], out=tmp_path / "r.csv", pixels="crystal", **quiet)
