@@ -11,14 +11,22 @@ if TYPE_CHECKING:
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
     from decaf.prediction import predict
+    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
     from decaf.store import FeatureStore
     from decaf.training import train
     from decaf.transformer import DecafFeatures
     from decaf.tuning import finetune
 
 __all__ = [
+    "Cluster",
+    "Compute",
     "DecafFeatures",
     "FeatureStore",
+    "Fit",
+    "Net",
+    "Overrides",
+    "Source",
+    "View",
     "__version__",
     "evaluate",
     "extract",
@@ -31,6 +39,9 @@ __all__ = [
 
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
+    **dict.fromkeys(
+        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "View"), "decaf.records"
+    ),
     "DecafFeatures": "decaf.transformer",
     "FeatureStore": "decaf.store",
     "evaluate": "decaf.evaluation",

@@ -15,7 +15,7 @@ CropView = Literal["center", "warp", "squash"]
 """Views of one crop, on which a net itself can be trained."""
 
 ImageView = Literal[CropView, "ten-crop", "razavian-16"]
-View = Literal[ImageView, "patches", "dense"]
+ViewName = Literal[ImageView, "patches", "dense"]
 
 Box = Literal["none", "crop"]
 PatchEdges = Literal["clip", "reflect"]
@@ -23,7 +23,7 @@ PatchPool = Literal["mean", "max"]
 Normalize = Literal["none", "l2", "standard", "signed-square"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Dtype = Literal["float32", "float16"]
-Pixels = Literal["auto", "pillow", "gpu"]
+Decoder = Literal["auto", "pillow", "gpu"]
 """Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
 ``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
 

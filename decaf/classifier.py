@@ -16,7 +16,7 @@ from scipy.special import expit, softmax
 
 from decaf._version import __version__
 from decaf.backbones.weights import state_sha256
-from decaf.choices import Pixels, Precision, View, choices_of
+from decaf.choices import Decoder, Precision, ViewName, choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.protocols.views import normalized
@@ -74,8 +74,8 @@ class Classifier:
     precision: Precision
     layer: str
     pool: str
-    view: View
-    pixels: Pixels
+    view: ViewName
+    decoder: Decoder
     normalize: Literal["none", "l2", "signed-square"]
     head: str
     patches: PatchRule | None

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from decaf.backbones import load_backbone
 from decaf.evaluation import evaluate
+from decaf.records import Compute, Net, Overrides, Source
 from decaf.results import ResultTable
 
 LAYERS = ("pool5", "fc6", "fc7")
@@ -17,11 +17,9 @@ SHOTS = 5
 
 def demo(
     *,
-    data_root: str | Path = "data",
+    source: Source = Source(),
+    compute: Compute = Compute(),
     out: str | Path = "results/demo.csv",
-    features: str | Path = "features",
-    device: str = "auto",
-    quiet: bool = False,
 ) -> ResultTable:
     """Extract decaf-mini's layers of 1 797 handwritten digits and train heads on 5 random splits.
 
@@ -30,16 +28,12 @@ def demo(
 
     Parameters
     ----------
-    data_root : str or pathlib.Path
-        Folder that the digits are written to, as PNG files.
+    source : Source
+        Where the digits are written to, as PNG files, and the stores.
+    compute : Compute
+        Where and how it runs.
     out : str or pathlib.Path
         CSV file of the results.
-    features : str or pathlib.Path
-        Folder of the feature stores.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    quiet : bool
-        Print no progress.
 
     Returns
     -------
@@ -49,15 +43,12 @@ def demo(
     tables = [
         evaluate(
             "digits",
-            backbone=load_backbone("decaf-mini", weights=weights, device=device),
-            layers=LAYERS,
+            Net("decaf-mini", weights=weights, layers=LAYERS),
             heads=heads,
-            train_per_class=SHOTS,
+            overrides=Overrides(train_per_class=SHOTS),
+            source=source,
+            compute=compute,
             out=out,
-            features=features,
-            device=device,
-            data_root=data_root,
-            quiet=quiet,
         )
         for weights, heads in HEADS.items()
     ]

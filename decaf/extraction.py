@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from decaf.backbones import TorchBackbone, load_everywhere
-from decaf.choices import Box, Dtype, Engine, PatchEdges, Pixels, Pool, Precision, View, checked
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
@@ -25,46 +24,25 @@ from decaf.engines import (
     tuned,
 )
 from decaf.errors import ConfigError, StoreError
-from decaf.images.patches import patch_options
 from decaf.progress import log
+from decaf.protocols import PublishedProtocol, get_protocol
+from decaf.records import Cluster, Compute, Net, Overrides, Source, View
 from decaf.store import Provenance, reopen, store_name
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = ["extract", "make_plan", "n_features", "provenance"]
 
 
-@checked
 def extract(
     dataset: str | Path | ImageDataset,
+    net: Net = Net(),
+    view: View = View(),
     *,
-    backbone: str | TorchBackbone = "alexnet",
-    weights: str = "imagenet",
-    layers: str | Sequence[str] | None = None,
-    pool: Pool = "none",
-    views: View = "center",
-    box: Box = "none",
-    box_scale: float = 1.5,
-    patch_scales: str | Sequence[float] | None = None,
-    patches_per_image: int | None = None,
-    patch_edges: PatchEdges | None = None,
-    out: str | Path = "features",
-    device: str = "auto",
-    precision: Precision = "fp32",
-    dtype: Dtype = "float32",
-    pixels: Pixels = "auto",
-    batch_size: int | str | None = None,
-    workers: int | None = None,
-    limit: int | None = None,
-    shard: str | None = None,
-    engine: Engine = "local",
-    num_workers: int | None = None,
-    address: str | None = None,
-    data_root: str | Path = "data",
-    allow_partial: bool = False,
-    max_failures: float = 0.05,
-    seed: int = 0,
-    allow_code: bool = False,
-    quiet: bool = False,
+    protocol: str | None = None,
+    source: Source = Source(),
+    compute: Compute = Compute(),
+    cluster: Cluster = Cluster(),
+    out: str | Path | None = None,
 ) -> Path:
     """Extract layers of a net for every image of a data set into a feature store.
 
@@ -75,75 +53,24 @@ def extract(
     ----------
     dataset : str, pathlib.Path or ImageDataset
         Name of a data set, a folder of class folders, tar archives, a CSV manifest, or a table;
-        see `decaf.datasets.load_dataset`.
-    backbone : str or TorchBackbone
-        Name of the net, or a loaded net (`weights`, `device`, `precision` are then its own).
-    weights : str
-        ``imagenet``, ``random``, one of torchvision's entries, or a file's path.
-    layers : str or sequence of str, optional
-        Canonical or dotted names, comma-separated if one string; the net's own among
-        ``pool5,fc6,fc7`` if not given.
-    pool : str
-        ``none``, ``avg``, ``max`` or ``grid:N``: how maps become vectors; ``cls`` or ``mean``:
-        which of a transformer's tokens.
-    views : str
-        ``center``, ``warp``, ``squash``, ``ten-crop`` or ``razavian-16``; ``patches`` makes a row
-        of each square patch, labelled by the objects that it shows where the data set has boxes;
-        ``dense`` the same, from one pass over the larger image for each scale.
-    box : str
-        ``none``: views of whole images; ``crop``: of the data set's boxes.
-    box_scale : float
-        With ``crop``, factor for a box's width and height about its centre.
-    patch_scales : str or sequence of float, optional
-        With patches, widths: the shorter side of the image divided by each; the eight of Oquab
-        et al. (2014) if not given.
-    patches_per_image : int, optional
-        At most so many of an image, evenly spaced; all if not given.
-    patch_edges : str, optional
-        ``clip`` (the default): patches lie within the image; ``reflect``: they reach beyond its
-        edges, mirrored.
-    out : str or pathlib.Path
-        Path of the store (``.h5``), or a folder for a store named after its digest.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N``, or ``cuda:all`` for all GPUs of the machine.
-    precision : str
-        ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it): what
-        the net computes in.
-    dtype : str
-        ``float32`` or ``float16``: what is stored.
-    pixels : str
-        ``auto`` (the fastest decoder that is bit-identical to Pillow), ``pillow``, or ``gpu``
-        (nvJPEG, and resizing on the GPU: faster, and slightly other pixels).
-    batch_size : int or str, optional
-        Images in one forward pass; 32 on a CPU and 256 on a GPU if not given; ``auto`` tries
-        which one is the fastest within the memory. Where the memory does not suffice, a pass is
-        halved.
-    workers : int, optional
-        Threads; one a core if not given, 0 for none beside the caller's.
-    limit : int, optional
-        Take only so many images, evenly spaced.
-    shard : str, optional
-        ``I/N``: only the I-th of N even parts of the images, into a file of its own;
-        `decaf.store.join` makes one store of all.
-    engine : str
-        ``local``: the threads of this process; ``ray``: actors of a Ray cluster, which fill shards
-        beside the store (extra ``ray``).
-    num_workers : int, optional
-        With ``ray``, number of actors; one for each core or GPU of this machine if not given.
-    address : str, optional
-        With ``ray``, the cluster's address; a cluster on this machine is started if not given.
-    data_root : str or pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Accept a named data set with fewer images than published; results are marked.
-    max_failures : float
-        Share of the images that may be unusable before the run fails.
-    seed : int
-        Seed of random weights.
-    allow_code : bool
-        Whether a backbone ``package.module:function`` may be imported and called.
-    quiet : bool
-        Print neither progress nor the closing line.
+        see `decaf.load_dataset`.
+    net : Net
+        The net and what is taken of it. Of a loaded net weights, device and precision are its own.
+    view : View
+        What a row shows: ``patches`` makes a row of each square patch, labelled by the objects
+        that it shows where the data set has boxes; ``dense`` the same, from one pass over the
+        larger image for each scale.
+    protocol : str, optional
+        A protocol whose view is taken where `view` does not say; see `decaf.evaluate`.
+    source : Source
+        Which images.
+    compute : Compute
+        Where and how it runs. Where the memory does not suffice, a pass is halved.
+    cluster : Cluster
+        Over which machines.
+    out : str or pathlib.Path, optional
+        Path of the store (``.h5``), or a folder for a store named after its digest; the folder of
+        `source` if not given.
 
     Returns
     -------
@@ -169,43 +96,55 @@ def extract(
     Where ``pool5`` of the same images, made with the same settings, is in the folder, ``fc6``
     and ``fc7`` are computed from it, to the same bits, and no image is read.
     """
-    on_ray = _checked_engine(engine, backbone, shard, (num_workers, address)) == "ray"
-    table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    loading: dict[str, Any] = {
-        "name": backbone,
-        "weights": weights,
-        "device": device,
-        "precision": precision,
-        "seed": seed,
-        "allow_code": allow_code,
-    }
-    net, *replicas = load_everywhere(**loading)
-    rule = patch_rule(views, patch_scales, patches_per_image, patch_edges)
-    boxes: dict[str, Any] = {"view": views, "box": box, "box_scale": box_scale}
-    if rule is not None:
-        if box != "none":
-            raise ConfigError(f"asked for {views} of boxes; give one of --views {views} and --box")
-        table, boxes = as_patches(
-            table, net, layers, view=views, rule=rule, objects=load_objects(table)
-        )
-    plan = make_plan(
-        table,
-        net,
-        layers=layers,
-        pool=pool,
-        pixels=pixels,
-        batch_size=batch_size,
-        workers=workers,
-        max_failures=max_failures,
-        replicas=replicas,
-        **boxes,
+    _check_cluster(cluster, net)
+    table = source_table(dataset, source)
+    view = protocol_view(table, protocol, view)
+    nets = load_nets(net, compute.device)
+    return extract_table(
+        table, nets, net, view, source=source, compute=compute, cluster=cluster, out=out
     )
-    asked = provenance(plan, dtype)
-    if shard is not None:
-        rows = shard_rows(shard, asked.n_images)
+
+
+def extract_table(
+    table: ImageDataset,
+    nets: Sequence[TorchBackbone],
+    net: Net,
+    view: View,
+    *,
+    source: Source = Source(),
+    compute: Compute = Compute(),
+    cluster: Cluster = Cluster(),
+    out: str | Path | None = None,
+) -> Path:
+    """Extract a table of images through loaded nets; see `extract`.
+
+    Parameters
+    ----------
+    table : ImageDataset
+        Whole images, or boxes of them.
+    nets : sequence of TorchBackbone
+        One net on each device.
+    net : Net
+        What is taken of it.
+    view : View
+        What a row shows.
+    source, compute, cluster, out
+        As for `extract`.
+
+    Returns
+    -------
+    pathlib.Path
+        The complete store.
+    """
+    plan = _plan(table, nets[0], net, view, source=source, compute=compute)
+    plan = replace(plan, replicas=tuple(nets[1:]))
+    asked = provenance(plan, net.dtype)
+    if cluster.shard is not None:
+        rows = shard_rows(cluster.shard, asked.n_images)
         asked = replace(asked, rows=rows)
-        plan = replace(plan, dataset=slice_rows(table, slice(*rows)))
-    path, found = Path(out), find_fresh(Path(out), asked, plan.dataset)
+        plan = replace(plan, dataset=slice_rows(plan.dataset, slice(*rows)))
+    path, quiet = Path(source.features if out is None else out), compute.quiet
+    found = find_fresh(path, asked, plan.dataset)
     if found.path is not None and not (found.n_again and _reopened(found, quiet=quiet)):
         _say(quiet, f"found {found.path}, which holds these features")
         return found.path
@@ -213,50 +152,122 @@ def extract(
     if found.donor:
         n_new = asked.n_rows - len(found.kept)
         _say(quiet, f"{n_new} rows of {found.donor} are of other images; the rest is taken over")
-    if on_ray:
-        actors = num_workers or (n_cores() if net.device.type == "cpu" else 1 + len(replicas))
-        loading |= {"device": net.device.type, "precision": net.precision}
-        return fill_with_ray(
-            path, plan, asked, loading, num_workers=actors, address=address, quiet=quiet
-        )
+    if cluster.engine == "ray":
+        return _filled_by_ray(path, plan, asked, net, cluster, quiet=quiet)
     start = find_start(path.parent, plan, asked)
     if start is not None:
         _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
         with start.store:
             return fill(path, replace(plan, start=start), asked, found=found, quiet=quiet)
-    plan = tuned(plan, quiet=quiet) if batch_size == "auto" else plan
+    plan = tuned(plan, quiet=quiet) if compute.batch_size == "auto" else plan
     return fill(path, plan, asked, found=found, quiet=quiet)
 
 
-def patch_rule(
-    view: str,
-    scales: str | Sequence[float] | None = None,
-    per_image: int | None = None,
-    edges: str | None = None,
-) -> PatchRule | None:
-    """Return which patches the options of an extraction ask for; None if they ask for none.
+def source_table(dataset: str | Path | ImageDataset, source: Source) -> ImageDataset:
+    """Return the table of a data set's images; see `decaf.load_dataset`."""
+    return load_dataset(
+        dataset,
+        Path(source.data_root),
+        allow_partial=source.allow_partial,
+        limit=source.limit,
+    )
+
+
+def protocol_view(table: ImageDataset, protocol: str | None, view: View) -> View:
+    """Return a view with what it leaves open as a protocol has it."""
+    if protocol is None:
+        return view
+    return view_of(get_protocol(protocol, table, Overrides(view=view)))
+
+
+def view_of(rule: PublishedProtocol) -> View:
+    """Return the view of a protocol."""
+    patches = rule.patches
+    return View(
+        rule.view,
+        box=rule.box,
+        box_scale=rule.box_scale if rule.box == "crop" else None,
+        patch_scales=None if patches is None else patches.scales,
+        patches_per_image=None if patches is None else patches.per_image,
+        patch_edges=None if patches is None else patches.edges,
+    )
+
+
+def load_nets(net: Net, device: str) -> list[TorchBackbone]:
+    """Return the net on each device that `device` means; see `decaf.load_backbone`."""
+    return load_everywhere(
+        net.backbone,
+        weights=net.weights,
+        device=device,
+        precision=net.precision,
+        seed=net.seed,
+        allow_code=net.allow_code,
+    )
+
+
+def patch_rule(view: View) -> PatchRule | None:
+    """Return which patches a view is of; None if it is of none.
 
     Raises
     ------
     ConfigError
-        If they contradict each other.
+        If its fields contradict each other.
     """
-    options = patch_options(scales, per_image, edges)
-    if view in PATCH_VIEWS:
+    options = view.patches()
+    if view.view in PATCH_VIEWS:
+        if view.box == "crop":
+            raise ConfigError(
+                f"asked for {view.view} of boxes; give one of --view {view.view} and --box"
+            )
         return PatchRule(**options)
     if options:
-        raise ConfigError(f"view {view!r} has no patches; choose --views patches")
+        raise ConfigError(f"view {view.view!r} has no patches; choose --view patches")
     return None
 
 
-def _checked_engine(
-    engine: Engine, backbone: str | TorchBackbone, shard: str | None, cluster: tuple[object, ...]
-) -> str:
-    if engine == "ray" and not (isinstance(backbone, str) and shard is None):
+def _plan(
+    table: ImageDataset,
+    backbone: TorchBackbone,
+    net: Net,
+    view: View,
+    *,
+    source: Source,
+    compute: Compute,
+) -> Plan:
+    rule = patch_rule(view)
+    how: dict[str, Any] = {"view": view}
+    if rule is not None:
+        objects = load_objects(table)
+        table, how = as_patches(
+            table, backbone, net, view=str(view.view), rule=rule, objects=objects
+        )
+    return make_plan(table, backbone, net, decoder=source.decoder, compute=compute, **how)
+
+
+def _filled_by_ray(
+    path: Path, plan: Plan, asked: Provenance, net: Net, cluster: Cluster, *, quiet: bool
+) -> Path:
+    on_cpu = plan.backbone.device.type == "cpu"
+    actors = cluster.num_workers or (n_cores() if on_cpu else 1 + len(plan.replicas))
+    loading = {
+        "name": net.backbone,
+        "weights": net.weights,
+        "device": plan.backbone.device.type,
+        "precision": plan.backbone.precision,
+        "seed": net.seed,
+        "allow_code": net.allow_code,
+    }
+    address = cluster.address
+    return fill_with_ray(
+        path, plan, asked, loading, num_workers=actors, address=address, quiet=quiet
+    )
+
+
+def _check_cluster(cluster: Cluster, net: Net) -> None:
+    if cluster.engine == "ray" and not (isinstance(net.backbone, str) and cluster.shard is None):
         raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
-    if engine == "local" and cluster != (None, None):
+    if cluster.engine == "local" and (cluster.num_workers, cluster.address) != (None, None):
         raise ConfigError("num_workers and address are for engine 'ray'; use workers, or that")
-    return engine
 
 
 def _reopened(found: Found, *, quiet: bool) -> bool:

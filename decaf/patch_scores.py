@@ -15,6 +15,7 @@ from decaf.errors import ConfigError, DataError
 from decaf.images.patches import patch_options
 from decaf.prediction import Scored, find_images, load_net, plan_images
 from decaf.protocols import image_starts
+from decaf.records import Compute
 from decaf.types import FloatArray, PatchRule
 
 
@@ -109,12 +110,14 @@ def score_patches(
     rule = PatchRule(**options) if options or classifier.patches is None else classifier.patches
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
     for path in find_images(images):
-        table, plan = plan_images(classifier, net, [path], patches=rule, max_failures=0.0)
+        table, plan = plan_images(
+            classifier, net, [path], patches=rule, compute=Compute(max_failures=0.0)
+        )
         starts = image_starts(table.image_ids)
         scored = Scored(classifier, starts)
         run(plan, scored, lambda *_: None)
         try:
-            pixels = read_image(ImageFiles(), path, classifier.pixels)
+            pixels = read_image(ImageFiles(), path, classifier.decoder)
         except DataError as error:
             raise DataError(f"asked for {path}: {error}") from error
         y = scored.probabilities

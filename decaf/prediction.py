@@ -12,7 +12,7 @@ import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
-from decaf.choices import Pixels, checked
+from decaf.choices import Decoder, checked
 from decaf.classifier import Classifier
 from decaf.datasets.files import escaped, images_under
 from decaf.datasets.read import read_file
@@ -21,6 +21,7 @@ from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.escapes import csv_cell, csv_path
 from decaf.progress import log, show_progress
 from decaf.protocols import image_starts
+from decaf.records import Compute, Net, View
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
 from decaf.whole_files import require_writable, whole_file
 
@@ -36,17 +37,13 @@ def predict(
     out: str | Path = "predictions.csv",
     all_classes: bool = False,
     weights: str | None = None,
-    device: str = "auto",
-    batch_size: int | None = None,
-    workers: int | None = None,
-    pixels: Pixels | None = None,
-    max_failures: float = 0.05,
+    decoder: Decoder | None = None,
     allow_code: bool = False,
-    quiet: bool = False,
+    compute: Compute = Compute(),
 ) -> Path:
     """Write the class of each image and its probability.
 
-    Net, layer, views and pixels are those of the training, read from the model.
+    Net, layer, view and decoder are those of the training, read from the model.
 
     Parameters
     ----------
@@ -65,17 +62,13 @@ def predict(
         Write a line for every class, the most probable first.
     weights : str, optional
         Where the net's weights are now; where they were in training if not given.
-    device, batch_size, workers : optional
-        How the net runs; see `decaf.extract`.
-    pixels : str, optional
+    decoder : str, optional
         Who decodes: ``auto``, ``pillow`` or ``gpu``; as in training if not given. A GPU's pixels
         differ slightly from the others.
-    max_failures : float
-        Share of the images that may be unusable before the run fails.
     allow_code : bool
         Whether a backbone ``package.module:function`` may be imported and called.
-    quiet : bool
-        Print no progress.
+    compute : Compute
+        Where and how the net runs.
 
     Returns
     -------
@@ -95,38 +88,38 @@ def predict(
     failures_file = path.with_name(path.stem + ".failures.csv")
     require_writable(path, failures_file)
     classifier = Classifier.load(Path(model))
-    if pixels is not None:
-        classifier = replace(classifier, pixels=pixels)
+    if decoder is not None:
+        classifier = replace(classifier, decoder=decoder)
     asked = list(find_images(images))
     failed = {name: "its name is not UTF-8; rename it" for name in asked if not _is_utf8(name)}
     paths = list(dict.fromkeys(name for name in asked if name not in failed))  # each is read once
     _write_failures(failures_file, failed)
-    _refuse_failures(failed, asked, max_failures)
-    net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
+    _refuse_failures(failed, asked, compute.max_failures)
+    net = load_net(classifier, weights=weights, device=compute.device, allow_code=allow_code)
     table, plan = plan_images(
         classifier,
         net,
         paths,
-        batch_size=batch_size,
-        workers=workers,
-        max_failures=max_failures,
+        compute=compute,
     )
     scored = Scored(classifier, image_starts(table.image_ids))
     try:
-        with show_progress("predicting", len(table.image_ids), "views", quiet=quiet) as advance:
+        with show_progress(
+            "predicting", len(table.image_ids), "views", quiet=compute.quiet
+        ) as advance:
             run(plan, scored, advance)
         rows = dict(zip(paths, scored.of_images(), strict=True))
     finally:
         failed |= {paths[number]: reason for number, reason in scored.failures.items()}
         _write_failures(failures_file, failed)
-    _refuse_failures(failed, asked, max_failures)
+    _refuse_failures(failed, asked, compute.max_failures)
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "class", "probability"])
         for name in asked:
             if name not in failed:
                 lines.writerows(_lines(classifier, name, rows[name], all_classes=all_classes))
-    if failed and not quiet:
+    if failed and not compute.quiet:
         log(f"{len(failed)} images could not be used; see {failures_file}")
     return path
 
@@ -165,7 +158,7 @@ def plan_images(
     paths: Sequence[str],
     *,
     patches: PatchRule | None = None,
-    **options: Any,
+    compute: Compute = Compute(),
 ) -> tuple[ImageDataset, Plan]:
     """Return how images, or their patches, become the features of a model.
 
@@ -179,8 +172,8 @@ def plan_images(
         Image files.
     patches : PatchRule, optional
         Which patches; the model's own if not given.
-    **options
-        Of `make_plan`.
+    compute : Compute
+        How the net runs.
 
     Returns
     -------
@@ -197,20 +190,13 @@ def plan_images(
         class_names=classifier.class_names,
         sizes_bytes=np.zeros(len(paths), np.int64),
     )
-    how: dict[str, Any] = {"view": classifier.view}
+    how: dict[str, Any] = {"view": View(classifier.view)}
+    asked = Net(layers=[classifier.layer], pool=classifier.pool)
     rule = patches or classifier.patches
     if rule is not None:
         view = classifier.view if classifier.patches else "patches"
-        table, how = as_patches(table, net, [classifier.layer], view=view, rule=rule, objects=None)
-    plan = make_plan(
-        table,
-        net,
-        layers=[classifier.layer],
-        pool=classifier.pool,
-        pixels=classifier.pixels,
-        **how,
-        **options,
-    )
+        table, how = as_patches(table, net, asked, view=view, rule=rule, objects=None)
+    plan = make_plan(table, net, asked, decoder=classifier.decoder, compute=compute, **how)
     return table, plan
 
 

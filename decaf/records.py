@@ -5,24 +5,33 @@ their fields.
 """
 
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from decaf.choices import check_choice
-from decaf.errors import ConfigError
-from decaf.types import (
+from decaf.choices import (
     Box,
     Decoder,
     Dtype,
-    EngineName,
+    Engine,
     Normalize,
     PatchEdges,
     PatchPool,
+    Pool,
     Precision,
     ViewName,
+    check_choice,
 )
+from decaf.errors import ConfigError
 
 R = TypeVar("R")
 
@@ -67,6 +76,8 @@ def _said(kind: Any) -> str:
         return " or ".join(_said(part) for part in get_args(kind))
     if get_origin(kind) is Literal:
         return ", ".join(get_args(kind))
+    if get_origin(kind) is Annotated:
+        return _said(get_args(kind)[0])
     return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))
 
 
@@ -74,7 +85,7 @@ class Record:
     """What the records have in common: values are checked where they are made."""
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
+        hints = get_type_hints(type(self), include_extras=True)
         for one in fields(self):  # type: ignore[arg-type] # every subclass is a dataclass
             value = getattr(self, one.name)
             if value is None:
@@ -82,6 +93,8 @@ class Record:
             for part in (hints[one.name], *get_args(hints[one.name])):
                 if get_origin(part) is Literal and isinstance(value, str):
                     check_choice(one.name, value, get_args(part))
+                if get_origin(part) is Annotated:
+                    part.__metadata__[0](value)
             _check_bounds(one.name, value, one.metadata["low"], one.metadata["high"])
 
     @classmethod
@@ -91,15 +104,36 @@ class Record:
 
     def given(self) -> dict[str, Any]:
         """Return the fields that are not at their default, by name."""
-        own = fields(self)  # type: ignore[arg-type] # every subclass is a dataclass
+        own = fields(self)  # type: ignore[arg-type] # as above
         return {f.name: v for f in own if (v := getattr(self, f.name)) != f.default}
+
+    def only(self, what: str, *names: str) -> None:
+        """Refuse fields that are given and that something does not use.
+
+        Parameters
+        ----------
+        what : str
+            What does not use them.
+        *names : str
+            The fields that it uses.
+
+        Raises
+        ------
+        ConfigError
+            If another one is given.
+        """
+        for name, value in self.given().items():
+            if name not in names:
+                raise ConfigError(f"{what} does not use {name}, found {value!r}; leave it out")
 
 
 def _check_bounds(name: str, value: object, low: float | None, high: float | None) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if (low is None or value >= low) and (high is None or value <= high):
-        return  # NaN is within no bounds
+        return
+    if low is None and high is None:
+        return
     bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
     raise ConfigError(f"{name} is {bounds}, found {value}; give another value")
 
@@ -134,7 +168,7 @@ class Net(Record):
 
     backbone: Any = option(
         default="alexnet",
-        about="Net, see `decaf models`; timm/NAME; package.module:function; a loaded net.",
+        about="A net from `decaf models`, timm/NAME, package.module:function, or a loaded net.",
     )
     weights: str = option(
         default="imagenet",
@@ -143,42 +177,46 @@ class Net(Record):
     )
     layers: str | Sequence[str] | None = option(
         default=None,
-        about="Comma-separated layers, see `decaf layers`; the net's own of pool5,fc6,fc7 if none.",
+        about="Comma-separated layers, see `decaf layers`; the net's own of pool5,fc6,fc7 if not "
+        "given.",
     )
-    pool: str = option(
+    pool: Pool = option(
         default="none",
         about="How maps become vectors: none, avg, max or grid:N; of tokens: cls or mean.",
     )
     precision: Precision = option(
-        default="fp32", about="What the net computes in; auto: bf16 where it is fast."
+        default="fp32", about="What the net computes in; auto: bf16 where the device has it."
     )
     dtype: Dtype = option(default="float32", about="What is stored.")
-    seed: int = option(default=0, about="Seed of random weights and of all that is drawn.", low=0)
+    seed: int = option(
+        default=0, about="Seed of random weights, and of all that is drawn.", low=0, high=2**32 - 1
+    )
     allow_code: bool = option(
         default=False, about="Import and call a backbone package.module:function."
     )
 
     @property
-    def layer_names(self) -> tuple[str, ...] | None:
-        """The layers, None for the net's own."""
-        return None if self.layers is None else words(self.layers)
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers, each once; none where they are the net's own."""
+        return words(self.layers)
 
 
 @record
 class View(Record):
-    """What a row shows of an image; None stands for the protocol's choice."""
+    """What a row shows of an image; where a field is None, the protocol decides."""
 
     view: ViewName | None = option(
         default=None,
-        about="Crop or warp; patches, dense: a row a patch. The protocol's, or center.",
+        about="Crop or warp of the image; patches, dense: a row a patch. The protocol's, or "
+        "center.",
     )
     box: Box | None = option(
-        default=None, about="Views of whole images, or of the data set's boxes."
+        default=None, about="crop: views of the data set's boxes; none: of whole images."
     )
     box_scale: float | None = option(
         default=None,
         about="With box crop, factor for a box's width and height; 1.5 if not given.",
-        low=1e-6,
+        low=0,
     )
     patch_scales: str | Sequence[float] | None = option(
         default=None,
@@ -188,30 +226,42 @@ class View(Record):
         default=None, about="At most so many patches of an image.", low=1
     )
     patch_edges: PatchEdges | None = option(
-        default=None,
-        about="clip: patches lie within the image; reflect: they reach beyond, mirrored.",
+        default=None, about="clip: patches lie within the image; reflect: they go on, mirrored."
     )
+
+    def patches(self) -> dict[str, Any]:
+        """Return the fields of a `decaf.types.PatchRule` that are given."""
+        scales = self.patch_scales
+        given: Mapping[str, Any] = {
+            "scales": None if scales is None else numbers("patch_scales", scales),
+            "per_image": self.patches_per_image,
+            "edges": self.patch_edges,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @record
 class Source(Record):
-    """Which images, and where features of them are kept."""
+    """Which images, and where stores of their features are kept."""
 
-    data_root: str | Path = option(default="data", about="Folder that holds the named data sets.")
+    data_root: str = option(default="data", about="Folder that holds the named data sets.")
     limit: int | None = option(
         default=None, about="Take only so many images, evenly spaced.", low=1
     )
     allow_partial: bool = option(
         default=False, about="Accept a named data set with images missing; results are marked."
     )
-    max_failures: float = option(
-        default=0.05, about="Share of unusable images above which the run fails.", low=0, high=1
+    group_by: str | None = option(
+        default=None,
+        about="Level of the path (1: the first folder, -1: the last) or pattern that names an "
+        "image's group, which no split divides.",
     )
     decoder: Decoder = option(
         default="auto",
-        about="Who decodes; auto: the fastest with Pillow's bits; gpu: nvJPEG, slightly other.",
+        about="Who decodes; auto: the fastest with Pillow's bits; gpu: nvJPEG, slightly other "
+        "pixels.",
     )
-    features: str | Path = option(default="features", about="Folder of stores.")
+    features: str = option(default="features", about="Folder of the stores, or a store (.h5).")
 
 
 @record
@@ -228,6 +278,9 @@ class Compute(Record):
         metavar="N|auto",
     )
     workers: int | None = option(default=None, about="Threads; one a core if not given.", low=0)
+    max_failures: float = option(
+        default=0.05, about="Share of unusable images above which the run fails.", low=0, high=1
+    )
     quiet: bool = option(default=False, about="No progress on stderr.")
 
 
@@ -235,8 +288,8 @@ class Compute(Record):
 class Cluster(Record):
     """Extraction spread over machines."""
 
-    engine: EngineName = option(
-        default="local", about="Threads of this process, or actors of a Ray cluster."
+    engine: Engine = option(
+        default="local", about="The threads of this process, or actors of a Ray cluster."
     )
     num_workers: int | None = option(default=None, about="With ray, number of actors.", low=1)
     address: str | None = option(default=None, about="With ray, address of a running cluster.")
@@ -248,36 +301,45 @@ class Cluster(Record):
 
 @record
 class Fit(Record):
-    """How heads are trained; None stands for the protocol's choice."""
+    """How a head is trained; where a field is None, the protocol decides."""
 
     normalize: Normalize | None = option(default=None, about="What is done to features first.")
     c_grid: str | Sequence[float] | None = option(
-        default=None, about="Comma-separated values of C."
+        default=None, about="Comma-separated values of C to choose from."
     )
     patch_power: float | None = option(
-        default=None, about="Power of a patch's probability in the image's score.", low=1e-6
+        default=None, about="Power of a patch's probability in the image's score.", low=0
     )
-    patch_pool: PatchPool | None = option(default=None, about="An image's score over its patches.")
     background_share: float | None = option(
-        default=None,
-        about="Share of the training images' background patches that is kept.",
-        low=0,
-        high=1,
+        default=None, about="Share of the background patches that train.", low=0, high=1
     )
-    seed: int = option(default=0, about="Seed of random weights and of all that is drawn.", low=0)
+    seed: int = option(
+        default=0, about="Seed of random weights, and of all that is drawn.", low=0, high=2**32 - 1
+    )
 
 
 @record
 class Overrides(Fit):
-    """What replaces a protocol's fields; None stands for the protocol's own."""
+    """What replaces a protocol's fields; where a field is None, the protocol decides."""
 
+    view: View = option(default=View(), about="What a row shows of an image.")
     train_per_class: str | int | Sequence[int] | None = option(
-        default=None, about="Training images per class; several, as 1,5,10, make a learning curve."
+        default=None, about="Training images per class; several, as 1,5,10: a learning curve."
     )
     splits: int | None = option(default=None, about="Number of splits.", low=1)
+    splits_file: str | None = option(
+        default=None, about="The splits: replayed if the file is there, else written to it."
+    )
     drop_classes: str | Sequence[str] | None = option(
         default=None,
-        about="Comma-separated classes to leave out, such as BACKGROUND_Google or 257.clutter.",
+        about="Comma-separated classes to leave out, as BACKGROUND_Google or 257.clutter.",
+    )
+    patch_pool: PatchPool | None = option(
+        default=None, about="An image's score: mean or max over its patches."
+    )
+    recipe: Any = option(
+        default="",
+        about="How the head finetune trains, as blocks=2,epochs=40; see decaf.finetuning.Recipe.",
     )
 
 

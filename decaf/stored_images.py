@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from decaf.errors import ConfigError
 from decaf.protocols import (
     PatchFeatures,
     PublishedProtocol,
@@ -14,6 +17,7 @@ from decaf.protocols import (
     patch_features,
     view_features,
 )
+from decaf.records import Net, Source, View
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, IntArray
 
@@ -60,3 +64,78 @@ class StoredImages:
     @cached_property
     def _first(self) -> IntArray:
         return image_starts(self.store.image_ids)[:-1]
+
+
+def store_at(data: object) -> Path | None:
+    """Return the path of a store, where that is what is given; None for a data set."""
+    if isinstance(data, str | Path) and Path(data).suffix == ".h5":
+        return Path(data)
+    return None
+
+
+def stored_table(store: FeatureStore) -> ImageDataset:
+    """Return the table of a store's images, as their data set has it."""
+    return ImageDataset(
+        name=store.provenance.dataset,
+        root=store.path.parent,
+        image_ids=store.image_ids,
+        labels=store.labels,
+        class_names=store.class_names,
+        sizes_bytes=np.zeros(store.n_images, np.int64),
+        official=store.official,
+        boxes=store.boxes,
+    )
+
+
+def stored_view(store: FeatureStore, asked: View) -> View:
+    """Return the view of a store's rows.
+
+    Raises
+    ------
+    ConfigError
+        If another is asked for.
+    """
+    found = _view_of(store)
+    for name, value in asked.given().items():
+        if value != getattr(found, name):
+            raise ConfigError(
+                f"asked for {name} {value!r} of the store {store.path}, whose rows show "
+                f"{' + '.join(store.provenance.views)}; leave it out, or extract others"
+            )
+    return found
+
+
+def _view_of(store: FeatureStore) -> View:
+    (said,) = store.provenance.views
+    if said.startswith("windows of"):
+        return View("dense")
+    name, _, box = said.partition(" of ")
+    if not box:
+        return View(cast("Any", name))
+    return View(cast("Any", name), box="crop", box_scale=float(box.rpartition(" x ")[2]))
+
+
+def refuse_for_store(path: Path, net: Net, source: Source) -> None:
+    """Refuse options of extraction that a store does not use.
+
+    Raises
+    ------
+    ConfigError
+        If one is given.
+    """
+    net.only(f"an evaluation of the store {path}", "layers", "seed")
+    source.only(f"an evaluation of the store {path}", "features", "data_root")
+
+
+def one_layer(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse several layers, or none, where a model has one.
+
+    Raises
+    ------
+    ConfigError
+        If they are.
+    """
+    if len(names) != 1:
+        found = ", ".join(names) or "none"
+        raise ConfigError(f"a model has one layer, found {found}; give one from `decaf layers`")
+    return names

@@ -1,21 +1,17 @@
 """Images to a classifier: `train` fits one head on all training images and writes a file."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from decaf.backbones import TorchBackbone, load_backbone
-from decaf.choices import Normalize, PatchEdges, Pixels, Pool, Precision, View, checked
+from decaf.choices import Precision
 from decaf.classifier import Classifier
-from decaf.datasets import load_dataset
 from decaf.device import find_device
 from decaf.errors import ConfigError
-from decaf.extraction import extract, make_plan, patch_rule
+from decaf.extraction import extract_table, load_nets, patch_rule, source_table
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.linear import LinearModel
 from decaf.heads.matrices import calibrate, head_layers, scores_of
@@ -29,89 +25,58 @@ from decaf.protocols import (
     training_rows,
 )
 from decaf.protocols.draw import folds, strata
+from decaf.records import Compute, Fit, Net, Overrides, Source, View
 from decaf.store import FeatureStore
-from decaf.stored_images import StoredImages
-from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
+from decaf.stored_images import (
+    StoredImages,
+    one_layer,
+    refuse_for_store,
+    store_at,
+    stored_table,
+    stored_view,
+)
+from decaf.types import FloatArray, ImageDataset, IntArray, Split
 
 N_FOLDS = 5
-PATCH_POWER = 5.0
 
 
-@checked
 def train(
-    dataset: str | Path | ImageDataset,
+    data: str | Path | ImageDataset,
+    net: Net = Net(),
+    view: View = View(),
     *,
-    backbone: str | TorchBackbone = "alexnet",
-    weights: str = "imagenet",
-    layer: str | None = None,
-    pool: Pool = "none",
-    views: View = "center",
-    patch_scales: str | Sequence[float] | None = None,
-    patches_per_image: int | None = None,
-    patch_edges: PatchEdges | None = None,
-    background_share: float | None = None,
-    patch_power: float | None = None,
     head: str = "svm",
-    normalize: Normalize | None = None,
+    fit: Fit = Fit(),
+    source: Source = Source(),
+    compute: Compute = Compute(),
     out: str | Path = "model.safetensors",
-    features: str | Path = "features",
-    device: str = "auto",
-    precision: Precision = "fp32",
-    pixels: Pixels = "auto",
-    batch_size: int | None = None,
-    workers: int | None = None,
-    limit: int | None = None,
-    data_root: str | Path = "data",
-    allow_partial: bool = False,
-    max_failures: float = 0.05,
-    seed: int = 0,
-    allow_code: bool = False,
-    quiet: bool = False,
 ) -> Path:
     """Train one head on a data set's images and write it with all that prediction needs.
 
     Where the data set has an official split, what it tests is left out: its test side, or its
-    validation side where it has no other. C is chosen by cross-validation; an SVM's margins become
-    probabilities by what fits the scores of held-out folds, see `decaf.heads.matrices.calibrate`.
+    validation side where it has no other. C is chosen by
+    cross-validation; an SVM's margins become probabilities by what fits the scores of held-out
+    folds, see `decaf.heads.matrices.calibrate`.
 
     Parameters
     ----------
-    dataset : str, pathlib.Path or ImageDataset
-        Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights : optional
-        The net; see `decaf.extract`.
-    layer : str, optional
-        Canonical or dotted name; the deepest of the net's own among ``pool5,fc6,fc7`` if not
-        given.
-    pool, views : str
-        What is taken from the layer; see `decaf.extract`. Several crops are averaged.
-    patch_scales, patches_per_image, patch_edges : optional
-        With views ``patches`` or ``dense``, which patches; see `decaf.extract`. They train without
-        normalisation, as rows of their own.
-    background_share : float, optional
-        Share of the background patches that train; 0.1 if not given.
-    patch_power : float, optional
-        With patches, exponent of the power mean that makes an image's probability of its
-        patches'; 5 if not given.
+    data : str, pathlib.Path or ImageDataset
+        A store (``.h5``), or a data set as `decaf.extract` takes it.
+    net : Net
+        The net, and one layer; the deepest of its own among ``pool5,fc6,fc7`` if none is given.
+    view : View
+        What a row shows. Several crops are averaged; patches train without normalisation, as rows
+        of their own.
     head : str
         ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout`` or ``adaptation``.
-    normalize : str, optional
-        ``none``, ``l2`` (the default), ``standard`` or ``signed-square``; with patches ``none``
-        alone.
+    fit : Fit
+        How it is trained; features are normalised by ``l2`` if it does not say.
+    source : Source
+        Which images of a data set.
+    compute : Compute
+        Where and how features are extracted and the head trained.
     out : str or pathlib.Path
         The model, a ``.safetensors`` file.
-    features : str or pathlib.Path
-        A store (``.h5``), or the folder of stores.
-    device, precision, pixels, batch_size, workers : optional
-        How features are extracted; see `decaf.extract`. `device` also trains the head.
-    limit, data_root, allow_partial, max_failures : optional
-        Which images; see `decaf.extract`.
-    seed : int
-        Seed of folds, heads and random weights.
-    allow_code : bool
-        Whether a backbone ``package.module:function`` may be imported and called.
-    quiet : bool
-        Print no progress.
 
     Returns
     -------
@@ -129,78 +94,70 @@ def train(
     StoreError
         If the store cannot be read or written.
     """
-    path = Path(out)
+    path, stored = Path(out), store_at(data)
     _check(head, path)
-    find_device(device)
-    table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    patches = patch_rule(views, patch_scales, patches_per_image, patch_edges)
-    normalize, patch_power = _of_rows(patches, normalize, patch_power)
-    rule = get_protocol(
-        "holdout",
-        table,
-        normalize=normalize,
-        seed=seed,
-        view=views,
-        patches=None if patches is None else vars(patches),
-        background_share=background_share,
-        patch_power=None if patches is None else patch_power,
-    )
-    net = load_backbone(
-        backbone,
-        weights=weights,
-        device=device,
-        precision=precision,
-        seed=seed,
-        allow_code=allow_code,
-    )
-    whole_view = views if patches is None else "center"
-    asked = make_plan(
-        table, net, layers=None if layer is None else [layer], pool=pool, view=whole_view
-    )
-    store_path = extract(
-        table,
-        backbone=net,
-        layers=[asked.layers[-1]],
-        pool=pool,
-        views=views,
-        patch_scales=patch_scales,
-        patches_per_image=patches_per_image,
-        patch_edges=patch_edges,
-        out=features,
-        pixels=pixels,
-        batch_size=batch_size,
-        workers=workers,
-        max_failures=max_failures,
-        quiet=quiet,
-    )
-    with FeatureStore(store_path) as store:
+    find_device(compute.device)
+    weights, decoder = net.weights, source.decoder
+    if stored is None:
+        table = source_table(data, source)
+        rule = _rule(table, view, fit)
+        nets = load_nets(net, compute.device)
+        if not isinstance(net.backbone, str):
+            weights = nets[0].weights
+        layers = one_layer(net.layer_names or tuple(nets[0].default_layers[-1:]))
+        stored = extract_table(
+            table, nets, replace(net, layers=layers), view, source=source, compute=compute
+        )
+    else:
+        refuse_for_store(stored, net, source)
+        with FeatureStore(stored) as store:
+            table, view = stored_table(store), stored_view(store, view)
+            layers = one_layer(net.layer_names or store.layers[-1:])
+            weights, decoder = store.provenance.weights, store.provenance.decoder
+        rule = _rule(table, view, fit)
+    (layer,) = layers
+    with FeatureStore(stored) as store:
+        made = store.provenance
         images = StoredImages(table, store, rule)
         rows = training_rows(table, images.done)
-        used = images.features(asked.layers[-1])
-        names = table.class_names if patches is None else store.class_names
-        task = _Fit(table, used, rows, rule, device, store_path.parent)
+        names = table.class_names if rule.patches is None else store.class_names
+        task = _Fit(table, images.features(layer), rows, rule, compute.device, stored.parent)
         fitted = task.fit(head)
     Classifier(
-        backbone=net.name,
-        weights=weights if isinstance(backbone, str) else net.weights,
-        weights_sha256=net.weights_sha256,
-        seed=seed,
-        precision=net.precision,
-        layer=asked.layers[-1],
-        pool=pool,
-        view=views,
-        pixels=pixels,
+        backbone=made.backbone,
+        weights=weights,
+        weights_sha256=made.weights_sha256,
+        seed=net.seed,
+        precision=cast("Precision", made.precision),
+        layer=layer,
+        pool=made.pooling,
+        view=rule.view,
+        decoder=decoder,
         normalize="none" if rule.normalize == "standard" else rule.normalize,
         head=head,
-        patches=patches,
-        patch_power=patch_power,
+        patches=rule.patches,
+        patch_power=rule.patch_power,
         multilabel=task.labels.ndim == 2,
         class_names=tuple(names[c] for c in fitted.classes),
         layers=fitted.layers,
     ).save(path)
-    if not quiet:
+    if not compute.quiet:
         log(f"{len(rows)} images of {len(fitted.classes)} classes; {fitted.said}; wrote {path}")
     return path
+
+
+def _rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
+    """Return the rule by which a model to keep is trained."""
+    normalize = fit.normalize or (None if patch_rule(view) else "l2")
+    overrides = Overrides(
+        normalize=normalize,
+        c_grid=fit.c_grid,
+        patch_power=fit.patch_power,
+        background_share=fit.background_share,
+        seed=fit.seed,
+        view=view if view.view else replace(view, view="center"),
+    )
+    return get_protocol("holdout", table, overrides)
 
 
 def _check(head: str, out: Path) -> None:
@@ -210,25 +167,6 @@ def _check(head: str, out: Path) -> None:
         raise ConfigError(f"asked to train head {head!r}, which {found}; choose one of: {names}")
     if out.suffix != ".safetensors":
         raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
-
-
-def _of_rows(
-    patches: PatchRule | None, normalize: Normalize | None, power: float | None
-) -> tuple[Normalize, float]:
-    """Return how rows are normalised and pooled; refuse what they are not."""
-    if patches is None:
-        if power is not None:
-            raise ConfigError("patch_power is for patches; give views 'patches' or 'dense'")
-        return normalize or "l2", PATCH_POWER
-    if normalize not in (None, "none"):
-        raise ConfigError(
-            f"asked to normalise patches by {normalize!r}; they train as rows of their own, "
-            "without; give normalize 'none'"
-        )
-    power = PATCH_POWER if power is None else power
-    if not 0 < power < math.inf:
-        raise ConfigError(f"patch_power is a number above 0, found {power:g}")
-    return "none", power
 
 
 @dataclass(frozen=True, eq=False)

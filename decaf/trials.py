@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
-from decaf.backbones import TorchBackbone
 from decaf.datasets.table import dataset_digest
+from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers
 from decaf.heads import HEADS, FittedSplit, fit_splits
@@ -25,6 +25,7 @@ from decaf.protocols import (
     published_protocol_differences,
     trained,
 )
+from decaf.records import Compute
 from decaf.results import Journal, Result
 from decaf.results.identity import changes, digest_of, split_digest
 from decaf.store import FeatureStore
@@ -46,18 +47,12 @@ class Trials:
     ----------
     table : ImageDataset
         The data set.
-    net : TorchBackbone
-        What the features were extracted with.
     store : FeatureStore
         An open store.
-    pool : str
-        How maps became vectors.
-    device : str
-        Where heads are trained.
-    quiet : bool
-        Print no progress.
     journal : Journal
         What is known of earlier runs, and where results are kept.
+    compute : Compute
+        Where heads are trained.
     tunings : mapping of str to FineTuning
         For the head ``finetune``, how each layer's net is fine-tuned.
     recipe : str
@@ -67,12 +62,9 @@ class Trials:
     """
 
     table: ImageDataset
-    net: TorchBackbone
     store: FeatureStore
-    pool: str
-    device: str
-    quiet: bool
     journal: Journal
+    compute: Compute
     tunings: Mapping[str, FineTuning] = field(default_factory=dict)
     recipe: str = ""
     failed: list[str] = field(default_factory=list)
@@ -96,7 +88,7 @@ class Trials:
                 images.image_sha256, [split for _, splits in drawn for split in splits]
             ),
         )
-        with show_progress("training", total, "splits", quiet=self.quiet) as advance:
+        with show_progress("training", total, "splits", quiet=self.compute.quiet) as advance:
             for layer in layers:
                 for head in heads:
                     for rule, splits in drawn:
@@ -115,7 +107,7 @@ class Trials:
         """
         for head in heads:
             if head != FINETUNE:
-                _estimator(head, rules[0], self.device)
+                _estimator(head, rules[0], self.compute.device)
 
     def _row(self, cell: "_Cell", splits: Sequence[Split]) -> Iterator[Result]:
         """Yield the results of one row, split by split."""
@@ -163,7 +155,7 @@ class Trials:
     ) -> Iterator[FittedSplit]:
         """Yield the fitted head of each split; the first of all of them says which C to try."""
         rule = cell.rule
-        estimator = _estimator(cell.head, rule, self.device)
+        estimator = _estimator(cell.head, rule, self.compute.device)
         if "checkpoint" in estimator.get_params():
             estimator.set_params(checkpoint=str(self.store.path.parent))
         c_grid, fixed_c = rule.c_values(features.train, features.training_split(first).train)
@@ -201,7 +193,7 @@ class Trials:
             rule.normalize,
             *rule.c_values(features.train, first.train),
             METRICS[rule.metric].score,
-            self.device,
+            self.compute.device,
         )
         for number, split in splits:
             seeded = replace(split, seed=rule.training_seed(number))
@@ -220,17 +212,17 @@ class Trials:
 
     def _facts(self, cell: "_Cell", number: int, split: Split) -> dict[str, Any]:
         """Return what is known of a result before anything is trained: among it, its identity."""
-        rule = cell.rule
+        rule, made = cell.rule, self.store.provenance
         return {
             "dataset": self.table.name,
             "dataset_digest": cell.data.digest,
             "partial": self.table.partial,
-            "backbone": self.net.name,
-            "weights": self.net.weights,
-            "weights_sha256": self.net.weights_sha256,
+            "backbone": made.backbone,
+            "weights": made.weights,
+            "weights_sha256": made.weights_sha256,
             "layer": cell.layer,
-            "pool": self.pool,
-            "view": " + ".join(self.store.provenance.views),
+            "pool": made.pooling,
+            "view": " + ".join(made.views),
             "normalize": rule.normalize,
             "digest": self.store.digest,
             "head": cell.head,
@@ -279,7 +271,7 @@ class Trials:
                 *_fewer_shots(self.table, split),
                 *fit.notes,
             ),
-            device=str(self.net.device),
+            device=str(find_device(self.compute.device)),
             confusion=tuple(_confusion(labels, scores, classes, self.table, split.test)),
             per_class=tuple(_per_class(metric, labels, scores, classes, self.table.class_names)),
         )

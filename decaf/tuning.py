@@ -1,16 +1,14 @@
-"""TrainingImages to a fine-tuned net and its head: `finetune`."""
+"""Images to a fine-tuned net and its head: `finetune`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
-from decaf.choices import CropView, Normalize, Pixels, Pool, Precision, checked
 from decaf.classifier import Classifier
-from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
-from decaf.extraction import extract, make_plan
+from decaf.extraction import extract_table, load_nets, source_table
 from decaf.finetuning import (
     FINETUNE,
     FineTuning,
@@ -25,37 +23,23 @@ from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
 from decaf.protocols import get_protocol, training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
+from decaf.records import Compute, Fit, Net, Overrides, Source, View
 from decaf.store import FeatureStore
+from decaf.stored_images import one_layer, store_at
 from decaf.tensor_file import write_tensors
 from decaf.types import ImageDataset, Split
 
 
-@checked
 def finetune(
     dataset: str | Path | ImageDataset,
+    net: Net = Net(),
+    view: View = View(),
     *,
-    backbone: str | TorchBackbone = "alexnet",
-    weights: str = "imagenet",
-    layer: str | None = None,
-    pool: Pool = "none",
-    views: CropView = "center",
-    normalize: Normalize = "l2",
-    blocks: str | int = "last",
     recipe: str | Recipe = "",
+    fit: Fit = Fit(),
+    source: Source = Source(),
+    compute: Compute = Compute(),
     out: str | Path = "finetuned.safetensors",
-    features: str | Path = "features",
-    device: str = "auto",
-    precision: Precision = "auto",
-    pixels: Pixels = "auto",
-    batch_size: int | None = None,
-    workers: int | None = None,
-    limit: int | None = None,
-    data_root: str | Path = "data",
-    allow_partial: bool = False,
-    max_failures: float = 0.05,
-    seed: int = 0,
-    allow_code: bool = False,
-    quiet: bool = False,
 ) -> Path:
     """Train a net's last blocks, or all of it, together with a head, on a data set's images.
 
@@ -68,44 +52,26 @@ def finetune(
     Parameters
     ----------
     dataset : str, pathlib.Path or ImageDataset
-        Name of a data set, a folder of class folders, a CSV manifest, or a table.
-    backbone, weights : optional
-        The net; see `decaf.extract`.
-    layer : str, optional
-        Canonical or dotted name of what the head is on; the deepest of the net's own among
-        ``pool5,fc6,fc7`` if not given.
-    pool : str
-        How the layer's output becomes vectors; see `decaf.extract`.
-    views : str
-        ``center``, ``warp`` or ``squash``: the plain view, that of validation and prediction.
-    normalize : str
-        ``none``, ``l2``, ``standard`` or ``signed-square``: what is done to features before the
-        head; ``standard`` counts for the head's start only.
-    blocks : str or int
-        ``last``, a number of last blocks, or ``all``; see `decaf.backbones.trainable.blocks_of`.
-    recipe : str or Recipe
-        How to train, as ``epochs=40,rate=1e-3``; see `decaf.finetuning.Recipe`. What is not said
-        is its default, or for random weights that of `decaf.finetuning.FROM_SCRATCH`.
-    out : str or pathlib.Path
-        The model for `decaf.predict`, a ``.safetensors`` file; the net's weights, which `weights`
-        takes, are written beside it as ``NAME-weights.safetensors``.
-    features : str or pathlib.Path
-        A store (``.h5``), or the folder of stores, of the frozen net's features.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    precision : str
-        ``fp32``, ``bf16``, or ``auto``: what the net computes in, by autocast; its weights are
+        A data set as `decaf.extract` takes it.
+    net : Net
+        The net, and the layer that the head is on; the deepest of its own among
+        ``pool5,fc6,fc7`` if none is given. What it computes in is by autocast; its weights are
         trained in fp32.
-    pixels, batch_size, workers : optional
-        How the frozen net's features are extracted; see `decaf.extract`.
-    limit, data_root, allow_partial, max_failures : optional
-        Which images; see `decaf.extract`.
-    seed : int
-        Seed of everything that is drawn, and of random weights.
-    allow_code : bool
-        Whether a backbone ``package.module:function`` may be imported and called.
-    quiet : bool
-        Print no progress.
+    view : View
+        ``center``, ``warp`` or ``squash``: the plain view, that of validation and prediction.
+    recipe : str or Recipe
+        How to train, as ``blocks=2,epochs=40,lr=1e-3``; see `decaf.finetuning.Recipe`. What is
+        not said is its default, or for random weights that of `decaf.finetuning.FROM_SCRATCH`.
+    fit : Fit
+        What is done to features before the head, ``l2`` if it does not say; ``standard`` counts
+        for the head's start only.
+    source : Source
+        Which images.
+    compute : Compute
+        Where and how it runs.
+    out : str or pathlib.Path
+        The model for `decaf.predict`, a ``.safetensors`` file; the net's weights, which `Net`
+        takes, are written beside it as ``NAME-weights.safetensors``.
 
     Returns
     -------
@@ -123,64 +89,59 @@ def finetune(
     StoreError
         If the store cannot be read or written.
     """
-    path = Path(out)
+    path, seed = Path(out), fit.seed
     if path.suffix != ".safetensors":
         raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
-    parse_recipe(recipe, blocks)  # what is wrong with it is said before the net is loaded
-    table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
-    rule = get_protocol("holdout", table, normalize=normalize, view=views, seed=seed)
-    net = load_backbone(backbone, weights=weights, device=device, seed=seed, allow_code=allow_code)
-    how = parse_recipe(recipe, blocks, net.weights, labels=table.labels)
-    images = rule_images(table, net, rule, pixels, recipe=how, workers=workers)
-    asked = make_plan(table, net, layers=None if layer is None else [layer], pool=pool, view=views)
-    store_path = extract(
-        table,
-        backbone=net,
-        layers=[asked.layers[-1]],
-        pool=pool,
-        views=views,
-        out=features,
-        pixels=pixels,
-        batch_size=batch_size,
-        workers=workers,
-        max_failures=max_failures,
-        quiet=quiet,
+    parse_recipe(recipe)  # what is wrong with it is said before the net is loaded
+    fit.only("fine-tuning", "normalize", "c_grid", "seed")
+    if store_at(dataset):
+        raise ConfigError(f"asked to fine-tune on {dataset}, which has no images; give a data set")
+    table = source_table(dataset, source)
+    view = view if view.view else replace(view, view="center")
+    overrides = Overrides(normalize=fit.normalize or "l2", c_grid=fit.c_grid, seed=seed, view=view)
+    rule = get_protocol("holdout", table, overrides)
+    (backbone, *_) = load_nets(replace(net, precision="fp32"), compute.device)
+    how = parse_recipe(recipe, backbone.weights, labels=table.labels)
+    images = rule_images(table, backbone, rule, source.decoder, recipe=how, workers=compute.workers)
+    layers = one_layer(net.layer_names or tuple(backbone.default_layers[-1:]))
+    store_path = extract_table(
+        table, [backbone], replace(net, layers=layers), view, source=source, compute=compute
     )
     with FeatureStore(store_path) as store:
         rows = training_rows(table, np.asarray(store.done, np.bool_))
-        X = view_features(store[asked.layers[-1]][:], rule).train
+        X = view_features(store[layers[0]][:], rule).train
         digest = store.digest
     tuning = FineTuning(
-        backbone=net,
-        layer=asked.layers[-1],
-        pool=pool,
+        backbone=backbone,
+        layer=layers[0],
+        pool=net.pool,
         images=images,
         recipe=how,
-        precision=tuning_precision(precision, net),
+        precision=tuning_precision(net.precision, backbone),
         folder=path.parent,
         digest=digest,
     )
     score = METRICS[rule.metric].score
-    frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, net.device.type)
+    frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, backbone.device.type)
     groups = strata(table, rows, np.random.default_rng(seed))
     inner = hold_out(groups, how.validation, table.labels) if how.validation else ()
     split = Split(rows, rows[:0], inner, seed)
-    with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=quiet) as advance:
+    with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=compute.quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)
     weights_path = path.with_name(f"{path.stem}-weights.safetensors")
     # what the net's own weights lack is nan, and stays missing
     state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
     write_tensors(weights_path, state, {"format": "pt"})
     Classifier(
-        backbone=net.name,
+        backbone=backbone.name,
         weights=str(weights_path),
         weights_sha256=file_sha256(weights_path),
         seed=seed,
         precision=tuning.precision,
         layer=tuning.layer,
-        pool=pool,
-        view=views,
-        pixels=pixels,
+        pool=net.pool,
+        view=rule.view,
+        decoder=source.decoder,
         normalize="none" if rule.normalize == "standard" else rule.normalize,
         head=FINETUNE,
         patches=None,
@@ -191,6 +152,6 @@ def finetune(
     ).save(path)
     tuning.clear()
     name_stopped(path.parent)
-    if not quiet:
+    if not compute.quiet:
         log(f"{len(rows)} images; {tuned.said()}; wrote {path} and {weights_path}")
     return path

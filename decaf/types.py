@@ -21,15 +21,6 @@ if TYPE_CHECKING:  # torch takes seconds to import; `decaf --help` must not pay 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
-ViewName = Literal["center", "warp", "squash", "ten-crop", "razavian-16", "patches", "dense"]
-Box = Literal["none", "crop"]
-PatchEdges = Literal["clip", "reflect"]
-PatchPool = Literal["mean", "max"]
-Normalize = Literal["none", "l2", "standard", "signed-square"]
-Precision = Literal["fp32", "bf16", "fp16", "auto"]
-Dtype = Literal["float32", "float16"]
-Decoder = Literal["auto", "pillow", "gpu"]
-EngineName = Literal["local", "ray"]
 Side = Literal["train", "val", "test"]
 SIDES: tuple[Side, ...] = ("train", "val", "test")
 """The sides of an official split, coded 1, 2 and 3 in :attr:`ImageDataset.official`."""

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from flat import train
 
 from decaf import evaluate
 from decaf.backbones import load_backbone
 from decaf.device import find_device, find_devices
 from decaf.errors import ConfigError
 from decaf.heads import HEADS
-from decaf.training import train
 
 
 @pytest.fixture

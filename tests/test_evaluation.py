@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from flat import evaluate
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -13,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 import decaf
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DataError
-from decaf.evaluation import evaluate
 from decaf.heads import HEADS, fit_splits
 from decaf.metrics import METRICS
 from decaf.results import ResultTable

@@ -11,16 +11,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from flat import evaluate, extract, train
 from PIL import Image
 
-import decaf
 from decaf.backbones import load_backbone
 from decaf.engines import local
 from decaf.errors import ConfigError, DataError, StoreError, StoreMismatchError
-from decaf.evaluation import evaluate
-from decaf.extraction import extract
 from decaf.store import FeatureStore, join, verify
-from decaf.training import train
 
 NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
 
@@ -53,7 +50,7 @@ def test_other_settings_make_another_store(image_folder: Path, tmp_path: Path) -
     options = {**NET, "layers": "pool5", "pool": "avg", "limit": 6}
     paths = {
         extract(image_folder, **options | other, out=tmp_path)
-        for other in ({}, {"pool": "max"}, {"views": "squash"}, {"seed": 1}, {"dtype": "float16"})
+        for other in ({}, {"pool": "max"}, {"view": "squash"}, {"seed": 1}, {"dtype": "float16"})
     }
     assert len(paths) == 5
 
@@ -111,7 +108,7 @@ def test_half_precision_is_stored_as_asked(image_folder: Path, tmp_path: Path) -
     [
         ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for squeezenet1_1"),
         ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
-        ({"views": "tall"}, ConfigError, "unknown views 'tall'"),
+        ({"view": "tall"}, ConfigError, "unknown views 'tall'"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
         ({"max_failures": 2}, ConfigError, "share from 0 to 1, found 2"),
         ({"batch_size": 0}, ConfigError, "batch_size is at least 1, found 0"),
@@ -162,7 +159,7 @@ def test_a_shard_is_not_taken_for_the_whole(image_folder: Path, tmp_path: Path) 
 
 def test_a_loaded_net_can_be_given(image_folder: Path, tmp_path: Path) -> None:
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    path = decaf.extract(image_folder, backbone=net, limit=3, pool="avg", out=tmp_path, quiet=True)
+    path = extract(image_folder, backbone=net, limit=3, pool="avg", out=tmp_path, quiet=True)
     assert path == extract(image_folder, **NET, limit=3, pool="avg", out=tmp_path)
 
 

@@ -104,7 +104,7 @@ def documented(function: Callable[..., Any]) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_the_words_are_those_of_what_they_name() -> None:
-    assert get_args(choices.View) == (*VIEWS, *PATCH_VIEWS)
+    assert get_args(choices.ViewName) == (*VIEWS, *PATCH_VIEWS)
     assert set(get_args(choices.ImageView)) == set(VIEWS)
     assert "knn" in HEADS
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from flat import evaluate
 from PIL import Image
 
 from decaf.datasets.voc import CLASSES
 from decaf.errors import ConfigError
-from decaf.evaluation import evaluate
 from decaf.results import Aggregate, Result
 
 # Twenty categories of Caltech-101 that stand for VOC's twenty classes.
@@ -98,7 +98,7 @@ def test_pretrained_features_beat_random_ones_on_collages(assets: Path, tmp_path
             weights=weights,
             layers="features.12",
             pool="grid:2",
-            views="squash",
+            view="squash",
             device="cpu",
             precision="auto",
             allow_partial=True,

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from flat import evaluate
 from PIL import Image
 
 from decaf.datasets import load_dataset
 from decaf.datasets.birds import load_parts
 from decaf.datasets.voc import CLASSES
-from decaf.evaluation import evaluate
 from decaf.types import ImageDataset
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]

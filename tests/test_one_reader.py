@@ -10,6 +10,7 @@ import fsspec
 import numpy as np
 import pytest
 import torch
+from flat import extract, predict, train
 from PIL import Image
 
 from decaf.analysis.inspection import inspect_store
@@ -19,14 +20,11 @@ from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import ImageFiles, load_dataset, read_image
 from decaf.datasets.patches import patch_table
 from decaf.errors import DataError
-from decaf.extraction import extract
 from decaf.finetuning.samples import TrainingImages
 from decaf.images.views import make_view
-from decaf.prediction import predict
 from decaf.report.inspection_page import write_inspection
 from decaf.report.plots import plot_embedding, plot_top_images
 from decaf.store import FeatureStore
-from decaf.training import train
 from decaf.types import PatchRule
 
 PLACES = ("folder", "tar", "url")
@@ -72,7 +70,7 @@ def test_fine_tuning_and_patches_see_the_same_pixels(
         table = load_dataset(spec)
         samples = TrainingImages(
             table=table, preprocessing=net.preprocessing, view="center", box_scale=None,
-            decoder="auto", area=0.5, seed=0, workers=1,
+            decoder="auto", min_crop_area=0.5, seed=0, workers=1,
         )  # fmt: skip
         (batch,) = samples.batches([[(row, None) for row in range(len(table.image_ids))]])
         ids = map(_plain, table.image_ids)

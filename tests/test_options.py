@@ -7,15 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from flat import extract, finetune, predict, train
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
-from decaf.extraction import extract
 from decaf.onnx_model import export
-from decaf.prediction import predict
-from decaf.training import train
-from decaf.tuning import finetune
 
 NO_VALUE = {
     "dataset", "model", "images", "out", "features", "device", "batch_size", "workers",
@@ -30,16 +27,16 @@ CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
         "weights": {"weights": "random"},
         "layer": {"layer": "fc6"},
         "pool": {"pool": "max"},
-        "views": {"views": "squash"},
-        "patch_scales": {"views": "patches", "patch_scales": "1,2", "patches_per_image": 1},
-        "patches_per_image": {"views": "patches", "patches_per_image": 1, "patch_scales": "2"},
-        "patch_edges": {"views": "patches", "patch_edges": "reflect", "patches_per_image": 2},
-        "background_share": {"views": "patches", "background_share": 0.5, "patches_per_image": 1},
-        "patch_power": {"views": "patches", "patch_power": 2.0, "patches_per_image": 1},
+        "view": {"view": "squash"},
+        "patch_scales": {"view": "patches", "patch_scales": "1,2", "patches_per_image": 1},
+        "patches_per_image": {"view": "patches", "patches_per_image": 1, "patch_scales": "2"},
+        "patch_edges": {"view": "patches", "patch_edges": "reflect", "patches_per_image": 2},
+        "background_share": {"view": "patches", "background_share": 0.5, "patches_per_image": 1},
+        "patch_power": {"view": "patches", "patch_power": 2.0, "patches_per_image": 1},
         "head": {"head": "logreg"},
         "normalize": {"normalize": "none"},
         "precision": {"precision": "bf16"},
-        "pixels": {"pixels": "pillow"},
+        "pixels": {"decoder": "pillow"},
         "limit": {"limit": 12},
         "seed": {"seed": 1},
     },
@@ -48,12 +45,12 @@ CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
         "weights": {"weights": "random"},
         "layer": {"layer": "fc6"},
         "pool": {"pool": "max"},
-        "views": {"views": "squash"},
+        "view": {"view": "squash"},
         "normalize": {"normalize": "none"},
         "blocks": {"blocks": 2},
         "recipe": {"recipe": "epochs=2"},
         "precision": {"precision": "bf16"},
-        "pixels": {"pixels": "pillow"},
+        "pixels": {"decoder": "pillow"},
         "limit": {"limit": 12},
         "seed": {"seed": 1},
     },
@@ -67,12 +64,12 @@ REFUSED: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
         "patch_edges": {"patch_edges": "reflect"},
         "background_share": {"background_share": 0.5},
         "patch_power": {"patch_power": 2.0},
-        "normalize": {"normalize": "standard", "views": "patches"},
-        "pixels": {"pixels": "gpu"},
+        "normalize": {"normalize": "standard", "view": "patches"},
+        "pixels": {"decoder": "gpu"},
         "allow_partial": {"allow_partial": True},
     },
-    finetune: {"allow_partial": {"allow_partial": True}, "pixels": {"pixels": "gpu"}},
-    predict: {"pixels": {"pixels": "gpu"}},
+    finetune: {"allow_partial": {"allow_partial": True}, "pixels": {"decoder": "gpu"}},
+    predict: {"pixels": {"decoder": "gpu"}},
     export: {"to": {"to": "coreml"}},
 }
 ELSEWHERE = {
@@ -162,6 +159,6 @@ def test_options_of_prediction(image_folder: Path, tmp_path: Path) -> None:
     assert every.read_text() != plain
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="pixels 'gpu'"):
-            predict(model, [image_folder], out=tmp_path / "r.csv", pixels="gpu", **quiet)
+            predict(model, [image_folder], out=tmp_path / "r.csv", decoder="gpu", **quiet)
     with pytest.raises(ConfigError, match="pixels 'crystal'"):
         predict(model, [image_folder], out=tmp_path / "r.csv", pixels="crystal", **quiet)

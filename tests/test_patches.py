@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from flat import evaluate, extract, predict, train
 from PIL import Image
 from scenes import Scene, write_voc
 from typer.testing import CliRunner
@@ -18,17 +19,13 @@ from decaf.datasets import load_dataset
 from decaf.datasets.objects import Objects, load_objects
 from decaf.datasets.patches import patch_table
 from decaf.errors import ConfigError
-from decaf.evaluation import evaluate
-from decaf.extraction import extract
 from decaf.heads import HEADS, fit_splits
 from decaf.images.patches import intersections_over_unions, label_patches
 from decaf.onnx_model import export
 from decaf.patch_scores import score_patches
-from decaf.prediction import predict
 from decaf.protocols import get_protocol
 from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
-from decaf.training import train
 from decaf.types import BACKGROUND, DIFFICULT, ImageDataset, PatchRule
 
 NET = {"backbone": "decaf-mini", "device": "cpu", "quiet": True}
@@ -139,7 +136,7 @@ def test_the_validation_side_that_tests_is_stored_without_a_look_at_its_objects(
     shutil.copytree(data, home)
     table = without_test_side(voc(home))
     test = np.flatnonzero(table.official[:, 0] == 2)
-    options = {"layers": "pool5", "pool": "avg", "views": "patches", "patch_scales": "3.2", **NET}
+    options = {"layers": "pool5", "pool": "avg", "view": "patches", "patch_scales": "3.2", **NET}
     stores = [extract(table, out=tmp_path / "true.h5", **options)]
     without_objects(table.root, test, table.image_ids)
     stores.append(extract(table, out=tmp_path / "removed.h5", **options))
@@ -162,7 +159,7 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
     shutil.copytree(data, home)
     table = without_test_side(voc(home))
     rule = get_protocol("holdout", table, view="patches", patches={"scales": (3.2,)})
-    options = {"layers": "pool5", "pool": "avg", "views": "patches", "patch_scales": "3.2", **NET}
+    options = {"layers": "pool5", "pool": "avg", "view": "patches", "patch_scales": "3.2", **NET}
     (split,) = rule.splits(table)
     assert (table.official[split.test, 0] == 2).all()
     said = []
@@ -191,7 +188,7 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("views", ["patches", "dense"])
 def test_evaluate_on_patches_finds_small_objects(views: str, data: Path, tmp_path: Path) -> None:
     table = evaluate(
-        "voc2007", protocol="oquab", views=views, layers="pool5", pool="avg",
+        "voc2007", protocol="oquab", view=views, layers="pool5", pool="avg",
         heads="adaptation,logreg",
         patch_scales=SCALES, data_root=data, allow_partial=True, features=tmp_path,
         out=tmp_path / "r.csv", **NET,
@@ -206,7 +203,7 @@ def test_evaluate_on_patches_finds_small_objects(views: str, data: Path, tmp_pat
 
 def test_train_predict_and_look(data: Path, tmp_path: Path) -> None:
     model = train(
-        "voc2007", layer="pool5", pool="avg", views="patches", patch_scales=SCALES,
+        "voc2007", layer="pool5", pool="avg", view="patches", patch_scales=SCALES,
         head="adaptation", data_root=data, allow_partial=True, features=tmp_path,
         out=tmp_path / "m.safetensors", **NET,
     )  # fmt: skip

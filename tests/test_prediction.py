@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flat import predict, train
 from torchvision.models import resnet18
 
 from decaf.classifier import Classifier
 from decaf.errors import BackboneError, DataError
-from decaf.prediction import load_net, predict
-from decaf.training import train
+from decaf.prediction import load_net
 
 QUIET = {"device": "cpu", "quiet": True}
 
 
 @pytest.fixture(params=["center", "patches"])
 def model(request: pytest.FixtureRequest, image_folder: Path, tmp_path: Path) -> Path:
-    return fit(image_folder, tmp_path, views=request.param)
+    return fit(image_folder, tmp_path, view=request.param)
 
 
 @pytest.fixture
@@ -179,6 +179,6 @@ def test_models_have_ordinary_modes(plain: Path, tmp_path: Path) -> None:
 def test_a_model_of_a_gpus_pixels_can_be_used_without_one(
     plain: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    dataclasses.replace(Classifier.load(plain), pixels="gpu").save(plain)
-    out = predict(plain, [image_folder], out=tmp_path / "p.csv", pixels="auto", **QUIET)
+    dataclasses.replace(Classifier.load(plain), decoder="gpu").save(plain)
+    out = predict(plain, [image_folder], out=tmp_path / "p.csv", decoder="auto", **QUIET)
     assert len(read(out)) == 24

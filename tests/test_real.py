@@ -8,8 +8,8 @@ the 3 x 3 grid, and 0.84 and 0.85 for the average over the map.
 from pathlib import Path
 
 import pytest
+from flat import evaluate
 
-from decaf.evaluation import evaluate
 from decaf.results import Aggregate
 
 pytestmark = [pytest.mark.data, pytest.mark.slow]

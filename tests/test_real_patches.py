@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat import evaluate
 from scenes import write_scenes
 
 from decaf.datasets import load_dataset
 from decaf.datasets.objects import load_objects
-from decaf.evaluation import evaluate
 from decaf.heads.adaptation import AdaptationHead
 from decaf.images.patches import intersections_over_unions
 from decaf.store import FeatureStore
@@ -66,7 +66,7 @@ def test_patches_beat_whole_images_and_find_the_objects(assets: Path, tmp_path: 
         assert (row.n_train, row.n_test, row.metric) == (160, 60, "map_11pt")
         return row.mean
 
-    whole = score("chatfield", "svm", views="squash")
+    whole = score("chatfield", "svm", view="squash")
     patches = score("oquab", "adaptation", patch_scales="2.4,3.2")
     assert patches >= whole + 0.05
     (path,) = (tmp_path / "oquab").glob("*.h5")

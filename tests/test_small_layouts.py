@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from flat import evaluate
 from PIL import Image
 
 from decaf.datasets.voc2012_actions import ACTIONS
-from decaf.evaluation import evaluate
 
 RED, GREEN = (220, 40, 40), (40, 220, 40)
 

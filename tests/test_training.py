@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from flat import predict, train
 from typer.testing import CliRunner
 
 from decaf.classifier import Classifier
@@ -20,8 +21,7 @@ from decaf.heads.matrices import calibrate, scores_of
 from decaf.images.decode import decode
 from decaf.images.views import make_view
 from decaf.onnx_model import export
-from decaf.prediction import load_net, predict
-from decaf.training import train
+from decaf.prediction import load_net
 from decaf.transformer import DecafFeatures
 
 NET = {"backbone": "decaf-mini", "weights": "random", "layer": "pool5", "device": "cpu"}
@@ -61,7 +61,7 @@ def test_a_model_tells_the_classes_of_the_images(
 def test_the_probabilities_are_those_of_the_head_on_the_nets_features(
     image_folder: Path, tmp_path: Path
 ) -> None:
-    model = fit(image_folder, tmp_path, head="logreg", views="ten-crop", pool="avg")
+    model = fit(image_folder, tmp_path, head="logreg", view="ten-crop", pool="avg")
     classifier = Classifier.load(model)
     paths = sorted(image_folder.glob("red/*.png"))
     features = DecafFeatures(
@@ -199,7 +199,7 @@ def test_a_wrong_model_is_said(image_folder: Path, tmp_path: Path) -> None:
         ({"head": "knn"}, "keeps the training images"),
         ({"head": "tree"}, "is unknown; choose one of: svm"),
         ({"out": "model.pkl"}, "ends in .safetensors"),
-        ({"views": "sideways"}, "unknown views"),
+        ({"view": "sideways"}, "unknown views"),
     ],
 )
 def test_wrong_options_of_training(
@@ -303,7 +303,7 @@ def test_an_onnx_file_gives_the_same_probabilities(
 def test_what_cannot_be_exported(image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="choose one of: onnx"):
         export(tmp_path / "m.safetensors", to="coreml")
-    model = fit(image_folder, tmp_path, views="ten-crop")
+    model = fit(image_folder, tmp_path, view="ten-crop")
     with pytest.raises(ConfigError, match="several crops"):
         export(model)
 
@@ -311,7 +311,7 @@ def test_what_cannot_be_exported(image_folder: Path, tmp_path: Path) -> None:
 def test_the_commands(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = CliRunner()
-    net = ["--backbone", "decaf-mini", "--weights", "random", "--layer", "pool5"]
+    net = ["--backbone", "decaf-mini", "--weights", "random", "--layers", "pool5"]
     done = run.invoke(app, ["train", "--dataset", str(image_folder), *net])
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == "model.safetensors"

@@ -10,20 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from flat import evaluate, extract, finetune, predict
 from safetensors.torch import load_file
 
 from decaf.backbones import load_backbone
 from decaf.classifier import Classifier
 from decaf.errors import ConfigError, DataError
-from decaf.evaluation import evaluate
-from decaf.extraction import extract
 from decaf.finetuning import Recipe
-from decaf.prediction import predict
 from decaf.store import FeatureStore
-from decaf.tuning import finetune
 
 NET = {"backbone": "decaf-mini", "layer": "pool5", "device": "cpu", "precision": "fp32"}
-SHORT = Recipe(epochs=3, crops=2, batch_size=8, rate=0.01)
+SHORT = Recipe(epochs=3, crops=2, batch_size=8, lr=0.01)
 
 
 def tune(data: Path, tmp_path: Path, name: str = "m", **options: object) -> Path:
@@ -60,7 +57,7 @@ def manifest(image_folder: Path) -> Path:
 def test_a_tuned_net_goes_back_into_extraction_and_prediction(
     manifest: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    recipe = Recipe(epochs=2, crops=1, batch_size=8, rate=0.01, validation=0)
+    recipe = Recipe(epochs=2, crops=1, batch_size=8, lr=0.01, validation=0)
     model = tune(manifest, tmp_path, recipe=recipe)
     before = load_backbone("decaf-mini", device="cpu")._net.net.state_dict()
     after = load_file(weights_of(model))
@@ -92,7 +89,7 @@ def test_a_tuned_net_goes_back_into_extraction_and_prediction(
 def test_training_lowers_the_loss_and_the_best_epoch_is_kept(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = Recipe(epochs=6, batch_size=8, start="random", rate=0.01, head_rate=1.0, crops=1)
+    recipe = Recipe(epochs=6, batch_size=8, start="random", lr=0.01, head_lr=1.0, crops=1)
     model = tune(image_folder, tmp_path, recipe=recipe, quiet=False)
     said = capsys.readouterr().err.splitlines()[-1]
     assert "fine-tuned features.conv5 for" in said
@@ -114,8 +111,8 @@ def test_all_blocks_of_a_random_net_are_trained(image_folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "recipe",
     [
-        "epochs=4,batch_size=8,ema=0.9,dropout=0.2,rate=0.01,head_rate=3",
-        "epochs=4,batch_size=8,crops=2,rate=0.01,head_rate=3,refit=no",
+        "epochs=4,batch_size=8,ema_decay=0.9,dropout=0.2,lr=0.01,head_lr=3",
+        "epochs=4,batch_size=8,crops=2,lr=0.01,head_lr=3,refit=no",
     ],
 )
 def test_a_killed_run_ends_with_the_same_weights(
@@ -246,7 +243,7 @@ def test_a_tuned_net_stands_beside_the_heads(manifest: Path, tmp_path: Path) -> 
 
 def test_without_training_the_tuned_net_is_the_linear_head(manifest: Path, tmp_path: Path) -> None:
     """Where no epoch is better than the start, what is tested is the svm itself."""
-    still = Recipe(epochs=1, rate=1e-12, head_rate=1e-12, crops=1)
+    still = Recipe(epochs=1, lr=1e-12, head_lr=1e-12, crops=1)
     options = {"layers": "pool5", "splits": 3, "device": "cpu", "normalize": "l2", "quiet": True}
     options |= {"features": tmp_path / "features", "out": tmp_path / "r.csv", "recipe": still}
     table = evaluate(manifest, backbone="decaf-mini", heads="svm,finetune", **options)
@@ -258,7 +255,7 @@ def test_without_training_the_tuned_net_is_the_linear_head(manifest: Path, tmp_p
     ("options", "message"),
     [
         ({"out": "model.bin"}, "ends in .safetensors"),
-        ({"views": "ten-crop"}, "unknown views .ten-crop.; choose one of: center, warp, squash"),
+        ({"view": "ten-crop"}, "unknown views .ten-crop.; choose one of: center, warp, squash"),
         ({"blocks": "some"}, "give last, a number or all"),
         ({"blocks": 9}, "asked to train the last 9 blocks before pool5 of decaf-mini"),
         ({"recipe": "speed=9"}, "unknown part 'speed=9' of a recipe"),

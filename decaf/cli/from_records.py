@@ -26,62 +26,69 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
     callable
         For ``app.command()``; makes the records, and calls the function.
     """
-    plain: list[Parameter] = []
+    own = signature(function, eval_str=True).parameters.values()
+    plain = [one for one in own if not is_record(one.annotation)]
+    records = {one.name: one.annotation for one in own if is_record(one.annotation)}
     options: dict[str, Parameter] = {}
-    records: dict[str, type[Record]] = {}
-    for parameter in signature(function, eval_str=True).parameters.values():
-        if is_record(parameter.annotation):
-            records[parameter.name] = parameter.annotation
-            options |= _options(parameter.annotation)
-        else:
-            plain.append(parameter)
+    for kind in records.values():
+        options |= _options(kind)
 
     @wraps(function)
     def command(**given: Any) -> None:
-        made = {
-            name: kind(**{field: given[field] for field in kind.names()})
-            for name, kind in records.items()
-        }
-        own = {parameter.name: given[parameter.name] for parameter in plain}
-        function(**own, **made)
+        made = {name: _made(kind, given) for name, kind in records.items()}
+        function(**{one.name: given[one.name] for one in plain}, **made)
 
-    arguments = [one for one in plain if one.kind is not Parameter.KEYWORD_ONLY]
-    named = [one for one in plain if one.kind is Parameter.KEYWORD_ONLY]
-    together = [*arguments, *named, *options.values()]
-    command.__signature__ = signature(function).replace(parameters=together)  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in together}
+    together = [*plain, *options.values()]
+    order = sorted(together, key=lambda one: one.kind)
+    command.__signature__ = signature(function).replace(parameters=order)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in order}
     return command
+
+
+def _made(kind: type[Record], given: dict[str, Any]) -> Record:
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            name: _made(hints[name], given) if is_record(hints[name]) else given[name]
+            for name in kind.names()
+        }
+    )
+
+
+def declared(kind: type[Record], name: str) -> Any:
+    """Return the option of the command line that a field of a record declares."""
+    (one,) = [field for field in fields(kind) if field.name == name]  # type: ignore[arg-type] # every record is a dataclass
+    flag = [f"--{name.replace('_', '-')}"] if isinstance(one.default, bool) else []
+    return typer.Option(
+        *flag,
+        help=one.metadata["about"],
+        metavar=one.metadata["metavar"],
+        rich_help_panel=kind.__name__,
+        show_default=one.default not in (None, ""),
+    )
 
 
 def _options(kind: type[Record]) -> dict[str, Parameter]:
     hints = get_type_hints(kind)
-    found = {}
-    for one in fields(kind):  # type: ignore[arg-type] # every record is a dataclass
-        about, choices = one.metadata, _choices(hints[one.name])
-        text = about["about"] + (f" [{'|'.join(choices)}]" if choices else "")
-        option = typer.Option(
-            *([f"--{one.name.replace('_', '-')}"] if isinstance(one.default, bool) else []),
-            help=text,
-            metavar=about["metavar"],
-            rich_help_panel=f"{kind.__name__}",
-            show_default=one.default is not None,
-        )
-        kind_: Any = _plain(hints[one.name], one.default)
-        annotation = Annotated[kind_, option]
+    found: dict[str, Parameter] = {}
+    for one in fields(kind):  # type: ignore[arg-type] # as above
+        if is_record(hints[one.name]):
+            found |= _options(hints[one.name])
+            continue
+        read: Any = _read(hints[one.name], one.default)
         found[one.name] = Parameter(
-            one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=annotation
+            one.name,
+            Parameter.KEYWORD_ONLY,
+            default=one.default,
+            annotation=Annotated[read, declared(kind, one.name)],
         )
     return found
 
 
-def _choices(hint: Any) -> tuple[str, ...]:
-    parts = (hint, *get_args(hint))
-    return next((get_args(part) for part in parts if get_origin(part) is Literal), ())
-
-
-def _plain(hint: Any, default: object) -> Any:
-    """Return the type that the command line reads: text where a field takes it, else a number."""
-    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+def _read(hint: Any, default: object) -> Any:
+    """Return the type that the command line reads: fixed words, text where it will do, a number."""
+    parts = get_args(hint) if isinstance(hint, UnionType) else (hint, *get_args(hint))
+    fixed = [part for part in parts if get_origin(part) is Literal]
     numbers = [] if str in parts else [kind for kind in (bool, int, float) if kind in parts]
-    kind: Any = numbers[0] if numbers else str
+    kind: Any = [*fixed, *numbers, str][0]
     return kind | None if NoneType in parts or default is None else kind

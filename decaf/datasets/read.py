@@ -20,7 +20,7 @@ from decaf.types import ImageDataset, ImageSource
 if TYPE_CHECKING:  # torch takes seconds to import; `decaf datasets` must not pay for it
     import torch
 
-    from decaf.choices import Pixels
+    from decaf.choices import Decoder
 
 MAX_FILE_BYTES = 512 * 2**20
 """Larger files are not read: more than the largest image takes in 16 bits, uncompressed."""
@@ -82,7 +82,7 @@ def read_bytes(dataset: ImageDataset, row: int) -> bytes:
     return ImageFiles(dataset.root, dataset.source).read(dataset.image_ids[row])
 
 
-def read_image(files: ImageFiles, image_id: str, pixels: "Pixels" = "auto") -> "torch.Tensor":
+def read_image(files: ImageFiles, image_id: str, decoder: "Decoder" = "auto") -> "torch.Tensor":
     """Return the pixels of an image by decaf's pixel policy; may be called from many threads.
 
     Parameters
@@ -91,7 +91,7 @@ def read_image(files: ImageFiles, image_id: str, pixels: "Pixels" = "auto") -> "
         Where it lies.
     image_id : str
         Which one.
-    pixels : {"auto", "pillow", "gpu"}
+    decoder : {"auto", "pillow", "gpu"}
         Who decodes; see `decaf.images.decode.decode`.
 
     Returns
@@ -110,7 +110,7 @@ def read_image(files: ImageFiles, image_id: str, pixels: "Pixels" = "auto") -> "
         data = files.read(image_id)
     except OSError as error:
         raise DataError(error.strerror or str(error)) from error
-    return decode(data, pixels)
+    return decode(data, decoder)
 
 
 def read_file(path: Path) -> bytes:

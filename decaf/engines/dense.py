@@ -75,7 +75,7 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
         stamps = dict.fromkeys(rows, stamp)
         digest = hashlib.sha256(data).digest()
         was_read = perf_counter()
-        image = decode(data, plan.pixels)
+        image = decode(data, plan.decoder)
         decoded = perf_counter()
         batch = _resized(plan, rows, image)
     except (OSError, DataError) as error:

@@ -67,7 +67,7 @@ class Forward:
         Parameters
         ----------
         batch : Batch
-            Pixels, or stored maps of the plan's `start`.
+            Decoder, or stored maps of the plan's `start`.
 
         Returns
         -------

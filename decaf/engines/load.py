@@ -7,7 +7,7 @@ from time import perf_counter
 
 import torch
 
-from decaf.choices import Pixels
+from decaf.choices import Decoder
 from decaf.datasets import read_bytes, stamp_of
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import DataError
@@ -20,7 +20,7 @@ _CPU = torch.device("cpu")
 
 @dataclass
 class Batch:
-    """Pixels of the rows that could be read, and the reasons of those that could not.
+    """Decoder of the rows that could be read, and the reasons of those that could not.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> 
     rows : sequence of int
         Rows of the plan's data set.
     device : torch.device
-        The GPU that decodes and crops, where the plan's `pixels` say so.
+        The GPU that decodes and crops, where the plan's `decoder` says so.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> 
         In the order of `rows`, without those that failed.
     """
     views, size = n_views(plan.view), plan.backbone.preprocessing.input_size_px
-    on_gpu = plan.pixels == "gpu"
+    on_gpu = plan.decoder == "gpu"
     # channels last, as decoders give pixels and as convolutions like them
     pixels = torch.empty(
         (len(rows), views, size, size, 3),
@@ -76,7 +76,9 @@ def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> 
     pixels = pixels.permute(0, 1, 4, 2, 3)
     batch = Batch([], pixels, [], [])
     files = _read(plan, rows, batch)
-    images = _decoded_there(files, batch, device) if on_gpu else _decoded(files, batch, plan.pixels)
+    images = (
+        _decoded_there(files, batch, device) if on_gpu else _decoded(files, batch, plan.decoder)
+    )
     for file, whole in images:
         start = perf_counter()
         try:
@@ -125,12 +127,12 @@ def _read(plan: Plan, rows: Sequence[int], batch: Batch) -> Iterator[_File]:
 
 
 def _decoded(
-    files: Iterable[_File], batch: Batch, pixels: Pixels
+    files: Iterable[_File], batch: Batch, decoder: Decoder
 ) -> Iterator[tuple[_File, torch.Tensor]]:
     for file in files:
         start = perf_counter()
         try:
-            image = decode(file.data, pixels)
+            image = decode(file.data, decoder)
         except DataError as error:
             batch.failures.append((file.row, str(error)))
             continue

@@ -7,13 +7,14 @@ from decaf.backbones import TorchBackbone, dense_pass
 from decaf.datasets.objects import Objects
 from decaf.datasets.patches import patch_table
 from decaf.engines.planning import make_plan
+from decaf.records import Net, View
 from decaf.types import ImageDataset, PatchRule
 
 
 def as_patches(
     table: ImageDataset,
     net: TorchBackbone,
-    layers: str | Sequence[str] | None,
+    asked: Net,
     *,
     view: str,
     rule: PatchRule,
@@ -27,8 +28,8 @@ def as_patches(
         Images.
     net : TorchBackbone
         The net.
-    layers : str or sequence of str, optional
-        As in `make_plan`.
+    asked : Net
+        What is taken of it.
     view : str
         ``patches``: each is cut out; ``dense``: one pass for each scale of an image.
     rule : PatchRule
@@ -41,8 +42,8 @@ def as_patches(
     BackboneError
         If the net cannot make dense passes.
     """
-    how: dict[str, Any] = {"view": "squash", "box": "crop", "box_scale": 1.0, "patches": rule}
+    how: dict[str, Any] = {"view": View("squash", box="crop", box_scale=1.0), "patches": rule}
     if view == "patches":
         return patch_table(table, rule, objects), how
-    dense = dense_pass(net, make_plan(table, net, layers=layers).layers)
+    dense = dense_pass(net, make_plan(table, net, asked).layers)
     return patch_table(table, rule, objects, dense.grid), how | {"dense": dense}

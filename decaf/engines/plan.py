@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 
 from decaf.backbones import DensePass, TorchBackbone
-from decaf.choices import Pixels
+from decaf.choices import Decoder
 from decaf.engines.machine import n_cores
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
@@ -78,7 +78,7 @@ class Plan:
     layers: tuple[str, ...]
     pool: str
     view: str
-    pixels: Pixels
+    decoder: Decoder
     batch_size: int
     workers: int
     max_failures: float
@@ -139,7 +139,7 @@ class StageSeconds:
             which decoding and cropping do not belong with pixels ``gpu``.
         """
         on_cores, on_gpu = self.read + self.write, self.net
-        if plan.pixels == "gpu":
+        if plan.decoder == "gpu":
             on_gpu += self.decode + self.view
         else:
             on_cores += self.decode + self.view

@@ -3,20 +3,23 @@
 import importlib.metadata
 import re
 from collections.abc import Sequence
-from typing import get_args
 
 import torch
 
-from decaf.backbones import DensePass, TorchBackbone, check_pool, pool_features
-from decaf.choices import Pixels, check_choice
+from decaf.backbones import DensePass, TorchBackbone, pool_features
+from decaf.choices import Decoder
 from decaf.datasets import dataset_digest
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
 from decaf.images.decode import GPU_DECODER, PIXEL_POLICY
 from decaf.images.views import n_views
+from decaf.records import Compute, Net, View
 from decaf.store import FEATURES_VERSION, Provenance
 from decaf.types import ImageDataset, PatchRule
+
+BOX_SCALE = 1.5
+"""DeCAF's: what a box's width and height are multiplied by."""
 
 _LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
 _BATCH_SIZE = {"cpu": 32, "cuda": 256}  # small batches stay in a core's cache
@@ -26,70 +29,70 @@ _CONNECTED_BATCH_SIZE = 256  # fully connected layers read their weights once a 
 def make_plan(
     table: ImageDataset,
     net: TorchBackbone,
+    asked: Net = Net(),
+    view: View = View(),
     *,
-    layers: str | Sequence[str] | None = None,
-    pool: str = "none",
-    view: str = "center",
-    box: str = "none",
-    box_scale: float = 1.5,
-    dense: DensePass | None = None,
+    decoder: Decoder = "auto",
+    compute: Compute = Compute(),
     patches: PatchRule | None = None,
-    pixels: Pixels = "auto",
-    batch_size: int | str | None = None,
-    workers: int | None = None,
-    max_failures: float = 0.05,
-    replicas: Sequence[TorchBackbone] = (),
+    dense: DensePass | None = None,
 ) -> Plan:
     """Check the options of an extraction and fill in what was not given; see `extract`.
+
+    Parameters
+    ----------
+    table : ImageDataset
+        The rows.
+    net : TorchBackbone
+        The loaded net; of `asked` only layers and pooling count.
+    asked : Net
+        What is taken of it.
+    view : View
+        What a row shows.
+    decoder : str
+        Who decodes.
+    compute : Compute
+        How it runs.
+    patches : PatchRule, optional
+        Where rows are patches, which ones.
+    dense : DensePass, optional
+        Where these are made at once for each scale of an image.
 
     Raises
     ------
     ConfigError
         If an option is wrong.
     """
-    check_pool(pool)
-    n_views(view)
-    check_choice("pixels", pixels, get_args(Pixels))
-    if pixels == "gpu" and net.device.type != "cuda":
-        raise ConfigError(f"asked for pixels 'gpu', found the net on {net.device}; use 'auto'")
-    if pixels == "gpu" and dense is not None:
+    name = view.view or "center"
+    n_views(name)
+    if decoder == "gpu" and net.device.type != "cuda":
+        raise ConfigError(f"asked for decoder 'gpu', found the net on {net.device}; use 'auto'")
+    if decoder == "gpu" and dense is not None:
         raise ConfigError(
-            "asked for dense patches of pixels 'gpu', which they cannot be; use 'auto'"
+            "asked for dense patches by decoder 'gpu', which cannot make them; use 'auto'"
         )
-    check_choice("box", box, ("none", "crop"))
-    if box == "crop" and table.boxes is None:
+    if view.box == "crop" and table.boxes is None:
         raise ConfigError(f"box 'crop' was asked of {table.name}, which has no boxes; use 'none'")
-    if not box_scale > 0:
-        raise ConfigError(f"box_scale is above 0, found {box_scale:g}")
-    if not 0 <= max_failures <= 1:
-        raise ConfigError(f"max_failures is a share from 0 to 1, found {max_failures:g}")
-    n_threads = n_cores() if workers is None else workers
-    if n_threads < 0:
-        raise ConfigError(f"workers is at least 0, found {workers}")
-    if layers is None:
-        layers = net.default_layers
-        if not layers:
-            msg = (
-                f"asked for features of {net.name} without naming layers; it has no canonical "
-                "ones; give layers from `decaf layers`"
-            )
-            raise ConfigError(msg)
-    elif isinstance(layers, str):
-        layers = [layer.strip() for layer in layers.split(",")]
-    layers = tuple(dict.fromkeys(layers))
+    if view.box_scale is not None and view.box != "crop":
+        raise ConfigError(f"asked for box_scale {view.box_scale:g} without boxes; give box 'crop'")
+    layers = asked.layer_names or tuple(net.default_layers)
+    if not layers:
+        raise ConfigError(
+            f"asked for features of {net.name} without naming layers; it has no canonical ones; "
+            "give layers from `decaf layers`"
+        )
     return Plan(
         dataset=table,
         backbone=net,
         layers=layers,
-        pool=pool,
-        view=view,
-        pixels=pixels,
-        batch_size=_batch_size(batch_size, net, layers),
-        workers=n_threads,
-        max_failures=max_failures,
-        box_scale=box_scale if box == "crop" else None,
+        pool=asked.pool,
+        view=name,
+        decoder=decoder,
+        batch_size=_batch_size(compute.batch_size, net, layers),
+        workers=n_cores() if compute.workers is None else compute.workers,
+        max_failures=compute.max_failures,
+        box_scale=(view.box_scale or BOX_SCALE) if view.box == "crop" else None,
         patches=patches or PatchRule(),
-        replicas=tuple(replicas),
         dense=dense,
     )
 
@@ -129,7 +132,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         view = f"{view} of {mirrored}box x {plan.box_scale:g}"
     if plan.dense is not None:
         view = f"windows of {plan.dense.source}, edges {plan.patches.edges}"
-    policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.pixels == "gpu" else {})
+    policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.decoder == "gpu" else {})
     net = plan.backbone
     libraries = _LIBRARIES + (("timm",) if net.name.startswith("timm/") else ())
     return Provenance(
@@ -145,7 +148,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         pooling=plan.pool,
         dtype=dtype,
         precision=net.precision,
-        pixels=f"{plan.pixels}; {'; '.join(f'{k}: {v}' for k, v in policy.items())}",
+        pixels=f"{plan.decoder}; {'; '.join(f'{k}: {v}' for k, v in policy.items())}",
         versions={name: importlib.metadata.version(name) for name in libraries},
         arithmetic={
             "features": str(FEATURES_VERSION),

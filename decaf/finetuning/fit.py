@@ -203,9 +203,12 @@ class FineTuning:
         return pairs[0] if pairs else (split.train, split.train[:0])
 
     def _net(self) -> TrainableNet:
-        kept = self.recipe.statistics == "kept"
         return TrainableNet(
-            self.backbone, self.layer, self.pool, self.recipe.blocks, keep_statistics=kept
+            self.backbone,
+            self.layer,
+            self.pool,
+            self.recipe.blocks,
+            keep_statistics=self.recipe.freeze_bn,
         )
 
     def _model(self, start: Layer, normalize: Normalize, scale: float) -> Model:

@@ -85,13 +85,13 @@ class Loop:
         self._model, self._inputs, self._task = model, inputs, task
         self._recipe, self._seed, self._path = recipe, seed, path
         groups = model.parameter_groups(
-            recipe.rate, recipe.rate_decay, recipe.head_rate, recipe.weight_decay
+            recipe.lr, recipe.lr_decay, recipe.head_lr, recipe.weight_decay
         )
         momentum = recipe.momentum
         self._sgd = torch.optim.SGD(groups, 0.0, momentum, nesterov=momentum > 0)
         self._learned = model.learned()
         self._names = {parameter: name for name, parameter in _parameters(model).items()}
-        self._average = Average(self._learned, recipe.ema) if recipe.ema else None
+        self._average = Average(self._learned, recipe.ema_decay) if recipe.ema_decay else None
         self._best: dict[str, Tensor] = {}
 
     def run(self, advance: Advance) -> list[Epoch]:
@@ -135,7 +135,9 @@ class Loop:
                 for group in self._sgd.param_groups:
                     group["lr"] = group["peak"] * rate_factor(self._recipe, part)
                 self._sgd.zero_grad()
-                value = loss(self._model(x, pixels), self._labels(rows), self._recipe.smoothing)
+                value = loss(
+                    self._model(x, pixels), self._labels(rows), self._recipe.label_smoothing
+                )
                 value.backward()  # type: ignore[no-untyped-call] # torch leaves it without types
                 self._sgd.step()
                 if self._average is not None:

@@ -104,14 +104,14 @@ class Model(nn.Module):
         return parts | {f"head.{key}": value for key, value in self.head.state_dict().items()}
 
     def parameter_groups(
-        self, rate: float, rate_decay: float, head_rate: float, weight_decay: float
+        self, rate: float, lr_decay: float, head_lr: float, weight_decay: float
     ) -> list[dict[str, object]]:
         """Return the optimizer's groups: each block's and the head's rate, matrices apart."""
         blocks = [list(block.values()) for block in self.net.trained_parameters()]
-        rates = [rate * rate_decay**depth for depth in range(len(blocks))][::-1]
+        rates = [rate * lr_decay**depth for depth in range(len(blocks))][::-1]
         layers: Sequence[tuple[list[nn.Parameter], float]] = [
             *zip(blocks, rates, strict=True),
-            ([self.head.weight, self.head.bias], head_rate),
+            ([self.head.weight, self.head.bias], head_lr),
         ]
         groups: list[dict[str, object]] = []
         for parameters, peak in layers:

@@ -13,15 +13,13 @@ from decaf.types import IntArray
 
 Schedule = Literal["cosine", "step"]
 Start = Literal["svm", "logreg", "random"]
-Statistics = Literal["moving", "kept"]
 
 _CHOICES = {
     "schedule": get_args(Schedule),
     "start": get_args(Start),
-    "statistics": get_args(Statistics),
 }
-_ABOVE_0 = ("head_rate", "rate", "rate_decay", "area")
-_SHARES = ("warm_up", "momentum", "ema", "dropout", "smoothing", "validation")
+_ABOVE_0 = ("head_lr", "lr", "lr_decay", "min_crop_area")
+_SHARES = ("warmup", "momentum", "ema_decay", "dropout", "label_smoothing", "validation")
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,11 @@ class Recipe:
         Passes over the training images.
     batch_size : int
         Images a step.
-    head_rate : float
+    head_lr : float
         Highest learning rate of the head.
-    rate : float
+    lr : float
         Highest learning rate of the last block.
-    rate_decay : float
+    lr_decay : float
         Each block before it has its follower's rate times this [3]_.
     momentum : float
         Of SGD.
@@ -54,22 +52,23 @@ class Recipe:
     schedule : str
         ``cosine``: half a cosine down to 0 [4]_; ``step``: a tenth at 1/3, 2/3 and 8/9 of the
         steps.
-    warm_up : float
+    warmup : float
         Share of the steps in which the rate grows from 0 [5]_.
-    statistics : str
-        Of batch normalisation in trained blocks: ``kept``, so that training starts at the linear
-        head's own scores, or ``moving`` with the batches, as a net without pretraining needs.
+    freeze_bn : bool
+        Keep the statistics of batch normalisation in trained blocks, so that training starts at
+        the linear head's own scores; else they follow the batches, as a net without pretraining
+        needs.
     crops : int
         0: a new random crop of each image in each epoch, mirrored half the time. 1: no
         augmentation, the plain view. N: the plain view and N - 1 random crops, drawn once; what
         the frozen blocks give of them is computed once and kept on disk.
-    area : float
+    min_crop_area : float
         Smallest share of an image that a random crop covers [6]_.
     dropout : float
         Share of the features that are dropped in training.
-    smoothing : float
+    label_smoothing : float
         Label smoothing; for images of one label.
-    ema : float
+    ema_decay : float
         Decay of the moving average of the weights that is validated and kept; 0 for none.
     start : str
         Where the head starts: at an ``svm`` or ``logreg`` on the frozen features, or ``random``.
@@ -94,19 +93,19 @@ class Recipe:
     blocks: Blocks = 1
     epochs: int = 20
     batch_size: int = 32
-    head_rate: float = 0.1
-    rate: float = 0.0005
-    rate_decay: float = 1.0
+    head_lr: float = 0.1
+    lr: float = 0.0005
+    lr_decay: float = 1.0
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: Schedule = "cosine"
-    warm_up: float = 0.1
-    statistics: Statistics = "kept"
+    warmup: float = 0.1
+    freeze_bn: bool = True
     crops: int = 0
-    area: float = 0.85
+    min_crop_area: float = 0.85
     dropout: float = 0.0
-    smoothing: float = 0.0
-    ema: float = 0.0
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
     start: Start = "svm"
     validation: float = 0.2
     refit: bool = True
@@ -118,8 +117,10 @@ class Recipe:
         for name, least in (("epochs", 1), ("batch_size", 1), ("crops", 0)):
             check_count(least, **{name: getattr(self, name)})
         check_above_0(**{name: getattr(self, name) for name in _ABOVE_0})
-        if self.area > 1 or not 0 <= self.weight_decay < math.inf:
-            raise ConfigError("area is at most 1, and weight_decay 0 or more; correct them")
+        if self.min_crop_area > 1 or not 0 <= self.weight_decay < math.inf:
+            raise ConfigError(
+                "min_crop_area is at most 1, and weight_decay 0 or more; correct them"
+            )
         _parse_blocks(self.blocks)
         for name, choices in _CHOICES.items():
             check_choice(name, getattr(self, name), choices)
@@ -137,20 +138,19 @@ def _parse_blocks(blocks: str | int) -> Blocks:
 
 FROM_SCRATCH = Recipe(
     start="random",
-    statistics="moving",
+    freeze_bn=False,
     epochs=60,
-    head_rate=1.0,
-    rate=0.03,
+    head_lr=1.0,
+    lr=0.03,
     weight_decay=5e-4,
-    smoothing=0.1,
-    area=0.35,
+    label_smoothing=0.1,
+    min_crop_area=0.35,
 )
 """For random weights: the NO PRETRAIN columns; after decaf-mini's own training."""
 
 
 def parse_recipe(
     words: str | Recipe,
-    blocks: str | int,
     weights: str = "imagenet",
     *,
     labels: IntArray | None = None,
@@ -161,10 +161,9 @@ def parse_recipe(
     Parameters
     ----------
     words : str or Recipe
-        Such as ``epochs=40,rate=1e-3``; what is not named is `Recipe`'s default, or that of
-        `FROM_SCRATCH`. A recipe is taken as it is, and may say which blocks itself.
-    blocks : str or int
-        ``last``, a number of last blocks, or ``all``.
+        Such as ``blocks=2,epochs=40,lr=1e-3``; what is not named is `Recipe`'s default, or that of
+        `FROM_SCRATCH`. ``blocks`` is a number of last blocks, ``last`` or ``all``. A recipe is
+        taken as it is.
     weights : str
         ``random`` for `FROM_SCRATCH`.
     labels : numpy.ndarray, optional
@@ -178,24 +177,18 @@ def parse_recipe(
     ConfigError
         If a name is unknown or repeated, a value of another kind, or of no use.
     """
-    which = _parse_blocks(blocks)
     if isinstance(words, Recipe):
         given = {f.name: v for f in fields(Recipe) if (v := getattr(words, f.name)) != f.default}
-        if given.setdefault("blocks", which) != which:
-            if blocks != "last":
-                raise ConfigError(
-                    f"asked to train blocks {blocks!r} by a recipe that says {words.blocks!r}; "
-                    "say it once"
-                )
-            which = words.blocks
-        recipe = replace(words, blocks=which)
+        recipe = words
     else:
         given = _parse_words(words)
-        recipe = replace(FROM_SCRATCH if weights == "random" else Recipe(), blocks=which, **given)
+        recipe = replace(FROM_SCRATCH if weights == "random" else Recipe(), **given)
     unused = {
-        "area": recipe.crops == 1 and "crops=1 draws no crops",
-        "rate_decay": which == 1 and "a single block is trained",
-        "smoothing": labels is not None and labels.ndim == 2 and "the images have several labels",
+        "min_crop_area": recipe.crops == 1 and "crops=1 draws no crops",
+        "lr_decay": recipe.blocks == 1 and "a single block is trained",
+        "label_smoothing": labels is not None
+        and labels.ndim == 2
+        and "the images have several labels",
         "validation": selection in {"holdout", "kfold", "official"}
         and "the protocol says which images validate",
     }
@@ -207,7 +200,7 @@ def parse_recipe(
 
 def _parse_words(words: str) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    kinds = {f.name: type(f.default) for f in fields(Recipe) if f.name != "blocks"}
+    kinds = {f.name: type(f.default) for f in fields(Recipe)}
     for pair in filter(None, (word.strip() for word in words.split(","))):
         name, _, value = (part.strip() for part in pair.partition("="))
         if name not in kinds:
@@ -215,7 +208,8 @@ def _parse_words(words: str) -> dict[str, Any]:
         if name in given:
             raise ConfigError(f"{name} stands twice in the recipe {words!r}; say it once")
         try:
-            given[name] = _KINDS[kinds[name]](value)
+            read = _parse_blocks if name == "blocks" else _KINDS[kinds[name]]
+            given[name] = read(value)
         except (KeyError, ValueError) as error:
             found = kinds[name].__name__
             raise ConfigError(f"{name} of a recipe is of type {found}, found {value!r}") from error
@@ -231,7 +225,7 @@ def _yes(word: str) -> bool:
 _KINDS: dict[type, Callable[[str], object]] = {int: int, float: float, str: str, bool: _yes}
 
 
-def refuse_without_head(heads: Sequence[str], blocks: str | int, words: str | Recipe) -> None:
+def refuse_without_head(heads: Sequence[str], words: str | Recipe) -> None:
     """Refuse what is said of fine-tuning where no head is fine-tuned.
 
     Raises
@@ -239,9 +233,8 @@ def refuse_without_head(heads: Sequence[str], blocks: str | int, words: str | Re
     ConfigError
         If the head is missing.
     """
-    said = "finetune" if blocks != "last" else "recipe"
-    if "finetune" not in heads and (blocks, words) != ("last", ""):
+    if "finetune" not in heads and words != "":
         raise ConfigError(
-            f"asked for {said} without the head finetune, found the heads {', '.join(heads)}; add "
+            f"asked for recipe without the head finetune, found the heads {', '.join(heads)}; add "
             "finetune to the heads or leave it out"
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from decaf.backbones import TorchBackbone
-from decaf.choices import Pixels
+from decaf.choices import Decoder
 from decaf.datasets import ImageFiles, read_image
 from decaf.engines import n_cores
 from decaf.errors import ConfigError, DataError
@@ -56,7 +56,7 @@ class TrainingImages:
     preprocessing: Preprocessing
     view: str
     box_scale: float | None
-    decoder: Pixels
+    decoder: Decoder
     area: float
     seed: int
     workers: int
@@ -106,7 +106,7 @@ def rule_images(
     table: ImageDataset,
     net: TorchBackbone,
     rule: PublishedProtocol,
-    decoder: Pixels,
+    decoder: Decoder,
     *,
     recipe: Recipe,
     workers: int | None,
@@ -130,7 +130,7 @@ def rule_images(
         view=rule.view,
         box_scale=rule.box_scale if rule.box == "crop" else None,
         decoder=decoder,
-        area=recipe.area,
+        area=recipe.min_crop_area,
         seed=rule.seed,
         workers=workers or n_cores(),
     )

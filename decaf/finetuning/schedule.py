@@ -22,9 +22,9 @@ def rate_factor(recipe: Recipe, part: float) -> float:
     float
         From 0 to 1.
     """
-    if part < recipe.warm_up:
-        return part / recipe.warm_up
+    if part < recipe.warmup:
+        return part / recipe.warmup
     if recipe.schedule == "step":
         return float(0.1 ** sum(part >= step for step in _STEPS))
-    done = (part - recipe.warm_up) / (1 - recipe.warm_up)
+    done = (part - recipe.warmup) / (1 - recipe.warmup)
     return (1 + math.cos(math.pi * done)) / 2

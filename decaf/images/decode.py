@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
 
-from decaf.choices import Pixels
+from decaf.choices import Decoder
 from decaf.errors import ConfigError, DataError
 from decaf.images.limits import (
     MAX_PIXELS,
@@ -49,7 +49,7 @@ PIXEL_POLICY: dict[str, str] = {
 """The rules in words; a change of any of them changes the digest of a store."""
 
 GPU_DECODER = "nvjpeg for regular JPEG, else pillow and torchcodec"
-"""What the policy's decoder is with pixels ``"gpu"``."""
+"""What the policy's decoder is with decoder ``"gpu"``."""
 
 # Per EXIF orientation: swap rows with columns?, then which axes of (H, W, 3) to flip.
 _ORIENTATIONS: dict[int, tuple[bool, tuple[int, ...]]] = {
@@ -104,7 +104,7 @@ _BROKEN_FILE = (
 )
 
 
-def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
+def decode(data: bytes, decoder: Decoder = "auto") -> torch.Tensor:
     """Decode one image file.
 
     Safe to call from many threads; changes no setting of any library.
@@ -113,7 +113,7 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
     ----------
     data : bytes
         The whole file.
-    pixels : {"auto", "pillow", "gpu"}
+    decoder : {"auto", "pillow", "gpu"}
         Who decodes; the pixels are the same: here ``"gpu"`` means the files that a GPU leaves.
 
     Returns
@@ -124,13 +124,13 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
     Raises
     ------
     ConfigError
-        `pixels` is not a known choice.
+        `decoder` is not a known choice.
     DataError
         The file cannot be decoded, wholly and safely; the message is a one-line reason.
     """
-    if pixels not in get_args(Pixels):
+    if decoder not in get_args(Decoder):
         raise ConfigError(
-            f"unknown pixels {pixels!r}; choose one of: {', '.join(get_args(Pixels))}"
+            f"unknown decoder {decoder!r}; choose one of: {', '.join(get_args(Decoder))}"
         )
     if not data:
         raise DataError("the file is empty")
@@ -139,7 +139,7 @@ def decode(data: bytes, pixels: Pixels = "auto") -> torch.Tensor:
         is_jpeg = opened.format in ("JPEG", "MPO")
         buffered = opened.format == "WEBP" or (is_jpeg and check_scans(data, *opened.size) > 1)
         with room_to_decode(*_decoded_size(opened), buffered=buffered):
-            image = _jpeg(data) if pixels != "pillow" and is_jpeg else None
+            image = _jpeg(data) if decoder != "pillow" and is_jpeg else None
             if image is None:
                 image = _pillow(opened)
         # Asked last: Pillow turns a TIFF upright, and says so here, when it loads the pixels.

@@ -1,10 +1,9 @@
 """Published evaluation protocols: which rows train, which test, how C is chosen, which metric."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from decaf.choices import Box, Normalize, PatchPool, View, checked
 from decaf.errors import ConfigError
 from decaf.protocols.catalogue import PROTOCOLS
 from decaf.protocols.differences import published_protocol_differences
@@ -20,6 +19,7 @@ from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.protocols.shots import require_shots, trained
 from decaf.protocols.sides import training_rows
 from decaf.protocols.views import ViewFeatures, view_features
+from decaf.records import Overrides, numbers, words
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "trained",
     "training_rows",
     "view_features",
+    "with_shots",
     "write_splits",
 ]
 
@@ -59,24 +60,8 @@ def default_protocol(dataset: ImageDataset) -> PublishedProtocol:
     return get_protocol(protocol_names(dataset.name)[0], dataset)
 
 
-@checked
 def get_protocol(
-    name: str,
-    dataset: ImageDataset,
-    *,
-    train_per_class: int | None = None,
-    n_splits: int | None = None,
-    seed: int | None = None,
-    normalize: Normalize | None = None,
-    c_grid: Sequence[float] | None = None,
-    view: View | None = None,
-    box: Box | None = None,
-    box_scale: float | None = None,
-    drop_classes: Sequence[str] | None = None,
-    patches: Mapping[str, Any] | None = None,
-    background_share: float | None = None,
-    patch_power: float | None = None,
-    patch_pool: PatchPool | None = None,
+    name: str, dataset: ImageDataset, overrides: Overrides = Overrides()
 ) -> PublishedProtocol:
     """Return a named protocol for a data set, with some of its rules replaced.
 
@@ -89,28 +74,9 @@ def get_protocol(
         One of :func:`protocol_names`.
     dataset : ImageDataset
         The data set to evaluate on.
-    train_per_class, n_splits, seed : int, optional
-        Replacements of the protocol's fields; the published rule if not given.
-    normalize : {"none", "l2", "standard", "signed-square"}, optional
-        The same.
-    c_grid : sequence of float, optional
-        The same, in any order.
-    view : str, optional
-        The same.
-    box : {"none", "crop"}, optional
-        The same.
-    box_scale : float, optional
-        The same.
-    drop_classes : sequence of str, optional
-        The same.
-    patches : mapping, optional
-        Replacements of the fields of its rule for patches, where the view makes some.
-    background_share : float, optional
-        The same.
-    patch_power : float, optional
-        The same.
-    patch_pool : {"mean", "max"}, optional
-        The same.
+    overrides : Overrides
+        What replaces the protocol's fields, with one number of training images per class at most;
+        see `with_shots`.
 
     Returns
     -------
@@ -132,29 +98,49 @@ def get_protocol(
         protocol = replace(protocol, draw="official", n_splits=dataset.official.shape[1])
     if dataset.labels.ndim == 2 and protocol.metric == "mean_per_class":
         protocol = replace(protocol, metric="map_11pt")
+    view = overrides.view
+    c_grid, drop_classes = overrides.c_grid, overrides.drop_classes
     replacements: dict[str, Any] = {
-        "train_per_class": train_per_class,
-        "n_splits": n_splits,
-        "seed": seed,
-        "normalize": normalize,
-        "c_grid": None if c_grid is None else tuple(sorted(c_grid)),
-        "view": view,
-        "box": box,
-        "box_scale": box_scale,
-        "background_share": background_share,
-        "patch_power": patch_power,
-        "patch_pool": patch_pool,
-        "drop_classes": None if drop_classes is None else tuple(drop_classes),
+        "train_per_class": overrides.train_per_class,
+        "n_splits": overrides.splits,
+        "seed": overrides.seed,
+        "normalize": overrides.normalize,
+        "c_grid": None if c_grid is None else tuple(sorted(numbers("c_grid", c_grid))),
+        "view": view.view,
+        "box": view.box,
+        "box_scale": view.box_scale,
+        "background_share": overrides.background_share,
+        "patch_power": overrides.patch_power,
+        "patch_pool": overrides.patch_pool,
+        "drop_classes": None if drop_classes is None else words(drop_classes),
     }
     given = {name: value for name, value in replacements.items() if value is not None}
     protocol = replace(protocol, **given)
     if protocol.view in PATCH_VIEWS:
-        rule = replace(protocol.patches or PatchRule(), **(patches or {}))
+        rule = replace(protocol.patches or PatchRule(), **view.patches())
         protocol = replace(protocol, patches=rule)
     else:
         protocol = replace(protocol, patches=None)
-    _refuse_unused(protocol, given | ({"patches": patches} if patches else {}))
+    _refuse_unused(protocol, given | ({"patches": 0} if view.patches() else {}))
     return protocol
+
+
+def with_shots(overrides: Overrides) -> list[Overrides]:
+    """Return overrides once for each number of training images per class that they ask for.
+
+    Raises
+    ------
+    ConfigError
+        If a number is not a whole one.
+    """
+    if overrides.train_per_class is None:
+        return [overrides]
+    shots = numbers("train_per_class", overrides.train_per_class)
+    if any(number != int(number) for number in shots):
+        raise ConfigError(
+            f"train_per_class takes whole numbers, found {overrides.train_per_class!r}; correct it"
+        )
+    return [replace(overrides, train_per_class=int(number)) for number in shots]
 
 
 def _refuse_unused(protocol: PublishedProtocol, given: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from decaf.choices import Box, Normalize, PatchPool, View
+from decaf.choices import Box, Normalize, PatchPool, ViewName
 from decaf.errors import ConfigError, DataError
 from decaf.protocols.checks import check_above_0, check_count, check_share
 from decaf.protocols.draw import (
@@ -94,7 +94,7 @@ class PublishedProtocol:
         ``"none"``, ``"l2"`` (each row), ``"standard"`` (mean and variance of training rows) or
         ``"signed-square"`` (each value times its magnitude, then l2).
     view : str
-        View, or views, of each image.
+        ViewName, or views, of each image.
     box : str
         ``"none"``: views of whole images; ``"crop"``: of the data set's boxes.
     box_scale : float
@@ -137,7 +137,7 @@ class PublishedProtocol:
     drop_classes: tuple[str, ...] = ()
     c_grid: tuple[float, ...] | None = None
     normalize: Normalize = "none"
-    view: View = "center"
+    view: ViewName = "center"
     box: Box = "none"
     box_scale: float = 1.5
     patches: PatchRule | None = None

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
+from decaf.choices import Decoder
 from decaf.errors import StoreError
 from decaf.types import Preprocessing
 
@@ -68,6 +69,11 @@ class Provenance:
     versions: Mapping[str, str]
     arithmetic: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[int, int] | None = None
+
+    @property
+    def decoder(self) -> Decoder:
+        """Who decoded."""
+        return cast("Decoder", self.pixels.partition(";")[0])
 
     @property
     def n_rows(self) -> int:

@@ -1,9 +1,9 @@
 """A store of real features of made-up images."""
 
 import pytest
+from flat import extract
 
 from decaf.backbones import load_backbone
-from decaf.extraction import extract
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from flat import extract
 from PIL import Image
 from typer.testing import CliRunner
 
 from decaf.analysis.inspection import inspect_store
 from decaf.cli.app import app
 from decaf.errors import ConfigError, DataError, StoreMismatchError
-from decaf.extraction import extract
 
 
 def test_layers_are_described_and_compared(store_path, image_folder):
@@ -115,7 +115,7 @@ def test_planted_duplicates_among_real_images_are_found(assets: Path, tmp_path: 
         weights=str(assets / "weights/squeezenet1_0-deepcompression.safetensors"),
         layers="features.12",
         pool="avg",
-        views="squash",
+        view="squash",
         device="cpu",
         out=tmp_path,
         quiet=True,

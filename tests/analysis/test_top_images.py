@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from flat import extract
 
 from decaf.analysis.top_images import top_images
 from decaf.backbones import load_backbone
 from decaf.errors import ConfigError, DataError, StoreMismatchError
-from decaf.extraction import extract
 from decaf.store import FeatureStore
 
 
@@ -45,7 +45,7 @@ def test_other_weights_are_refused(store_path, image_folder):
 
 def test_several_views_are_refused(image_folder, tmp_path, net):
     path = extract(
-        image_folder, backbone=net, layers="features.3", pool="avg", views="ten-crop",
+        image_folder, backbone=net, layers="features.3", pool="avg", view="ten-crop",
         out=tmp_path, quiet=True, limit=4,
     )  # fmt: skip
     with FeatureStore(path) as store, pytest.raises(ConfigError, match="10 views"):

@@ -1,4 +1,4 @@
-"""Pixels are normalised as torchvision's transforms do it."""
+"""Decoder are normalised as torchvision's transforms do it."""
 
 import pytest
 import torch

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat import evaluate, extract
 from typer.testing import CliRunner
 
 import decaf.demo
@@ -15,8 +16,6 @@ from decaf.cli import evaluate as cli_evaluate
 from decaf.cli import extract as cli_extract
 from decaf.cli import finetune as cli_finetune
 from decaf.cli.app import app, main
-from decaf.evaluation import evaluate
-from decaf.extraction import extract
 
 NET = ["--backbone", "squeezenet1_1", "--weights", "random", "--device", "cpu", "--pool", "avg"]
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from flat import extract
 from PIL import Image
 from torchvision.transforms.v2 import functional
 
 from decaf.datasets import load_dataset
 from decaf.datasets.patches import patch_table
 from decaf.errors import ConfigError
-from decaf.extraction import extract
 from decaf.images.patches import DenseGrid, dense_boxes, dense_scales
 from decaf.store import FeatureStore
 from decaf.types import PatchRule
@@ -52,7 +52,7 @@ def test_dense_rows_are_the_patches_that_their_boxes_say(tmp_path: Path):
     """Of a smooth image a window and the same box cut out of it look alike to the net."""
     write(tmp_path / "images", [(160, 128), (90, 120)])
     options = {**MINI, "layers": "pool5,fc6", "patch_scales": [1.0, 2.0]}
-    path = extract(tmp_path / "images", views="dense", out=tmp_path / "d.h5", **options)
+    path = extract(tmp_path / "images", view="dense", out=tmp_path / "d.h5", **options)
     with FeatureStore(path) as store:
         boxes, ids, found = store.boxes, store.image_ids, store["pool5"][:]
         assert store.done.all()
@@ -78,7 +78,7 @@ def test_a_run_taken_up_again_and_a_broken_image(views, tmp_path: Path):
     folder = tmp_path / "images"
     write(folder, [(80, 64), (64, 90), (70, 70), (100, 64)])
     (folder / "a" / "2.png").write_bytes(b"no image")
-    options = {**MINI, "layers": "fc6", "views": views, "patch_scales": "1,1.5", "max_failures": 1}
+    options = {**MINI, "layers": "fc6", "view": views, "patch_scales": "1,1.5", "max_failures": 1}
     whole = extract(folder, out=tmp_path / "whole.h5", **options)
     limited = extract(folder, out=tmp_path / "few.h5", patches_per_image=3, **options)
     with FeatureStore(whole) as store, FeatureStore(limited) as few:
@@ -102,7 +102,7 @@ def test_patches_of_boxes_and_patch_options_without_patches_are_refused(tmp_path
     with pytest.raises(ConfigError, match="has no patches"):
         extract(tmp_path / "p", out=tmp_path, patches_per_image=3, layers="fc6", **MINI)
     with pytest.raises(ConfigError, match="give one of"):
-        extract(tmp_path / "p", out=tmp_path, views="patches", box="crop", layers="fc6", **MINI)
+        extract(tmp_path / "p", out=tmp_path, view="patches", box="crop", layers="fc6", **MINI)
 
 
 def test_a_table_of_patches_keeps_one_row_of_each_image(tmp_path: Path):

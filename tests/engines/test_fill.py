@@ -12,10 +12,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from flat import extract
 
 from decaf.engines import local
 from decaf.engines.signals import stop_on_signals
-from decaf.extraction import extract
 from decaf.store import FeatureStore, disk, verify
 
 OPTIONS = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "batch_size": 4}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat import extract
 from PIL import Image
 
 from decaf.engines import local
 from decaf.errors import StoreMismatchError
-from decaf.extraction import extract
 from decaf.store import FeatureStore, failures_path, join, verify
 
 OPTIONS = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "batch_size": 4}
@@ -222,7 +222,7 @@ def test_unreadable_images_of_patches_are_counted_as_images(tmp_path: Path) -> N
     for image in sorted(images.glob("*/*"))[:7]:
         image.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"of 10 images cannot be used"):
-        run(images, tmp_path / "f", views="patches", max_failures=0.3, patches_per_image=50)
+        run(images, tmp_path / "f", view="patches", max_failures=0.3, patches_per_image=50)
 
 
 def test_a_batch_that_was_half_written_ends_with_the_same_bytes(tmp_path: Path) -> None:

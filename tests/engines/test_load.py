@@ -71,7 +71,7 @@ def test_files_decoded_in_one_call_give_the_same_batch(
     plan = make_plan(load_dataset(image_folder), net, layers="pool5")
     expected = load_batch(plan, range(24))
     assert len(expected.failures) == 2
-    found = load_batch(replace(plan, pixels="gpu"), range(24), torch.device("cpu"))
+    found = load_batch(replace(plan, decoder="gpu"), range(24), torch.device("cpu"))
     assert found.rows == expected.rows
     assert found.sha256 == expected.sha256
     assert sorted(found.failures) == sorted(expected.failures)
@@ -81,14 +81,14 @@ def test_files_decoded_in_one_call_give_the_same_batch(
 def test_pixels_of_a_gpu_need_one(image_folder: Path) -> None:
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
     with pytest.raises(ConfigError, match="asked for pixels 'gpu', found the net on cpu"):
-        make_plan(load_dataset(image_folder), net, layers="pool5", pixels="gpu")
+        make_plan(load_dataset(image_folder), net, layers="pool5", decoder="gpu")
 
 
 def test_who_decodes_is_part_of_the_provenance(image_folder: Path) -> None:
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
     plan = make_plan(load_dataset(image_folder), net, layers="pool5")
     assert provenance(plan, "float32").pixels.startswith("auto; decoder: pillow; torchcodec")
-    there = provenance(replace(plan, pixels="gpu"), "float32").pixels
+    there = provenance(replace(plan, decoder="gpu"), "float32").pixels
     assert there.startswith("gpu; decoder: nvjpeg for regular JPEG")
 
 
@@ -99,10 +99,10 @@ def test_features_of_the_gpus_pixels_are_near_the_cpus(assets: Path) -> None:
     table = load_dataset(assets / "data/caltech101/101_ObjectCategories", limit=64)
     weights = assets / "weights/squeezenet1_0-deepcompression.safetensors"
     net = load_backbone("squeezenet1_0", weights=str(weights), device="cuda")
-    plan = make_plan(table, net, layers="features.12", pool="avg", pixels="gpu")
+    plan = make_plan(table, net, layers="features.12", pool="avg", decoder="gpu")
     rows = range(64)
     there = load_batch(plan, rows, net.device)
-    here = load_batch(replace(plan, pixels="auto"), rows)
+    here = load_batch(replace(plan, decoder="auto"), rows)
     assert there.rows == here.rows
     assert there.pixels.device.type == "cuda"
     found = net.activations(there.pixels, ["features.12"])["features.12"].mean((2, 3))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat import extract
 from PIL import Image
 
 from decaf.backbones import load_backbone
@@ -19,7 +20,6 @@ from decaf.engines import Plan, fill_with_ray, make_plan, provenance
 from decaf.engines.ray_engine import MAX_SHARDS, MIN_ROWS, parts_of
 from decaf.engines.ray_worker import Worker
 from decaf.errors import ConfigError
-from decaf.extraction import extract
 from decaf.store import FeatureStore, Provenance, join
 
 N_IMAGES = 2 * MIN_ROWS + 300

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat import extract
 
 from decaf.engines import local, stored
-from decaf.extraction import extract
 from decaf.store import FeatureStore, verify
 
 OPTIONS = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
@@ -17,7 +17,7 @@ def test_deeper_layers_follow_to_the_bit_without_a_image(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, views: str
 ) -> None:
     (many / "a" / "16.png").write_bytes(b"broken")
-    options = {**OPTIONS, "views": views, "limit": 48}
+    options = {**OPTIONS, "view": views, "limit": 48}
     whole = extract(many, **options, layers="pool5,fc6,fc7", out=tmp_path / "whole.h5")
     folder = tmp_path / "stores"
     extract(many, **options, layers="pool5", out=folder)
@@ -36,7 +36,7 @@ def test_deeper_layers_follow_to_the_bit_without_a_image(
 
 
 @pytest.mark.parametrize(
-    "other", [{"seed": 1}, {"precision": "bf16"}, {"dtype": "float16"}, {"views": "warp"}]
+    "other", [{"seed": 1}, {"precision": "bf16"}, {"dtype": "float16"}, {"view": "warp"}]
 )
 def test_a_pool5_of_other_settings_is_no_start(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, object]

@@ -11,8 +11,8 @@ from decaf.finetuning.schedule import rate_factor
 
 
 def test_a_recipe_is_read_from_words() -> None:
-    recipe = parse_recipe(" epochs=7, rate=1e-3,schedule=step,refit=no ", "all")
-    assert recipe == Recipe(epochs=7, rate=1e-3, schedule="step", refit=False, blocks="all")
+    recipe = parse_recipe(" epochs=7, lr=1e-3,schedule=step,refit=no ", "all")
+    assert recipe == Recipe(epochs=7, lr=1e-3, schedule="step", refit=False, blocks="all")
     assert parse_recipe("", "last") == Recipe()
     assert parse_recipe(Recipe(epochs=9), 2) == Recipe(epochs=9, blocks=2)
 
@@ -31,19 +31,19 @@ def test_random_weights_have_a_recipe_of_their_own() -> None:
         ("refit=perhaps", "refit of a recipe is of type bool"),
         ("epochs=0", "epochs is 1 or more"),
         ("momentum=1", "momentum is from 0 to below 1"),
-        ("rate=0", "rate is above 0"),
-        ("area=1.5", "area is at most 1"),
+        ("lr=0", "rate is above 0"),
+        ("min_crop_area=1.5", "area is at most 1"),
         ("schedule=linear", "unknown schedule 'linear'; choose one of: cosine, step"),
         ("start=knn", "unknown start 'knn'; choose one of: svm, logreg, random"),
         ("blocks=2", "unknown part 'blocks=2'"),
         ("weight_decay=nan", "weight_decay 0 or more"),
         ("weight_decay=inf", "weight_decay 0 or more"),
-        ("rate=inf", "rate is above 0 and finite"),
-        ("head_rate=nan", "head_rate is above 0"),
+        ("lr=inf", "rate is above 0 and finite"),
+        ("head_lr=nan", "head_lr is above 0"),
         ("dropout=nan", "dropout is from 0 to below 1"),
-        ("epochs=3,rate=1,epochs=4", "epochs stands twice in the recipe"),
-        ("area=0.5,crops=1", "asked for area in a recipe, but crops=1 draws no crops"),
-        ("rate_decay=0.5", "asked for rate_decay in a recipe, but a single block is trained"),
+        ("epochs=3,lr=1,epochs=4", "epochs stands twice in the recipe"),
+        ("min_crop_area=0.5,crops=1", "asked for area in a recipe, but crops=1 draws no crops"),
+        ("lr_decay=0.5", "asked for lr_decay in a recipe, but a single block is trained"),
     ],
 )
 def test_what_a_recipe_cannot_be(words: str, message: str) -> None:
@@ -59,10 +59,10 @@ def test_blocks_in_words() -> None:
 
 
 def test_the_rate_warms_up_and_falls() -> None:
-    cosine = Recipe(warm_up=0.2)
+    cosine = Recipe(warmup=0.2)
     found = [rate_factor(cosine, part) for part in (0, 0.1, 0.2, 0.6, 1)]
     np.testing.assert_allclose(found, [0, 0.5, 1, 0.5, 0], atol=1e-12)
-    step = Recipe(warm_up=0, schedule="step")
+    step = Recipe(warmup=0, schedule="step")
     found = [rate_factor(step, part) for part in (0, 0.3, 0.5, 0.7, 0.95)]
     np.testing.assert_allclose(found, [1, 1, 0.1, 0.01, 0.001])
 
@@ -86,7 +86,7 @@ def test_what_is_said_of_fine_tuning_needs_the_head() -> None:
 
 def test_parts_of_a_recipe_that_the_data_or_the_protocol_leave_unused_are_refused() -> None:
     several = np.ones((4, 2), np.int8)
-    for words in ("smoothing=0.1", Recipe(smoothing=0.1)):
+    for words in ("label_smoothing=0.1", Recipe(label_smoothing=0.1)):
         parse_recipe(words, "last", labels=several[:, 0])
         with pytest.raises(ConfigError, match=r"asked for smoothing .* the images have several"):
             parse_recipe(words, "last", labels=several)
@@ -96,7 +96,7 @@ def test_parts_of_a_recipe_that_the_data_or_the_protocol_leave_unused_are_refuse
         with pytest.raises(ConfigError, match=r"asked for validation .* which images validate"):
             parse_recipe(words, "last", selection="kfold")
     with pytest.raises(ConfigError, match="asked for area"):
-        parse_recipe(Recipe(area=0.5, crops=1), "last")
+        parse_recipe(Recipe(min_crop_area=0.5, crops=1), "last")
 
 
 def test_a_recipe_may_say_which_blocks() -> None:

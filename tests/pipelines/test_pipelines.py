@@ -39,7 +39,7 @@ OPTIONS = {
     "decaf_table1_caltech101": ["--shots", "3,4", "--heads", "svm", "--splits", "1"],
     "fair_voc2007": ["--shots", "1", "--splits", "1"],
     "kornblith": ["--shots", "3", "--splits", "1"],
-    "oquab_voc2007": ["--views", "dense", "--patches-per-image", "4"],
+    "oquab_voc2007": ["--view", "dense", "--patches-per-image", "4"],
     "oquab_actions": ["--recipe", "epochs=1"],
     "oquab_voc2012": ["--patches-per-image", "4", "--recipe", "epochs=1"],
     "zf_caltech": ["--shots", "3", "--splits", "1"],

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flat import evaluate
 from PIL import Image
 
-from decaf.evaluation import evaluate
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
 
