@@ -190,7 +190,7 @@ def test_as_many_rows_and_failures_come_out_as_images_go_in(
     assert "bash" not in told
     assert "root:" not in told
     model = train(
-        spec, backbone="decaf-mini", layer="pool5", device="cpu", features=tmp_path / "f",
+        spec, backbone="decaf-mini", layers="pool5", device="cpu", features=tmp_path / "f",
         out=tmp_path / "model.safetensors", max_failures=0.5, quiet=True,
     )  # fmt: skip
     if place == "tar":

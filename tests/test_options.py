@@ -19,13 +19,13 @@ NO_VALUE = {
     "max_failures", "quiet", "to",
 }  # fmt: skip
 """What says which images, where, and how fast: no option of these decides a value."""
-NET = {"backbone": "decaf-mini", "pool": "avg", "layer": "pool5", "device": "cpu", "quiet": True}
+NET = {"backbone": "decaf-mini", "pool": "avg", "layers": "pool5", "device": "cpu", "quiet": True}
 
 CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
     train: {
         "backbone": {"backbone": "squeezenet1_1", "weights": "random"},
         "weights": {"weights": "random"},
-        "layer": {"layer": "fc6"},
+        "layers": {"layers": "fc6"},
         "pool": {"pool": "max"},
         "view": {"view": "squash"},
         "patch_scales": {"view": "patches", "patch_scales": "1,2", "patches_per_image": 1},
@@ -43,11 +43,11 @@ CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
     finetune: {
         "backbone": {"backbone": "squeezenet1_1", "weights": "random"},
         "weights": {"weights": "random"},
-        "layer": {"layer": "fc6"},
+        "layers": {"layers": "fc6"},
         "pool": {"pool": "max"},
         "view": {"view": "squash"},
         "normalize": {"normalize": "none"},
-        "blocks": {"blocks": 2},
+        "recipe": {"recipe": "blocks=2"},
         "recipe": {"recipe": "epochs=2"},
         "precision": {"precision": "bf16"},
         "pixels": {"decoder": "pillow"},

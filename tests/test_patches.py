@@ -203,7 +203,7 @@ def test_evaluate_on_patches_finds_small_objects(views: str, data: Path, tmp_pat
 
 def test_train_predict_and_look(data: Path, tmp_path: Path) -> None:
     model = train(
-        "voc2007", layer="pool5", pool="avg", view="patches", patch_scales=SCALES,
+        "voc2007", layers="pool5", pool="avg", view="patches", patch_scales=SCALES,
         head="adaptation", data_root=data, allow_partial=True, features=tmp_path,
         out=tmp_path / "m.safetensors", **NET,
     )  # fmt: skip

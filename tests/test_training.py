@@ -24,7 +24,7 @@ from decaf.onnx_model import export
 from decaf.prediction import load_net
 from decaf.transformer import DecafFeatures
 
-NET = {"backbone": "decaf-mini", "weights": "random", "layer": "pool5", "device": "cpu"}
+NET = {"backbone": "decaf-mini", "weights": "random", "layers": "pool5", "device": "cpu"}
 
 
 @pytest.fixture

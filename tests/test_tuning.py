@@ -19,7 +19,7 @@ from decaf.errors import ConfigError, DataError
 from decaf.finetuning import Recipe
 from decaf.store import FeatureStore
 
-NET = {"backbone": "decaf-mini", "layer": "pool5", "device": "cpu", "precision": "fp32"}
+NET = {"backbone": "decaf-mini", "layers": "pool5", "device": "cpu", "precision": "fp32"}
 SHORT = Recipe(epochs=3, crops=2, batch_size=8, lr=0.01)
 
 
@@ -101,7 +101,7 @@ def test_training_lowers_the_loss_and_the_best_epoch_is_kept(
 
 def test_all_blocks_of_a_random_net_are_trained(image_folder: Path, tmp_path: Path) -> None:
     recipe = "epochs=1,batch_size=8,validation=0"
-    model = tune(image_folder, tmp_path, weights="random", blocks="all", recipe=recipe)
+    model = tune(image_folder, tmp_path, weights="random", recipe=f"{recipe},blocks=all")
     before = load_backbone("decaf-mini", weights="random", device="cpu")._net.net.state_dict()
     after = load_file(weights_of(model))
     same = {k for k, v in after.items() if v.is_floating_point() and torch.equal(v, before[k])}
@@ -118,10 +118,10 @@ def test_all_blocks_of_a_random_net_are_trained(image_folder: Path, tmp_path: Pa
 def test_a_killed_run_ends_with_the_same_weights(
     recipe: str, manifest: Path, tmp_path: Path
 ) -> None:
-    options = {"recipe": recipe, "blocks": 2, "device": "cpu", "quiet": True}
+    options = {"recipe": f"{recipe},blocks=2", "device": "cpu", "quiet": True}
     whole = tune(manifest, tmp_path, "whole", **options)
     model = tmp_path / "killed" / "model.safetensors"
-    words = {"dataset": manifest, "recipe": recipe, "blocks": 2, "out": model, **NET}
+    words = {"dataset": manifest, "recipe": f"{recipe},blocks=2", "out": model, **NET}
     words |= {"features": tmp_path / "features"}
     command = [word for key, value in words.items() for word in (f"--{key}", str(value))]
     code = "from decaf.cli.app import main; main()"
@@ -256,8 +256,8 @@ def test_without_training_the_tuned_net_is_the_linear_head(manifest: Path, tmp_p
     [
         ({"out": "model.bin"}, "ends in .safetensors"),
         ({"view": "ten-crop"}, "unknown views .ten-crop.; choose one of: center, warp, squash"),
-        ({"blocks": "some"}, "give last, a number or all"),
-        ({"blocks": 9}, "asked to train the last 9 blocks before pool5 of decaf-mini"),
+        ({"recipe": "blocks=some"}, "give last, a number or all"),
+        ({"recipe": "blocks=9"}, "asked to train the last 9 blocks before pool5 of decaf-mini"),
         ({"recipe": "speed=9"}, "unknown part 'speed=9' of a recipe"),
         ({"precision": "fp16"}, "choose one of: auto, fp32, bf16"),
     ],

@@ -143,8 +143,8 @@ UNKNOWN = [
     ["evaluate", *MINI, "--drop-classes", "unicorn"],
     ["evaluate", *MINI, "--layers", "fc99"],
     ["train", *MINI, "--head", "forest"],
-    ["train", *MINI, "--layers", "fc99"],
-    ["finetune", *MINI, "--blocks", "some"],
+    ["train", *MINI, "--layer", "fc99"],
+    ["finetune", *MINI, "--recipe", "blocks=some"],
     ["finetune", *MINI, "--recipe", "nothing=1"],
 ]  # fmt: skip
 
@@ -178,8 +178,8 @@ def test_names_of_other_commands(
         ["layers", "nonet"],
         ["models", "get", "nonet"],
         ["datasets", "get", "nowhere"],
-        ["plot", "tsne", str(store), "--layers", "fc99", "--out", "f.png"],
-        ["visualize", "top-images", str(store), "--layers", "fc99", "--out", "f.png"],
+        ["plot", "tsne", str(store), "--layer", "fc99", "--out", "f.png"],
+        ["visualize", "top-images", str(store), "--layer", "fc99", "--out", "f.png"],
         ["inspect", str(store), "--layers", "fc99", "--quiet"],
     ):
         code, _, err = run(monkeypatch, capsys, *arguments)
@@ -204,7 +204,7 @@ OUTPUTS: list[tuple[list[str], str]] = [
     (["plot", "confusion", "none.csv"], "f.png"),
     (["plot", "tsne", "none.h5"], "f.png"),
     (["plot", "umap", "none.h5"], "f.png"),
-    (["visualize", "top-images", "none.h5", "--layers", "fc6"], "f.png"),
+    (["visualize", "top-images", "none.h5", "--layer", "fc6"], "f.png"),
     (["visualize", "scores", "none.safetensors", "none.jpg"], "figures"),
     (["inspect", "none.h5"], "folder"),
     (["predict", "none.safetensors", "none.jpg"], "p.csv"),

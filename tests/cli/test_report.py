@@ -97,7 +97,7 @@ def test_figures_of_results(decaf: Callable[..., Outcome], what: str) -> None:
 
 
 def test_a_row_of_results_can_be_named(decaf: Callable[..., Outcome]) -> None:
-    chosen = ("--head", "knn", "--layers", "fc6", "--shots", "5")
+    chosen = ("--head", "knn", "--layer", "fc6", "--shots", "5")
     assert decaf("plot", "classes", *results(), "--out", "f.svg", *chosen).exit_code == 0
     assert "(knn on fc6)" in Path("f.svg").read_text()
     error = decaf("plot", "classes", *results(), "--out", "f.svg", "--head", "forest").exception

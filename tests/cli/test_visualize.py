@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result as Outcome
-from flat import extract
 from PIL import Image
 from typer.testing import CliRunner
 
 from decaf.cli.app import app
 from decaf.errors import ConfigError, DataError
+from decaf.extraction import extract
 
 
 @pytest.fixture
