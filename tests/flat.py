@@ -1,4 +1,4 @@
-"""The verbs with the fields of their records as keyword arguments, for short tests."""
+"""The functions that take records, with the records' fields as keyword arguments."""
 
 import inspect
 from collections.abc import Callable
@@ -7,34 +7,51 @@ from functools import wraps
 from typing import Any, get_type_hints
 
 import decaf
+import decaf.demo
+import decaf.extraction
+import decaf.protocols
 from decaf.records import Record, is_record
 
 
-def flat(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a verb that takes fields of its records by name."""
-    parameters = inspect.signature(verb).parameters
-    hints = get_type_hints(verb)
+def flat(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes fields of its records by name."""
+    hints = get_type_hints(function)
+    parameters = inspect.signature(function).parameters
     records = {name: hints[name] for name in parameters if is_record(hints[name])}
+    known = fields_of(function)
 
-    @wraps(verb)
+    @wraps(function)
     def with_fields(*args: Any, **options: Any) -> Any:
-        known = {name for kind in records.values() for name in all_names(kind)}
-        own = {name: value for name, value in options.items() if name in parameters}
+        own = {
+            name: value
+            for name, value in options.items()
+            if name in parameters and (name not in records or isinstance(value, Record))
+        }
         given = {name: value for name, value in options.items() if name not in own}
-        assert set(given) <= known, f"{verb.__name__} has no {set(given) - known}"
+        assert given.keys() <= known.keys(), f"{function.__name__} has no {set(given) - set(known)}"
         made = {name: make(kind, given) for name, kind in records.items() if name not in own}
-        return verb(*args, **own, **made)
+        return function(*args, **own, **made)
 
     return with_fields
 
 
-def all_names(kind: type[Record]) -> set[str]:
-    hints = get_type_hints(kind)
+def fields_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the fields of all records that a function takes, by name."""
+    hints = get_type_hints(function)
     return {
-        name
-        for one in fields(kind)
-        for name in (all_names(hints[one.name]) if is_record(hints[one.name]) else {one.name})
+        name: one
+        for parameter in inspect.signature(function).parameters
+        if is_record(hints[parameter])
+        for name, one in all_fields(hints[parameter]).items()
     }
+
+
+def all_fields(kind: type[Record]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    found = {}
+    for one in fields(kind):
+        found |= all_fields(hints[one.name]) if is_record(hints[one.name]) else {one.name: one}
+    return found
 
 
 def make(kind: type[Record], given: dict[str, Any]) -> Record:
@@ -54,3 +71,6 @@ evaluate = flat(decaf.evaluate)
 train = flat(decaf.train)
 finetune = flat(decaf.finetune)
 predict = flat(decaf.predict)
+demo = flat(decaf.demo.demo)
+get_protocol = flat(decaf.protocols.get_protocol)
+make_plan = flat(decaf.extraction.make_plan)

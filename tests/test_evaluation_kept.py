@@ -167,9 +167,9 @@ def test_finished_splits_survive_signals(
     call = {**NET, "pool": "avg", "out": "r.csv", "features": "features", **options}
     code = (
         "import time; from decaf.cli import app; from decaf.results import Journal; "
-        "from decaf import evaluation; add = Journal.add; "
+        "from flat import evaluate; add = Journal.add; "
         "Journal.add = lambda *a: (add(*a), time.sleep(0.3)); "
-        f"app.app.command('go')(lambda: evaluation.evaluate({str(image_folder)!r}, **{call!r}) "
+        f"app.app.command('go')(lambda: evaluate({str(image_folder)!r}, **{call!r}) "
         "and None); app.main()"
     )
     command = [sys.executable, "-c", code, "go"]

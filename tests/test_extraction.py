@@ -108,16 +108,16 @@ def test_half_precision_is_stored_as_asked(image_folder: Path, tmp_path: Path) -
     [
         ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for squeezenet1_1"),
         ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
-        ({"view": "tall"}, ConfigError, "unknown views 'tall'"),
+        ({"view": "tall"}, ConfigError, "unknown view 'tall'"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
-        ({"max_failures": 2}, ConfigError, "share from 0 to 1, found 2"),
+        ({"max_failures": 2}, ConfigError, "max_failures is from 0 to 1, found 2"),
         ({"batch_size": 0}, ConfigError, "batch_size is at least 1, found 0"),
         ({"workers": -1}, ConfigError, "workers is at least 0, found -1"),
         ({"shard": "3/2"}, ConfigError, "shard '3/2'; give I/N with I from 1 to N"),
         ({"shard": "0/2"}, ConfigError, "I/N"),
         ({"shard": "two"}, ConfigError, "I/N"),
         ({"shard": "1/25"}, ConfigError, "25 shards of 24 images"),
-        ({"pixels": "cv2"}, ConfigError, "unknown pixels 'cv2'"),
+        ({"decoder": "cv2"}, ConfigError, "unknown decoder 'cv2'"),
     ],
 )
 def test_wrong_options_are_named(
@@ -178,12 +178,11 @@ def test_damaged_features_are_refused_by_all_that_read_them(
             file.seek(start + row * row_bytes)
             file.write((-values).tobytes())
     assert len(verify(path)) == 1
-    more = {**options, "layer": "fc6", "features": tmp_path / "f"}
+    more = {**options, "layers": "fc6", "features": tmp_path / "f"}
     with pytest.raises(StoreError, match=r"8 rows: 0 \(blue/0.png\), 3 .*delete it and extract"):
         train(image_folder, **more, out=tmp_path / "model.safetensors")
-    del more["layer"]
     with pytest.raises(StoreError, match="checksums in 8 rows"):
-        evaluate(image_folder, **more, layers="fc6", out=tmp_path / "r.csv")
+        evaluate(image_folder, **more, out=tmp_path / "r.csv")
     assert not (tmp_path / "model.safetensors").exists()
 
 

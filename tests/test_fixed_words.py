@@ -5,10 +5,11 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import typer
+from flat import evaluate, extract, fields_of, finetune, get_protocol, train
 from typer.testing import CliRunner
 
 import decaf
@@ -21,19 +22,29 @@ from decaf.heads import HEADS
 from decaf.images.views import VIEWS
 from decaf.onnx_model import export
 from decaf.patch_scores import score_patches
-from decaf.protocols import get_protocol
 from decaf.report.plots import plot_embedding
 from decaf.types import PATCH_VIEWS
 
-FUNCTIONS = [
-    decaf.extract, decaf.evaluate, decaf.train, decaf.finetune, export, score_patches,
-    plot_embedding, get_protocol, load_backbone, wrap_module,
-]  # fmt: skip
+OF_RECORDS = [extract, evaluate, train, finetune, get_protocol]
+FUNCTIONS = [*OF_RECORDS, decaf.predict, export, score_patches, plot_embedding, load_backbone,
+             wrap_module]  # fmt: skip
 
-OPEN = {"device", "heads", "head", "weights", "blocks", "finetune", "protocol", "units"}
+OPEN = {"device", "heads", "head", "weights", "protocol", "units"}
 """Words that a registry or a pattern decides (``grid:N``, ``cuda:N``), and that others check."""
 
-OPTIONS = [(f, name) for f in FUNCTIONS for name in choices_of(f)]
+
+def words_of(function: Callable[..., object]) -> dict[str, tuple[str, ...]]:
+    """Return the fixed words of a function's parameters, and of its records' fields."""
+    function = inspect.unwrap(function)
+    found = dict(choices_of(function))
+    for name, one in fields_of(function).items():
+        for part in (one.type, *get_args(one.type)):
+            if get_origin(part) is Literal:
+                found[name] = get_args(part)
+    return found
+
+
+OPTIONS = [(f, name) for f in FUNCTIONS for name in words_of(f)]
 
 
 @pytest.mark.parametrize(
@@ -51,12 +62,12 @@ def test_a_word_that_is_none_of_the_choices(
     with pytest.raises(ConfigError) as error:
         function(**{**required, name: word})
     assert f"unknown {name} {word!r}" in str(error.value)
-    assert all(choice in str(error.value) for choice in choices_of(function)[name])
+    assert all(choice in str(error.value) for choice in words_of(function)[name])
 
 
 @pytest.mark.parametrize("pool", ["sum", "grid:0", "grid:N", "AVG", "grid:-1", ""])
 def test_a_pool_that_is_none_is_refused_before_any_work(pool: str) -> None:
-    for function in (decaf.extract, decaf.evaluate, decaf.train, decaf.finetune):
+    for function in (extract, evaluate, train, finetune):
         with pytest.raises(ConfigError, match=f"unknown pooling '{pool}'; choose one of: none"):
             function("nowhere", pool=pool)
     with pytest.raises(ConfigError, match="unknown pooling"):
@@ -152,8 +163,8 @@ def test_a_command_refuses_an_unknown_word(
 def test_every_fixed_word_of_the_library_is_one_of_its_command() -> None:
     of_commands = {(path[-1], parameter.name) for path, _, parameter in CHOSEN}
     for function, command in (
-        (decaf.extract, "extract"), (decaf.evaluate, "evaluate"), (decaf.train, "train"),
-        (decaf.finetune, "finetune"), (export, "export"), (score_patches, "scores"),
+        (extract, "extract"), (evaluate, "evaluate"), (train, "train"), (finetune, "finetune"),
+        (decaf.predict, "predict"), (export, "export"), (score_patches, "scores"),
     ):  # fmt: skip
-        for name in choices_of(function):
+        for name in words_of(function):
             assert (command, name) in of_commands, (command, name)

@@ -3,19 +3,20 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import torch
-from flat import extract, finetune, predict, train
+from flat import extract, fields_of, finetune, predict, train
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
 from decaf.onnx_model import export
+from decaf.records import is_record
 
 NO_VALUE = {
-    "dataset", "model", "images", "out", "features", "device", "batch_size", "workers",
+    "data", "dataset", "model", "images", "out", "features", "device", "batch_size", "workers",
     "max_failures", "quiet", "to",
 }  # fmt: skip
 """What says which images, where, and how fast: no option of these decides a value."""
@@ -35,8 +36,10 @@ CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
         "patch_power": {"view": "patches", "patch_power": 2.0, "patches_per_image": 1},
         "head": {"head": "logreg"},
         "normalize": {"normalize": "none"},
+        "c_grid": {"c_grid": "1e-6"},
+        "dtype": {"dtype": "float16"},
         "precision": {"precision": "bf16"},
-        "pixels": {"decoder": "pillow"},
+        "decoder": {"decoder": "pillow"},
         "limit": {"limit": 12},
         "seed": {"seed": 1},
     },
@@ -47,34 +50,45 @@ CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
         "pool": {"pool": "max"},
         "view": {"view": "squash"},
         "normalize": {"normalize": "none"},
-        "recipe": {"recipe": "blocks=2"},
-        "recipe": {"recipe": "epochs=2"},
+        "c_grid": {"c_grid": "1e-6"},
+        "dtype": {"dtype": "float16"},
+        "recipe": {"recipe": "blocks=2,epochs=1"},
         "precision": {"precision": "bf16"},
-        "pixels": {"decoder": "pillow"},
+        "decoder": {"decoder": "pillow"},
         "limit": {"limit": 12},
         "seed": {"seed": 1},
     },
     predict: {"all_classes": {"all_classes": True}},
     export: {},
 }
+UNUSED: dict[str, dict[str, Any]] = {
+    "box": {"box": "crop"},
+    "box_scale": {"box_scale": 2.0},
+    "patch_scales": {"patch_scales": "1,2"},
+    "patches_per_image": {"patches_per_image": 2},
+    "patch_edges": {"patch_edges": "reflect"},
+    "background_share": {"background_share": 0.5},
+    "patch_power": {"patch_power": 2.0},
+}
+"""Of boxes and patches, for whole images without boxes."""
 REFUSED: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
     train: {
-        "patch_scales": {"patch_scales": "1,2"},
-        "patches_per_image": {"patches_per_image": 2},
-        "patch_edges": {"patch_edges": "reflect"},
-        "background_share": {"background_share": 0.5},
-        "patch_power": {"patch_power": 2.0},
+        **UNUSED,
         "normalize": {"normalize": "standard", "view": "patches"},
-        "pixels": {"decoder": "gpu"},
+        "decoder": {"decoder": "gpu"},
         "allow_partial": {"allow_partial": True},
     },
-    finetune: {"allow_partial": {"allow_partial": True}, "pixels": {"decoder": "gpu"}},
-    predict: {"pixels": {"decoder": "gpu"}},
+    finetune: {
+        **UNUSED,
+        "decoder": {"decoder": "gpu"},
+        "allow_partial": {"allow_partial": True},
+    },
+    predict: {"decoder": {"decoder": "gpu"}},
     export: {"to": {"to": "coreml"}},
 }
 ELSEWHERE = {
-    train: {"data_root", "allow_code"},  # tests/datasets, tests/backbones/test_own_nets.py
-    finetune: {"data_root", "allow_code"},
+    train: {"data_root", "group_by", "allow_code"},  # tests/datasets, backbones/test_own_nets.py
+    finetune: {"data_root", "group_by", "allow_code"},
     predict: {"weights", "allow_code"},  # tests/test_prediction.py
     export: {"weights", "allow_code"},
 }
@@ -92,7 +106,12 @@ def made(command: Callable[..., Any], folder: Path, images: Path, **options: Any
 @pytest.mark.parametrize("command", CHANGES)
 def test_every_option_is_tried(command: Callable[..., Any]) -> None:
     tried = CHANGES[command].keys() | REFUSED[command].keys() | ELSEWHERE[command] | NO_VALUE
-    assert inspect.signature(command).parameters.keys() <= tried
+    own = {
+        name
+        for name in inspect.signature(command).parameters
+        if not is_record(get_type_hints(command)[name])
+    }
+    assert own | fields_of(command).keys() <= tried
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what a GPU can do")
@@ -158,7 +177,7 @@ def test_options_of_prediction(image_folder: Path, tmp_path: Path) -> None:
     every = predict(model, [image_folder], out=tmp_path / "q.csv", all_classes=True, **quiet)
     assert every.read_text() != plain
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="pixels 'gpu'"):
+        with pytest.raises(ConfigError, match="decoder 'gpu'"):
             predict(model, [image_folder], out=tmp_path / "r.csv", decoder="gpu", **quiet)
-    with pytest.raises(ConfigError, match="pixels 'crystal'"):
-        predict(model, [image_folder], out=tmp_path / "r.csv", pixels="crystal", **quiet)
+    with pytest.raises(ConfigError, match="decoder 'crystal'"):
+        predict(model, [image_folder], out=tmp_path / "r.csv", decoder="crystal", **quiet)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from flat import evaluate, extract, predict, train
+from flat import evaluate, extract, get_protocol, predict, train
 from PIL import Image
 from scenes import Scene, write_voc
 from typer.testing import CliRunner
@@ -23,7 +23,6 @@ from decaf.heads import HEADS, fit_splits
 from decaf.images.patches import intersections_over_unions, label_patches
 from decaf.onnx_model import export
 from decaf.patch_scores import score_patches
-from decaf.protocols import get_protocol
 from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
 from decaf.types import BACKGROUND, DIFFICULT, ImageDataset, PatchRule
@@ -158,7 +157,7 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
     home = tmp_path / "data"
     shutil.copytree(data, home)
     table = without_test_side(voc(home))
-    rule = get_protocol("holdout", table, view="patches", patches={"scales": (3.2,)})
+    rule = get_protocol("holdout", table, view="patches", patch_scales=(3.2,))
     options = {"layers": "pool5", "pool": "avg", "view": "patches", "patch_scales": "3.2", **NET}
     (split,) = rule.splits(table)
     assert (table.official[split.test, 0] == 2).all()
@@ -185,10 +184,10 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(*said)
 
 
-@pytest.mark.parametrize("views", ["patches", "dense"])
-def test_evaluate_on_patches_finds_small_objects(views: str, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("view", ["patches", "dense"])
+def test_evaluate_on_patches_finds_small_objects(view: str, data: Path, tmp_path: Path) -> None:
     table = evaluate(
-        "voc2007", protocol="oquab", view=views, layers="pool5", pool="avg",
+        "voc2007", protocol="oquab", view=view, layers="pool5", pool="avg",
         heads="adaptation,logreg",
         patch_scales=SCALES, data_root=data, allow_partial=True, features=tmp_path,
         out=tmp_path / "r.csv", **NET,

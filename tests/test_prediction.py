@@ -32,7 +32,7 @@ def plain(image_folder: Path, tmp_path: Path) -> Path:
 
 def fit(folder: Path, tmp_path: Path, **options: object) -> Path:
     net = {"backbone": "decaf-mini", "layers": "pool5"}
-    more = {"patches_per_image": 4} if options.get("views") == "patches" else {}
+    more = {"patches_per_image": 4} if options.get("view") == "patches" else {}
     out = {"out": tmp_path / "model.safetensors", "features": tmp_path / "features"}
     return train(folder, **{**net, **QUIET, **more, **out, **options})
 

@@ -33,7 +33,7 @@ def test_the_python_of_the_readme(
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "(5, 4096)" in printed
+    assert "(5, 1024)" in printed
     assert "fc7" in printed
 
 
@@ -103,7 +103,6 @@ def test_a_head_by_the_recipe_takes_part(
     exec(compile(code, "CONTRIBUTING.md", "exec"), names)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(HEADS, "nearest-mean", names["NearestMean"])
-    table = decaf.evaluate(
-        str(image_folder), backbone="decaf-mini", layers="fc6", heads="nearest-mean", quiet=True
-    )
+    net, compute = decaf.Net("decaf-mini", layers="fc6"), decaf.Compute(quiet=True)
+    table = decaf.evaluate(image_folder, net, heads="nearest-mean", compute=compute)
     assert table.to_frame()["mean"].min() > 0.6

@@ -39,8 +39,8 @@ def test_defaults_are_allowed_and_told():
         (Net, {"seed": -1}),
         (View, {"view": "centre"}),
         (View, {"patch_edges": "wrap"}),
-        (Source, {"max_failures": 1.5}),
-        (Source, {"max_failures": float("nan")}),
+        (Compute, {"max_failures": 1.5}),
+        (Compute, {"max_failures": float("nan")}),
         (Source, {"limit": 0}),
         (Source, {"decoder": "pil"}),
         (Cluster, {"engine": "spark"}),
@@ -106,5 +106,8 @@ def test_a_command_makes_the_records():
 
 
 def test_a_command_refuses_what_the_record_refuses():
+    with pytest.raises(ConfigError, match="limit is at least 1, found 0"):
+        run("pets", "--limit", "0")
     with pytest.raises(ConfigError, match="did you mean 'fp16'"):
-        run("pets", "--precision", "fp6")
+        Net(precision="fp6")
+    assert "'fp6' is not one of 'auto', 'fp32'" in " ".join(run("pets", "--precision", "fp6").split())

@@ -199,7 +199,7 @@ def test_a_wrong_model_is_said(image_folder: Path, tmp_path: Path) -> None:
         ({"head": "knn"}, "keeps the training images"),
         ({"head": "tree"}, "is unknown; choose one of: svm"),
         ({"out": "model.pkl"}, "ends in .safetensors"),
-        ({"view": "sideways"}, "unknown views"),
+        ({"view": "sideways"}, "unknown view"),
     ],
 )
 def test_wrong_options_of_training(

@@ -6,20 +6,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from flat import extract
+from flat import extract, make_plan
 from torch import nn
 
 from decaf.backbones import load_backbone
 from decaf.backbones.code import code_sha256
 from decaf.datasets import load_dataset
-from decaf.extraction import make_plan, provenance
+from decaf.extraction import provenance
 
 CODE = """
 import torch
 from torch import nn
 from decaf.types import Preprocessing
 from {name}_parts import scale
-from flat import extract
+from flat import extract, make_plan
 
 class Head(nn.Module):
     def __init__(self):

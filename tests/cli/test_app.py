@@ -3,19 +3,19 @@
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
-from flat import evaluate, extract
+import typer
+from flat import demo, evaluate, extract, fields_of, finetune, train
 from typer.testing import CliRunner
 
-import decaf.demo
-import decaf.tuning
-from decaf.cli import evaluate as cli_evaluate
-from decaf.cli import extract as cli_extract
-from decaf.cli import finetune as cli_finetune
+import decaf
 from decaf.cli.app import app, main
+from decaf.errors import ConfigError
+from decaf.records import is_record
 
 NET = ["--backbone", "squeezenet1_1", "--weights", "random", "--device", "cpu", "--pool", "avg"]
 
@@ -25,25 +25,64 @@ def run_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    ("command", "function"),
-    [
-        (cli_extract.extract, extract),
-        (cli_evaluate.evaluate, evaluate),
-        (cli_evaluate.demo, decaf.demo.demo),
-        (cli_finetune.finetune, decaf.tuning.finetune),
-    ],
-)
-def test_a_command_has_its_functions_arguments_and_defaults(
-    command: Callable[..., None], function: Callable[..., object]
-) -> None:
-    def defaults(of: Callable[..., object]) -> dict[str, str]:
-        return {
-            name: str(parameter.default)
-            for name, parameter in inspect.signature(of).parameters.items()
-        }
+VERBS = (extract, evaluate, train, finetune, decaf.predict, demo)
+ELSE_IN = {("predict", "weights"), ("predict", "decoder"), ("export", "weights"),
+           ("finetune", "recipe")}  # fmt: skip
+"""Options named as a field of a record that mean something else in a command; only fewer."""
 
-    assert defaults(command) == defaults(function)
+
+def commands(group: Any) -> Iterator[Any]:
+    for command in group.commands.values():
+        yield from commands(command) if hasattr(command, "commands") else [command]
+
+
+COMMANDS = {command.name: command for command in commands(typer.main.get_command(app))}
+
+
+@pytest.mark.parametrize("function", VERBS, ids=lambda function: function.__name__)
+def test_a_command_has_its_functions_records_and_arguments(function: Callable[..., Any]) -> None:
+    options = {option.name: option for option in COMMANDS[function.__name__].params}
+    found = fields_of(function)
+    for name, one in found.items():
+        option = options.pop(name)
+        assert (option.opts, option.default) == (["--" + name.replace("_", "-")], one.default)
+        assert option.help == one.metadata["about"]
+    own = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if not is_record(get_type_hints(function)[name])
+    }
+    if own.pop("data", None):
+        assert (options.pop("store").default, options.pop("dataset").default) == (None, None)
+    assert options.keys() == own.keys()
+    for name, default in own.items():
+        if default is not inspect.Parameter.empty:
+            assert str(options[name].default) == str(default)
+
+
+def test_an_option_is_declared_once() -> None:
+    declared = {}
+    for verb in VERBS:
+        declared |= {name: one.metadata["about"] for name, one in fields_of(verb).items()}
+    again = {
+        (command.name, option.name)
+        for command in COMMANDS.values()
+        for option in command.params
+        if option.name in declared and option.help != declared[option.name]
+    }
+    assert again == ELSE_IN
+
+
+def test_a_store_or_a_data_set(tmp_path: Path) -> None:
+    for command in ("evaluate", "train"):
+        for given, said in (
+            ([], "found neither"),
+            (["s.h5", "--dataset", str(tmp_path)], "found both"),
+            (["digits"], "no .h5; give --dataset digits"),
+        ):
+            error = CliRunner().invoke(app, [command, *given]).exception
+            assert isinstance(error, ConfigError)
+            assert said in str(error)
 
 
 def test_help_loads_neither_torch_nor_scikit_learn(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ UNKNOWN = [
     ["evaluate", *MINI, "--drop-classes", "unicorn"],
     ["evaluate", *MINI, "--layers", "fc99"],
     ["train", *MINI, "--head", "forest"],
-    ["train", *MINI, "--layer", "fc99"],
+    ["train", *MINI, "--layers", "fc99"],
     ["finetune", *MINI, "--recipe", "blocks=some"],
     ["finetune", *MINI, "--recipe", "nothing=1"],
 ]  # fmt: skip

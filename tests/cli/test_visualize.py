@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flat import extract
 from click.testing import Result as Outcome
 from PIL import Image
 from typer.testing import CliRunner
 
 from decaf.cli.app import app
 from decaf.errors import ConfigError, DataError
-from decaf.extraction import extract
 
 
 @pytest.fixture

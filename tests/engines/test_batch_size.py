@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from flat import extract
+from flat import extract, make_plan
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
 from decaf.engines import batch_size
 from decaf.engines.batch_size import fastest, tuned
 from decaf.engines.forward import bytes_per_view
-from decaf.extraction import make_plan, n_features
+from decaf.extraction import n_features
 from decaf.store import FeatureStore
 
 SIZES = (8, 16, 32, 64)

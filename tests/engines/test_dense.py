@@ -73,12 +73,12 @@ def test_dense_rows_are_the_patches_that_their_boxes_say(tmp_path: Path):
     assert np.array(likeness)[one_window].min() > 0.8
 
 
-@pytest.mark.parametrize("views", ["patches", "dense"])
-def test_a_run_taken_up_again_and_a_broken_image(views, tmp_path: Path):
+@pytest.mark.parametrize("view", ["patches", "dense"])
+def test_a_run_taken_up_again_and_a_broken_image(view, tmp_path: Path):
     folder = tmp_path / "images"
     write(folder, [(80, 64), (64, 90), (70, 70), (100, 64)])
     (folder / "a" / "2.png").write_bytes(b"no image")
-    options = {**MINI, "layers": "fc6", "view": views, "patch_scales": "1,1.5", "max_failures": 1}
+    options = {**MINI, "layers": "fc6", "view": view, "patch_scales": "1,1.5", "max_failures": 1}
     whole = extract(folder, out=tmp_path / "whole.h5", **options)
     limited = extract(folder, out=tmp_path / "few.h5", patches_per_image=3, **options)
     with FeatureStore(whole) as store, FeatureStore(limited) as few:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from flat import extract
+from flat import extract, make_plan
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import load_dataset
@@ -16,7 +16,6 @@ from decaf.engines.forward import Forward
 from decaf.engines.load import load_batch
 from decaf.engines.plan import Plan
 from decaf.errors import ConfigError
-from decaf.extraction import make_plan
 from decaf.store import FeatureStore
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat import make_plan
 import torch
 from PIL import Image
 
@@ -13,7 +14,7 @@ from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
 from decaf.engines.load import load_batch
 from decaf.errors import ConfigError
-from decaf.extraction import make_plan, provenance
+from decaf.extraction import provenance
 from decaf.types import ImageDataset
 
 
@@ -80,7 +81,7 @@ def test_files_decoded_in_one_call_give_the_same_batch(
 
 def test_pixels_of_a_gpu_need_one(image_folder: Path) -> None:
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    with pytest.raises(ConfigError, match="asked for pixels 'gpu', found the net on cpu"):
+    with pytest.raises(ConfigError, match="asked for decoder 'gpu', found the net on cpu"):
         make_plan(load_dataset(image_folder), net, layers="pool5", decoder="gpu")
 
 

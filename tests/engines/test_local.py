@@ -61,7 +61,7 @@ def plan(folder: Path, net: TorchBackbone, **options: object) -> Plan:
         "layers": ("features.3", "pool5"),
         "pool": "avg",
         "view": "center",
-        "pixels": "auto",
+        "decoder": "auto",
         "batch_size": 5,
         "workers": 2,
         "max_failures": 0.0,

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flat import extract
+from flat import extract, make_plan
 from PIL import Image
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
-from decaf.engines import Plan, fill_with_ray, make_plan, provenance
+from decaf.engines import Plan, fill_with_ray, provenance
 from decaf.engines.ray_engine import MAX_SHARDS, MIN_ROWS, parts_of
 from decaf.engines.ray_worker import Worker
 from decaf.errors import ConfigError
@@ -81,7 +81,7 @@ def test_ray_makes_the_store_of_the_local_engine(images: Path, tmp_path: Path) -
     pytest.importorskip("ray", reason="the extra ray is not installed")
     local = extract(images, out=tmp_path / "local.h5", **OPTIONS)  # type: ignore[arg-type]
     script = (
-        "import sys; from decaf import extract; extract(sys.argv[1], out=sys.argv[2], "
+        "import sys; from flat import extract, make_plan; extract(sys.argv[1], out=sys.argv[2], "
         f"engine='ray', num_workers=2, **{OPTIONS})"
     )
     out = tmp_path / "ray.h5"
@@ -119,7 +119,7 @@ def test_actors_read_tar_archives_at_a_url(images: Path, tmp_path: Path) -> None
                 tar.add(path, path.relative_to(images).as_posix())
     local = extract(archives.as_uri(), out=tmp_path / "local.h5", **OPTIONS)  # type: ignore[arg-type]
     script = (
-        "import sys; from decaf import extract; extract(sys.argv[1], out=sys.argv[2], "
+        "import sys; from flat import extract, make_plan; extract(sys.argv[1], out=sys.argv[2], "
         f"engine='ray', num_workers=1, **{OPTIONS})"
     )
     out = tmp_path / "ray.h5"

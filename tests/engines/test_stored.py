@@ -12,12 +12,12 @@ from decaf.store import FeatureStore, verify
 OPTIONS = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
 
 
-@pytest.mark.parametrize("views", ["center", "ten-crop"])
+@pytest.mark.parametrize("view", ["center", "ten-crop"])
 def test_deeper_layers_follow_to_the_bit_without_a_image(
-    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, views: str
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str
 ) -> None:
     (many / "a" / "16.png").write_bytes(b"broken")
-    options = {**OPTIONS, "view": views, "limit": 48}
+    options = {**OPTIONS, "view": view, "limit": 48}
     whole = extract(many, **options, layers="pool5,fc6,fc7", out=tmp_path / "whole.h5")
     folder = tmp_path / "stores"
     extract(many, **options, layers="pool5", out=folder)

@@ -231,8 +231,8 @@ def test_jpeg_without_its_last_byte_is_refused():
         decode(encode(new_image())[:-1])
 
 
-def test_unknown_pixels_names_the_choices():
-    with pytest.raises(ConfigError, match="unknown pixels 'cv2'; choose one of: auto, pillow"):
+def test_an_unknown_decoder_names_the_choices():
+    with pytest.raises(ConfigError, match="unknown decoder 'cv2'; choose one of: auto, pillow"):
         decode(JPEGS["grey"], "cv2")
 
 

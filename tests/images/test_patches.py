@@ -108,6 +108,7 @@ def test_what_lies_beyond_the_edges_is_mirrored():
         ({"scales": ()}, "scales"),
         ({"scales": (0.5,)}, "scales"),
         ({"overlap": 1.0}, "overlap"),
+        ({"overlap": float("nan")}, "overlap"),
         ({"per_image": 0}, "1 or more"),
         ({"edges": "wrap"}, "edges"),
     ],

@@ -1,6 +1,7 @@
 import numpy as np
+from flat import get_protocol
 
-from decaf.protocols import get_protocol, published_protocol_differences
+from decaf.protocols import published_protocol_differences
 
 
 def test_the_published_rule_differs_only_by_its_own_notes(make_table):
@@ -14,7 +15,7 @@ def test_each_departure_is_said(make_table):
     used = get_protocol(
         "chatfield",
         table,
-        n_splits=1,
+        splits=1,
         train_per_class=7,
         view="squash",
         normalize="none",

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from flat import get_protocol
 
 from decaf.errors import DataError
-from decaf.protocols import get_protocol, read_splits, write_splits
+from decaf.protocols import read_splits, write_splits
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from flat import get_protocol
 
 from decaf.errors import ConfigError
 from decaf.metrics import METRICS
 from decaf.protocols import (
     PROTOCOLS,
     default_protocol,
-    get_protocol,
     protocol_names,
     published_protocol_differences,
 )
@@ -69,7 +69,7 @@ def test_several_labels_are_measured_by_average_precision(make_table):
 def test_rules_can_be_replaced(make_table):
     table = make_table([40], name="caltech101")
     protocol = get_protocol(
-        "decaf", table, train_per_class=5, n_splits=2, seed=7, normalize="l2", c_grid=[1, 0.1]
+        "decaf", table, train_per_class=5, splits=2, seed=7, normalize="l2", c_grid=[1, 0.1]
     )
     assert (protocol.train_per_class, protocol.n_splits, protocol.seed) == (5, 2, 7)
     assert (protocol.normalize, protocol.c_grid) == ("l2", (0.1, 1))
@@ -99,15 +99,14 @@ def test_voc_2012_says_that_the_published_test_is_another(name):
         ({"patch_power": 3.0}, "asked for patch_power, but view 'center' has no patches"),
         ({"patch_pool": "max"}, "asked for patch_pool, but"),
         ({"background_share": 0.5}, "asked for background_share, but"),
-        ({"patches": {"per_image": 4}}, "asked for patches, but"),
+        ({"patches_per_image": 4}, "asked for patches, but"),
         ({"view": "patches", "normalize": "l2"}, "patches train without normalisation"),
         ({"view": "patches", "box": "crop"}, "of boxes, which have no patches"),
-        ({"view": "patches", "patches": {"per_image": 0}}, "patches per image are 1 or more"),
-        ({"view": "patches", "patches": {"overlap": float("nan")}}, "patches overlap by 0 to"),
+        ({"patches_per_image": 0}, "patches_per_image is at least 1"),
         ({"box_scale": 2.0}, "asked for box_scale without boxes"),
-        ({"seed": -1}, "seed is 0 or more"),
-        ({"n_splits": 0}, "0 splits"),
-        ({"view": "patches", "patch_power": -1.0}, "patch_power is above 0"),
+        ({"seed": -1}, "seed is from 0 to"),
+        ({"splits": 0}, "splits is at least 1"),
+        ({"view": "patches", "patch_power": 0}, "patch_power is above 0"),
     ],
 )
 def test_replacements_that_nothing_uses_or_that_make_no_sense_are_refused(
