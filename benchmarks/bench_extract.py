@@ -41,6 +41,7 @@ from decaf.backbones.backbone import find_precision
 from decaf.datasets import load_dataset
 from decaf.engines import n_cores, run
 from decaf.extraction import make_plan, n_features, provenance
+from decaf.records import Compute, Net
 from decaf.store import FeatureStore, FeatureWriter
 
 BASELINE = Path(__file__).with_name("baseline_extract.py")
@@ -63,9 +64,9 @@ def ours(arguments):
     plan = make_plan(
         table,
         net,
-        layers=LAYERS[arguments.backbone],
-        workers=arguments.workers,
-        pixels=arguments.pixels,
+        Net(layers=LAYERS[arguments.backbone]),
+        decoder=arguments.decoder,
+        compute=Compute(workers=arguments.workers),
     )
     with FeatureWriter(
         arguments.out, provenance(plan, "float32"), table, n_features(plan), 1
@@ -114,7 +115,7 @@ def measure(arguments, backbone, precisions, folder):
         own = ["--child", "--precision", precision]
         contestants[f"decaf {precision}"] = [command(__file__, "features.h5", *own)]
         if not on_cpu:
-            nvjpeg = command(__file__, "features.h5", *own, "--pixels", "gpu")
+            nvjpeg = command(__file__, "features.h5", *own, "--decoder", "gpu")
             contestants[f"decaf {precision}, nvjpeg"] = [nvjpeg]
         contestants[f"bound {precision}"] = [
             command(__file__, f"{number}.h5", *own, "--workers", "0", *pin)
@@ -245,7 +246,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--backbone", default="alexnet", help=argparse.SUPPRESS)
-    parser.add_argument("--pixels", default="auto", help=argparse.SUPPRESS)
+    parser.add_argument("--decoder", default="auto", help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="fp32", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)

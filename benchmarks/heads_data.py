@@ -26,17 +26,18 @@ def caltech101(assets: Path, features: Path, n_splits: int) -> Task:
     root = assets / "data"
     path = decaf.extract(
         "caltech101",
-        data_root=root,
-        allow_partial=True,
-        backbone="squeezenet1_0",
-        weights=str(next((assets / "weights").glob("squeezenet1_0*.safetensors"))),
-        layers="features.12",
-        pool="grid:3",
-        views="warp",
+        decaf.Net(
+            "squeezenet1_0",
+            weights=str(next((assets / "weights").glob("squeezenet1_0*.safetensors"))),
+            layers="features.12",
+            pool="grid:3",
+        ),
+        decaf.View("warp"),
+        source=decaf.Source(data_root=str(root), allow_partial=True),
         out=features,
     )
     table = load_dataset("caltech101", root, allow_partial=True)
-    rule = get_protocol("decaf", table, n_splits=n_splits)
+    rule = get_protocol("decaf", table, decaf.Overrides(splits=n_splits))
     with FeatureStore(path) as store:
         X = store["features.12"][:]
         splits = list(rule.splits(table, np.asarray(store.done, np.bool_)))

@@ -188,6 +188,7 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
     sha256 = about.pop("sha256", None)  # which models of earlier versions do not have
     if sha256 not in (None, _digest(about, tensors)):
         raise ValueError("it is damaged: its values are not those that were written")
+    about.setdefault("decoder", about.get("pixels"))  # its name in models of earlier versions
     values = {name: about[name] for name in _SETTINGS}
     for name, kind in _SETTINGS.items():
         if not isinstance(values[name], kind):

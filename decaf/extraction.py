@@ -128,7 +128,7 @@ def extract_table(
         What is taken of it.
     view : View
         What a row shows.
-    source, compute, cluster, out
+    source, compute, cluster, out : Source, Compute, Cluster, str or pathlib.Path
         As for `extract`.
 
     Returns

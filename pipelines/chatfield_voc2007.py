@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     compare(
         [
             evaluate(
-                options, "voc2007", "chatfield", layers="fc6,fc7", heads="svm", views=views,
-                name=f"voc2007-chatfield-{views}",
+                options, "voc2007", "chatfield", layers="fc6,fc7", heads="svm", view=view,
+                name=f"voc2007-chatfield-{view}",
             )
-            for views in ("center", "ten-crop")
+            for view in ("center", "ten-crop")
         ]
     )  # fmt: skip
 

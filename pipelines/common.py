@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import decaf
-from decaf.protocols import PROTOCOLS, Box
+from decaf import Compute, Net, Overrides, Source, View
+from decaf.choices import Box, ViewName
+from decaf.protocols import PROTOCOLS
 from decaf.report import print_whole, terminal_comparison, terminal_table
 from decaf.results import ResultTable
 
@@ -26,7 +28,7 @@ def read_options(
     parser.add_argument("--heads")
     parser.add_argument("--recipe", default="", help="of fine-tuning; see decaf finetune")
     parser.add_argument("--pool")
-    parser.add_argument("--views")
+    parser.add_argument("--view")
     parser.add_argument("--patches-per-image", type=int)
     parser.add_argument("--shots", help="training images a class, where the paper has so many")
     parser.add_argument("--splits", type=int)
@@ -43,7 +45,7 @@ def evaluate(
     layers: str,
     heads: str,
     pool: str = "none",
-    views: str | None = None,
+    view: ViewName | None = None,
     box: Box | None = None,
     shots: str | None = None,
     name: str | None = None,
@@ -55,25 +57,33 @@ def evaluate(
     """
     by_class = PROTOCOLS[dataset][protocol].train_per_class is not None
     out = options.results / f"{name or f'{dataset}-{protocol}'}.csv"
-    table = decaf.evaluate(
-        dataset,
-        protocol=protocol,
-        backbone=options.backbone,
-        weights="random" if from_scratch else options.weights,
-        layers=options.layers or layers,
-        pool=options.pool or pool,
-        views=options.views or views,
-        patches_per_image=None if from_scratch else options.patches_per_image,
-        box=box,
-        heads="finetune" if from_scratch else options.heads or heads,
-        finetune="all" if from_scratch else "last",
-        recipe=options.recipe if from_scratch else "",
+    overrides = Overrides(
+        view=View(
+            options.view or view,
+            box=box,
+            patches_per_image=None if from_scratch else options.patches_per_image,
+        ),
         train_per_class=(options.shots or shots) if by_class else None,
         splits=options.splits,
-        data_root=options.data_root,
-        allow_partial=options.allow_partial,
-        features=options.features,
-        device=options.device,
+        recipe=",".join(filter(None, ["blocks=all", options.recipe])) if from_scratch else "",
+    )
+    table = decaf.evaluate(
+        dataset,
+        Net(
+            options.backbone,
+            weights="random" if from_scratch else options.weights,
+            layers=options.layers or layers,
+            pool=options.pool or pool,
+        ),
+        protocol=protocol,
+        heads="finetune" if from_scratch else options.heads or heads,
+        overrides=overrides,
+        source=Source(
+            data_root=str(options.data_root),
+            allow_partial=options.allow_partial,
+            features=str(options.features),
+        ),
+        compute=Compute(device=options.device),
         out=out,
     )
     print_whole(terminal_table(table, out))

@@ -25,11 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train adaptation layers on the boxes of persons."""
     options = read_options(__doc__, arguments)
     adapted = evaluate(
-        options, "voc2012-actions", "oquab", layers="fc7", heads="adaptation", views="squash",
+        options, "voc2012-actions", "oquab", layers="fc7", heads="adaptation", view="squash",
         box="crop",
     )  # fmt: skip
     no_pretrain = evaluate(
-        options, "voc2012-actions", "oquab", layers="fc7", heads="finetune", views="squash",
+        options, "voc2012-actions", "oquab", layers="fc7", heads="finetune", view="squash",
         box="crop", name="voc2012-actions-no-pretrain", from_scratch=True,
     )  # fmt: skip
     compare([adapted, no_pretrain])

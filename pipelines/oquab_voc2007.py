@@ -8,7 +8,7 @@ Expected : mean average precision (11-point, which the paper does not state)
 
 Net      : torchvision's AlexNet, fc7; the paper's is its own, PRE-1512 with 512 more classes
 Data     : VOC 2007 below DATA_ROOT (0.9 GB; `decaf datasets get voc2007`)
-Minutes  : about 420 on 2 cores, an estimate from 90 of 2.3 million patches a second; --views dense
+Minutes  : about 420 on 2 cores, an estimate from 90 of 2.3 million patches a second; --view dense
            takes a third of that
 
     python pipelines/oquab_voc2007.py [--data-root data] [--results results]

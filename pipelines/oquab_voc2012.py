@@ -8,7 +8,7 @@ Expected : mean average precision (area) on the test server; here val tests
 
 Net      : torchvision's AlexNet, fc7; the paper's is its own, PRE-1512 with 512 more classes
 Data     : VOC 2012 below DATA_ROOT (1.9 GB; `decaf datasets get voc2012`)
-Minutes  : about 490 on 2 cores, an estimate from 90 of 2.6 million patches a second; --views dense
+Minutes  : about 490 on 2 cores, an estimate from 90 of 2.6 million patches a second; --view dense
            takes a third of that
 
 NO PRETRAIN trains the whole net from random weights; the paper does so on patches, this script on
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options, "voc2012", "oquab", layers="fc7", heads="adaptation"
     )  # fmt: skip
     no_pretrain = evaluate(
-        options, "voc2012", "oquab", layers="fc7", heads="finetune", views="squash",
+        options, "voc2012", "oquab", layers="fc7", heads="finetune", view="squash",
         name="voc2012-no-pretrain", from_scratch=True,
     )  # fmt: skip
     compare([adapted, no_pretrain])

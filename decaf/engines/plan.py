@@ -53,7 +53,7 @@ class Plan:
         Pooling of maps; see `decaf.backbones.pool_features`.
     view : str
         A name in `decaf.images.views.VIEWS`.
-    pixels : str
+    decoder : str
         Who decodes: ``auto``, ``pillow`` or ``gpu``.
     batch_size : int
         Images in one forward pass.

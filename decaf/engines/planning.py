@@ -14,6 +14,7 @@ from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
 from decaf.images.decode import GPU_DECODER, PIXEL_POLICY
 from decaf.images.views import n_views
+from decaf.protocols.checks import check_above_0
 from decaf.records import Compute, Net, View
 from decaf.store import FEATURES_VERSION, Provenance
 from decaf.types import ImageDataset, PatchRule
@@ -71,6 +72,8 @@ def make_plan(
         raise ConfigError(
             "asked for dense patches by decoder 'gpu', which cannot make them; use 'auto'"
         )
+    if view.box_scale is not None:
+        check_above_0(box_scale=view.box_scale)
     if view.box == "crop" and table.boxes is None:
         raise ConfigError(f"box 'crop' was asked of {table.name}, which has no boxes; use 'none'")
     if view.box_scale is not None and view.box != "crop":
