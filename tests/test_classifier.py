@@ -100,7 +100,7 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
         lambda about: about.pop("pool") and None,
         lambda about: about.update(schema_version="2"),
         lambda about: about.update(normalize="banana"),
-        lambda about: about.update(pixels="crystal"),
+        lambda about: about.update(decoder="crystal"),
         lambda about: about.update(class_names="abc"),
         lambda about: about.update(class_names=["a", "b"]),
         lambda about: about.update(seed="0"),
@@ -118,6 +118,12 @@ def test_fields_of_another_kind_are_refused(
     edited(path, edit)
     with pytest.raises(DataError, match="asked for the model"):
         Classifier.load(path)
+
+
+def test_a_model_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = made(tmp_path / "m.safetensors")
+    edited(path, lambda about: about.update(pixels=about.pop("decoder")))
+    assert Classifier.load(path).decoder == "auto"
 
 
 @pytest.mark.parametrize(

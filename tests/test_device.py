@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from flat import train
+from flat import evaluate, train
 
-from decaf import evaluate
 from decaf.backbones import load_backbone
 from decaf.device import find_device, find_devices
 from decaf.errors import ConfigError

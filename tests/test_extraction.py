@@ -109,6 +109,7 @@ def test_half_precision_is_stored_as_asked(image_folder: Path, tmp_path: Path) -
         ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for squeezenet1_1"),
         ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
         ({"view": "tall"}, ConfigError, "unknown view 'tall'"),
+        ({"box_scale": 0}, ConfigError, "box_scale is above 0"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
         ({"max_failures": 2}, ConfigError, "max_failures is from 0 to 1, found 2"),
         ({"batch_size": 0}, ConfigError, "batch_size is at least 1, found 0"),

@@ -70,7 +70,7 @@ def test_fine_tuning_and_patches_see_the_same_pixels(
         table = load_dataset(spec)
         samples = TrainingImages(
             table=table, preprocessing=net.preprocessing, view="center", box_scale=None,
-            decoder="auto", min_crop_area=0.5, seed=0, workers=1,
+            decoder="auto", area=0.5, seed=0, workers=1,
         )  # fmt: skip
         (batch,) = samples.batches([[(row, None) for row in range(len(table.image_ids))]])
         ids = map(_plain, table.image_ids)

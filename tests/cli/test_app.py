@@ -27,7 +27,9 @@ def run_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 VERBS = (extract, evaluate, train, finetune, decaf.predict, demo)
 ELSE_IN = {("predict", "weights"), ("predict", "decoder"), ("export", "weights"),
-           ("finetune", "recipe")}  # fmt: skip
+           ("scores", "weights"), ("finetune", "recipe"), ("inspect", "layers"),
+           ("inspect", "limit"), ("tsne", "limit"), ("umap", "limit"),
+           ("report", "features")}  # fmt: skip
 """Options named as a field of a record that mean something else in a command; only fewer."""
 
 
