@@ -67,7 +67,7 @@ class Forward:
         Parameters
         ----------
         batch : Batch
-            Decoder, or stored maps of the plan's `start`.
+            Pixels, or stored maps of the plan's `start`.
 
         Returns
         -------

@@ -20,7 +20,7 @@ _CPU = torch.device("cpu")
 
 @dataclass
 class Batch:
-    """Decoder of the rows that could be read, and the reasons of those that could not.
+    """Pixels of the rows that could be read, and the reasons of those that could not.
 
     Attributes
     ----------

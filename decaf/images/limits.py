@@ -18,7 +18,7 @@ MAX_SCANS = 64
 through all pixels again."""
 
 MOST_SCANNED = 20 * MAX_PIXELS
-"""Decoder of a JPEG file times its scans, at most: it decides the time."""
+"""Pixels of a JPEG file times its scans, at most: it decides the time."""
 
 DECODING_BYTES = 2 * 2**30
 """What all threads of a process may use at once to decode; a thread that wants more waits."""

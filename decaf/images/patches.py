@@ -31,7 +31,7 @@ class DenseGrid:
     side_px : int
         Side of a window: the net's input.
     stride_px : int
-        Decoder from one window to the next.
+        Pixels from one window to the next.
     """
 
     side_px: int
@@ -90,7 +90,7 @@ class DenseScale:
     resized : tuple of int
         Height and width in pixels that the image is resized to.
     margins : tuple of int
-        Decoder beyond the left, top, right and bottom edge; negative ones are cut off.
+        Pixels beyond the left, top, right and bottom edge; negative ones are cut off.
     columns, rows : numpy.ndarray
         Numbers of the windows that are kept along each axis, in steps of the grid's stride.
     boxes : numpy.ndarray

@@ -1,6 +1,6 @@
 """Views: the crops and warps of an image that a net sees.
 
-Decoder stay uint8 and are resized with antialiasing by torchvision's tensor kernels, rows first and
+Pixels stay uint8 and are resized with antialiasing by torchvision's tensor kernels, rows first and
 then columns. They are within one grey level of Pillow's, and faster. Only where one side grows
 while the other shrinks may Pillow take the columns first, and bicubic overshoots differ.
 

@@ -1,4 +1,4 @@
-"""Decoder are normalised as torchvision's transforms do it."""
+"""Pixels are normalised as torchvision's transforms do it."""
 
 import pytest
 import torch
