@@ -16,7 +16,7 @@ from decaf.classifier import Classifier
 from decaf.cli.app import app
 from decaf.datasets import load_dataset
 from decaf.datasets.objects import Objects, load_objects
-from decaf.datasets.patches import patch_table
+from decaf.datasets.patch_tables import patch_table
 from decaf.errors import ConfigError
 from decaf.evaluation import evaluate
 from decaf.extraction import extract

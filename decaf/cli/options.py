@@ -15,7 +15,7 @@ _NET, _DATA, _RUN = "The net", "The images", "The run"
 
 def _known(dataset: str) -> str:
     """Refuse an unknown data set before torch is imported, which takes seconds."""
-    from decaf.datasets.load import require_known
+    from decaf.datasets.adapters import require_known
 
     require_known(dataset)
     return dataset

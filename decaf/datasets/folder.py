@@ -5,7 +5,8 @@
 
 from pathlib import Path
 
-from decaf.datasets.files import (
+from decaf.datasets.image_tables import names_of
+from decaf.datasets.listing import (
     SUFFIXES,
     Listing,
     escaped,
@@ -16,7 +17,6 @@ from decaf.datasets.files import (
 )
 from decaf.datasets.passed_over import PassedOver
 from decaf.datasets.places import LAYOUT, layout_advice, table_of_places
-from decaf.datasets.table import names_of
 from decaf.errors import DataError
 from decaf.names import Names
 from decaf.types import SIDES, ImageDataset

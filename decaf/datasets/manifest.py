@@ -17,9 +17,9 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from decaf.datasets.image_tables import image_table, official_sides
 from decaf.datasets.order import natural_sorted
 from decaf.datasets.passed_over import say_once
-from decaf.datasets.table import image_table, official_sides
 from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.datasets.tar_samples import MAX_CLASS_BYTES
 from decaf.errors import DataError

@@ -6,20 +6,20 @@ from typing import Any
 
 from decaf.choices import Box, Normalize, PatchPool, View, checked
 from decaf.errors import ConfigError
-from decaf.protocols.catalogue import PROTOCOLS
-from decaf.protocols.differences import published_protocol_differences
-from decaf.protocols.files import read_splits, write_splits
-from decaf.protocols.patches import (
+from decaf.protocols.by_patch import (
     PatchFeatures,
     image_starts,
     patch_features,
     patch_probabilities,
     pool_patches,
 )
+from decaf.protocols.by_view import ViewFeatures, view_features
+from decaf.protocols.catalogue import PROTOCOLS
+from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.protocols.shots import require_shots, trained
 from decaf.protocols.sides import training_rows
-from decaf.protocols.views import ViewFeatures, view_features
+from decaf.protocols.split_files import read_splits, write_splits
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from decaf.datasets import read_bytes
-from decaf.datasets.files import images_under
 from decaf.datasets.folder import load_folder
+from decaf.datasets.listing import images_under
 from decaf.errors import DataError
 from decaf.images.decode import decode
 

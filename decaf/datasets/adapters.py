@@ -18,9 +18,9 @@ from decaf.datasets import (
     voc2012_actions,
 )
 from decaf.datasets.folder import load_folder
+from decaf.datasets.image_tables import take
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.manifest import load_manifest
-from decaf.datasets.table import take
 from decaf.datasets.tars import holds_tars, load_tars
 from decaf.datasets.urls import load_url
 from decaf.errors import ConfigError, DataError
