@@ -163,7 +163,7 @@ def finetune(
     score = METRICS[rule.metric].score
     frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, net.device.type)
     groups = strata(table, rows, np.random.default_rng(seed))
-    inner = hold_out(groups, how.validation, table.labels) if how.validation else ()
+    inner = hold_out(groups, how.validation) if how.validation else ()
     split = Split(rows, rows[:0], inner, seed)
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)

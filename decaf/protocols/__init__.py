@@ -19,7 +19,7 @@ from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.protocols.shots import require_shots, trained
 from decaf.protocols.sides import training_rows
-from decaf.protocols.split_files import read_splits, write_splits
+from decaf.protocols.split_files import kept_splits
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [
@@ -31,17 +31,16 @@ __all__ = [
     "default_protocol",
     "get_protocol",
     "image_starts",
+    "kept_splits",
     "patch_features",
     "patch_probabilities",
     "pool_patches",
     "protocol_names",
     "published_protocol_differences",
-    "read_splits",
     "require_shots",
     "trained",
     "training_rows",
     "view_features",
-    "write_splits",
 ]
 
 
