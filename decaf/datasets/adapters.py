@@ -114,9 +114,8 @@ def load_dataset(
         if isinstance(name_or_path, ImageDataset)
         else _read(str(name_or_path), data_root, allow_partial=allow_partial)
     )
-    if group_by is not None:
-        table = grouping.group_by(table, str(group_by))
-    return table if limit is None else take(table, limit)
+    table = table if limit is None else take(table, limit)
+    return table if group_by is None else grouping.group_by(table, str(group_by))
 
 
 def _read(spec: str, data_root: Path, *, allow_partial: bool) -> ImageDataset:

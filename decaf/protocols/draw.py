@@ -273,11 +273,9 @@ def spread(labels: IntArray, shares: Sequence[float], groups: IntArray | None = 
     .. [1] Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, ECML PKDD
        2011, algorithm 1.
     """
-    rare = _rare(labels) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
     unit = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(unit)
-    held = np.zeros((len(sizes), rare.shape[1]), np.int32)  # rows of each label in each unit
-    np.add.at(held, unit, rare)
+    held = _held(labels, unit, len(sizes))
     left = held.sum(axis=0)
     wanted = np.outer(shares, left)
     several = (held > 0).sum(axis=0) >= len(shares)
@@ -299,6 +297,18 @@ def spread(labels: IntArray, shares: Sequence[float], groups: IntArray | None = 
         part[one] = best = space.argmax()
         space[best] -= sizes[one]
     return part[unit]
+
+
+def _held(labels: IntArray, unit: IntArray, n_units: int) -> IntArray:
+    """Return how many rows of each label each unit holds, ``(n_units, n_labels)``."""
+    if labels.ndim == 2:
+        held = np.zeros((n_units, labels.shape[1]), np.int32)
+        np.add.at(held, unit, _rare(labels))
+        return held
+    found, number = np.unique(labels, return_inverse=True)
+    held = np.zeros((n_units, len(found)), np.int32)
+    np.add.at(held, (unit, number), 1)
+    return held
 
 
 def _rare(labels: IntArray) -> npt.NDArray[np.bool_]:
