@@ -188,3 +188,9 @@ def test_a_model_to_keep_validates_on_other_groups():
     for fit, held_out in pairs:
         assert not set(groups[fit]) & set(groups[held_out])
         assert len(held_out) == 12
+
+
+def test_shots_leave_a_group_to_test_in_whatever_order_groups_are_drawn():
+    table = grouped(np.repeat([0, 1], 6), np.repeat([0, 1, 2, 3], [5, 1, 1, 5]))
+    for split in replace(SHOTS, train_per_class=4, n_splits=12).splits(table):
+        assert split.test.tolist() == [5, 6]
