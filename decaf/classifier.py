@@ -19,7 +19,7 @@ from decaf.backbones.weights import state_sha256
 from decaf.choices import Decoder, Precision, ViewName, choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
-from decaf.protocols.views import normalized
+from decaf.protocols.by_view import normalized
 from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 

@@ -14,7 +14,7 @@ from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
 from decaf.choices import Decoder, checked
 from decaf.classifier import Classifier
-from decaf.datasets.files import escaped, images_under
+from decaf.datasets.listing import escaped, images_under
 from decaf.datasets.read import read_file
 from decaf.engines import Plan, as_patches, make_plan, run
 from decaf.errors import BackboneError, ConfigError, DataError

@@ -204,9 +204,7 @@ class _Fit:
         X, linear = self.features.train, isinstance(head, LinearModel)
         groups = strata(self.table, self.images, np.random.default_rng(self.rule.seed))
         nothing = self.images[:0]
-        split = self.features.training_split(
-            Split(self.images, nothing, folds(groups, N_FOLDS, self.table.labels), 0)
-        )
+        split = self.features.training_split(Split(self.images, nothing, folds(groups, N_FOLDS), 0))
         rows, inner = split.train, split.inner
         grid, fixed = self.rule.c_values(X, rows)
         metric = METRICS["mean_per_class" if self.labels.ndim == 1 else self.rule.metric]

@@ -124,7 +124,7 @@ def finetune(
     score = METRICS[rule.metric].score
     frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, backbone.device.type)
     groups = strata(table, rows, np.random.default_rng(seed))
-    inner = hold_out(groups, how.validation, table.labels) if how.validation else ()
+    inner = hold_out(groups, how.validation) if how.validation else ()
     split = Split(rows, rows[:0], inner, seed)
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=compute.quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)

@@ -18,7 +18,7 @@ from decaf.analysis.thumbnails import data_uri, image_files
 from decaf.analysis.top_images import top_images
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import ImageFiles, load_dataset, read_image
-from decaf.datasets.patches import patch_table
+from decaf.datasets.patch_tables import patch_table
 from decaf.errors import DataError
 from decaf.finetuning.samples import TrainingImages
 from decaf.images.views import make_view

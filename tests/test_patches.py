@@ -17,7 +17,7 @@ from decaf.classifier import Classifier
 from decaf.cli.app import app
 from decaf.datasets import load_dataset
 from decaf.datasets.objects import Objects, load_objects
-from decaf.datasets.patches import patch_table
+from decaf.datasets.patch_tables import patch_table
 from decaf.errors import ConfigError
 from decaf.heads import HEADS, fit_splits
 from decaf.images.patches import intersections_over_unions, label_patches

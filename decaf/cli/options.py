@@ -13,7 +13,7 @@ from decaf.records import Compute, Net, Source, View
 
 def _known(dataset: str | None) -> str | None:
     """Refuse an unknown data set before torch is imported, which takes seconds."""
-    from decaf.datasets.load import require_known
+    from decaf.datasets.adapters import require_known
 
     if dataset is not None:
         require_known(dataset)

@@ -1,11 +1,11 @@
 """Data sets as image tables: named ones, folders, tar archives, URLs, CSV files."""
 
+from decaf.datasets.adapters import ADAPTERS, dataset_infos, load_dataset
 from decaf.datasets.fetch import fetch
+from decaf.datasets.image_tables import dataset_digest, image_table, slice_rows, take
 from decaf.datasets.info import Archive, DatasetInfo
-from decaf.datasets.load import ADAPTERS, dataset_infos, load_dataset
 from decaf.datasets.read import ImageFiles, read_bytes, read_image
 from decaf.datasets.stamps import stamp_of
-from decaf.datasets.table import dataset_digest, image_table, slice_rows, take
 
 __all__ = [
     "ADAPTERS",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from decaf.datasets.image_tables import image_table, official_sides, only_present
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.lists import read_columns
-from decaf.datasets.table import image_table, official_sides, only_present
 from decaf.errors import DataError
 from decaf.types import FloatArray, ImageDataset
 

@@ -8,9 +8,9 @@ Fei-Fei, Fergus and Perona, Learning generative visual models from few training 
 from pathlib import Path
 
 from decaf.datasets.fetch import fetch
-from decaf.datasets.files import image_names
+from decaf.datasets.image_tables import image_table
 from decaf.datasets.info import Archive, DatasetInfo
-from decaf.datasets.table import image_table
+from decaf.datasets.listing import image_names
 from decaf.errors import DataError
 from decaf.types import ImageDataset
 

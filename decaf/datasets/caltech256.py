@@ -8,9 +8,9 @@ Griffin, Holub and Perona, Caltech-256 object category dataset, 2007.
 import re
 from pathlib import Path
 
-from decaf.datasets.files import folders, image_names
+from decaf.datasets.image_tables import image_table
 from decaf.datasets.info import Archive, DatasetInfo
-from decaf.datasets.table import image_table
+from decaf.datasets.listing import folders, image_names
 from decaf.types import ImageDataset
 
 INFO = DatasetInfo(

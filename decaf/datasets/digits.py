@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from decaf.datasets.files import image_names
+from decaf.datasets.image_tables import image_table
 from decaf.datasets.info import DatasetInfo
-from decaf.datasets.table import image_table
+from decaf.datasets.listing import image_names
 from decaf.errors import DataError
 from decaf.types import ImageDataset
 from decaf.whole_files import whole_folder

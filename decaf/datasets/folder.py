@@ -5,18 +5,17 @@
 
 from pathlib import Path
 
-from decaf.datasets.files import (
+from decaf.datasets.image_tables import names_of
+from decaf.datasets.listing import (
     SUFFIXES,
     Listing,
     escaped,
     image_names,
     images_under,
     listing,
-    say_passed_over,
 )
-from decaf.datasets.passed_over import PassedOver
+from decaf.datasets.passed_over import NO_IMAGES, PassedOver
 from decaf.datasets.places import LAYOUT, layout_advice, table_of_places
-from decaf.datasets.table import names_of
 from decaf.errors import DataError
 from decaf.names import Names
 from decaf.types import SIDES, ImageDataset
@@ -49,19 +48,18 @@ def load_folder(folder: Path) -> ImageDataset:
         )
     sides = {f"{side}/": listing(folder / side) for side in outer.folders} if split else {"": outer}
     name = folder.resolve().name
-    found, of, passed_over, empty = [], [], list(outer.others), PassedOver()
+    found, of, over = [], [], PassedOver()
     for side, listed in ({"": outer} | sides).items():
         _check_outer(folder / side, listed)
-        passed_over += [f"{side}{other}" for other in listed.others if side]
+        over.add(NO_IMAGES, *(f"{side}{other}" for other in listed.others))
     for place in (f"{side}{inner}" for side, listed in sides.items() for inner in listed.folders):
         files = _class_files(folder / place)
         if not files.images:
-            empty.add("class folders without images", place)
-        passed_over += [f"{place}/{other}" for other in files.others]
+            over.add("class folders without images", place)
+        over.add(NO_IMAGES, *(f"{place}/{other}" for other in files.others))
         found.append(names_of(name, [f"{place}/{escaped(file)}" for file in files.images]))
         of += [place] * len(files.images)
-    say_passed_over(folder, passed_over)
-    empty.say(f"folder {folder}")
+    over.say(f"folder {folder}")
     if not of:
         raise DataError(
             f"folder {folder} holds no images ({', '.join(SUFFIXES)}) in its class folders; "

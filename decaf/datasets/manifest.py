@@ -1,4 +1,4 @@
-"""A CSV file as a data set: ``path,label[,split]``, one image a line.
+"""A CSV file as a data set: ``path,label[,split][,group]``, one image a line.
 
 Paths are relative to the file's folder, or absolute. Several labels of one image are joined by
 ``|``. What spreadsheets make of such a file is understood where it can mean one thing only.
@@ -17,16 +17,16 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from decaf.datasets.image_tables import image_table, official_sides
 from decaf.datasets.order import natural_sorted
 from decaf.datasets.passed_over import say_once
-from decaf.datasets.table import image_table, official_sides
 from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.datasets.tar_samples import MAX_CLASS_BYTES
 from decaf.errors import DataError
 from decaf.types import SIDES, ImageDataset, IntArray
 
-_COLUMNS = ("path", "label", "split")
-_HEADER = "the first line is the header path,label or path,label,split"
+_COLUMNS = ("path", "label", "split", "group")
+_HEADER = "the first line is the header path,label, then split or group or both if wanted"
 _DELIMITERS = ",;\t"
 
 
@@ -57,11 +57,13 @@ def load_manifest(file: Path) -> ImageDataset:
     multi = any(len(several) > 1 for several in names)
     class_names = natural_sorted({name for several in names for name in several if name})
     numbers = {name: number for number, name in enumerate(class_names)}
-    if "" in rows.labels and not multi:
-        row = rows.labels.index("")
-        raise DataError(
-            f"{file}, line {rows.lines[row]}: the label of {rows.paths[row]!r} is empty; fill it in"
-        )
+    for what, values in (("label", [] if multi else rows.labels), ("group", rows.groups)):
+        if "" in values and (what == "label" or any(values)):
+            row = values.index("")
+            raise DataError(
+                f"{file}, line {rows.lines[row]}: the {what} of {rows.paths[row]!r} is empty; fill "
+                "it in"
+            )
     root = file.parent
     files = _Files(root)
     ids, sizes = zip(*map(files.found, rows.paths), strict=True)
@@ -72,6 +74,7 @@ def load_manifest(file: Path) -> ImageDataset:
         _multi_labels(names, numbers) if multi else [numbers[several[0]] for several in names],
         class_names,
         official=official_sides(str(file), rows.sides) if rows.sides else None,
+        groups=rows.groups if any(rows.groups) else None,
         sizes_bytes=sizes,
     )
 
@@ -82,6 +85,7 @@ class _Rows:
     paths: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     sides: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
 
 
 def _read(file: Path) -> _Rows:
@@ -180,11 +184,13 @@ def _add(rows: _Rows, where: str, line: int, columns: dict[int, str], values: li
             "and quote a value that holds a comma"
         )
     named = {columns[place]: value.strip() for place, value in enumerate(values[: len(columns)])}
-    if "\0" in named["path"] + named["label"]:
+    if any("\0" in named.get(name, "") for name in ("path", "label", "group")):
         raise DataError(f"{where}: found a zero byte; the file is damaged, write it anew")
     rows.lines.append(line)
     rows.paths.append(_path(where, named["path"]))
-    rows.labels.append(_label(where, named["label"]))
+    rows.labels.append(_name(where, "label", named["label"]))
+    if "group" in named:
+        rows.groups.append(_name(where, "group", named["group"]))
     if "split" in named:
         side = named["split"].lower()
         if side not in SIDES:
@@ -213,13 +219,13 @@ def _path(where: str, path: str) -> str:
     return posixpath.normpath(path)
 
 
-def _label(where: str, label: str) -> str:
-    if len(label.encode(errors="replace")) > MAX_CLASS_BYTES:
+def _name(where: str, what: str, name: str) -> str:
+    if len(name.encode(errors="replace")) > MAX_CLASS_BYTES:
         raise DataError(
-            f"{where}: the label {label[:40]!r}... is longer than {MAX_CLASS_BYTES} bytes; "
+            f"{where}: the {what} {name[:40]!r}... is longer than {MAX_CLASS_BYTES} bytes; "
             "shorten it"
         )
-    return unicodedata.normalize("NFC", label)
+    return unicodedata.normalize("NFC", name)
 
 
 class _Files:

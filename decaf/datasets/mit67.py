@@ -7,9 +7,9 @@ Quattoni and Torralba, Recognizing indoor scenes, 2009.
 
 from pathlib import Path
 
+from decaf.datasets.image_tables import image_table, official_sides, only_present
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.lists import read_lines
-from decaf.datasets.table import image_table, official_sides, only_present
 from decaf.types import ImageDataset
 
 INFO = DatasetInfo(

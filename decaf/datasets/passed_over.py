@@ -1,35 +1,36 @@
 """What a reader leaves out: counted, and said in one line."""
 
-from collections import Counter
 from functools import cache
 
 from decaf.progress import log
 
+_N_NAMED = 3
+NO_IMAGES = "entries that are no images"
+
 UNREAD_SUFFIXES = (
     ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".exr", ".hdr", ".tga", ".ico",
 )  # fmt: skip
-"""File names of images of kinds that are not read; those in `files.SUFFIXES` are rows."""
+"""File names of images of kinds that are not read; those in `listing.SUFFIXES` are rows."""
 
 
 class PassedOver:
-    """Counts what is left out of a data set, by reason."""
+    """Collects what is left out of a data set, by reason."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._first: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
 
-    def add(self, reason: str, name: str) -> None:
-        """Count one.
+    def add(self, reason: str, *names: str) -> None:
+        """Count some names.
 
         Parameters
         ----------
         reason : str
-            What it is, in the plural.
-        name : str
-            Its name; the first one of each reason is said.
+            What they are, in the plural.
+        *names : str
+            The first ones of each reason are said.
         """
-        self._counts[reason] += 1
-        self._first.setdefault(reason, name)
+        if names:
+            self._names.setdefault(reason, []).extend(names)
 
     def say(self, where: str) -> None:
         """Print what was counted, if anything was.
@@ -39,12 +40,16 @@ class PassedOver:
         where : str
             What to call the data set.
         """
-        if self._counts:
+        if self._names:
             items = (
-                f"{reason} ({count}, first {self._first[reason][:80]!r})"
-                for reason, count in self._counts.items()
+                f"{what} ({len(names)}: {_some(names)})" for what, names in self._names.items()
             )
             say_once(f"{where}: passed over {', '.join(items)}")
+
+
+def _some(names: list[str]) -> str:
+    said = ", ".join(repr(name[:80]) for name in names[:_N_NAMED])
+    return f"{said} and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else said
 
 
 @cache

@@ -4,8 +4,8 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from decaf.datasets.image_tables import image_table, official_sides
 from decaf.datasets.order import natural_sorted
-from decaf.datasets.table import image_table, official_sides
 from decaf.errors import DataError
 from decaf.types import SIDES, ImageDataset, ImageSource, IntArray
 

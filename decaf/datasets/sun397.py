@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from decaf.datasets.files import image_names
+from decaf.datasets.image_tables import image_table
 from decaf.datasets.info import Archive, DatasetInfo
+from decaf.datasets.listing import image_names
 from decaf.datasets.lists import read_lines
-from decaf.datasets.table import image_table
 from decaf.types import ImageDataset
 
 N_PARTITIONS = 10

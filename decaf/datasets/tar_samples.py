@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from decaf.datasets.files import SUFFIXES
+from decaf.datasets.listing import SUFFIXES
 from decaf.datasets.passed_over import UNREAD_SUFFIXES, PassedOver
 from decaf.datasets.read import url_errors
 from decaf.datasets.tar_reader import TarReader, link_target

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from decaf.datasets.files import SUFFIXES
+from decaf.datasets.image_tables import names_of
+from decaf.datasets.listing import SUFFIXES
 from decaf.datasets.order import natural_sorted
 from decaf.datasets.passed_over import PassedOver
 from decaf.datasets.places import table_of_places
 from decaf.datasets.read import open_url, read_part, url_errors
-from decaf.datasets.table import names_of
 from decaf.datasets.tar_samples import images_in
 from decaf.errors import ConfigError, DataError
 from decaf.names import Names

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from decaf.datasets.files import SUFFIXES
+from decaf.datasets.listing import SUFFIXES
 from decaf.datasets.order import natural_sorted
 from decaf.datasets.passed_over import UNREAD_SUFFIXES, PassedOver
 from decaf.datasets.places import LAYOUT, table_of_places

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from decaf.datasets import voc2012
+from decaf.datasets.image_tables import image_table, only_present
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.objects import read_annotation
-from decaf.datasets.table import image_table, only_present
 from decaf.datasets.voc import read_labels, side_codes
 from decaf.errors import DataError
 from decaf.types import ImageDataset, Side

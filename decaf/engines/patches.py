@@ -5,7 +5,7 @@ from typing import Any
 
 from decaf.backbones import TorchBackbone, dense_pass
 from decaf.datasets.objects import Objects
-from decaf.datasets.patches import patch_table
+from decaf.datasets.patch_tables import patch_table
 from decaf.engines.planning import make_plan
 from decaf.records import Net, View
 from decaf.types import ImageDataset, PatchRule

@@ -197,9 +197,9 @@ class FineTuning:
         """
         if split.inner:
             return split.inner[0]
-        share, labels = self.recipe.validation, self.images.table.labels
+        share = self.recipe.validation
         groups = strata(self.images.table, split.train, np.random.default_rng(split.seed))
-        pairs = hold_out(groups, share, labels) if share else ()
+        pairs = hold_out(groups, share) if share else ()
         return pairs[0] if pairs else (split.train, split.train[:0])
 
     def _net(self) -> TrainableNet:

@@ -5,20 +5,20 @@ from dataclasses import replace
 from typing import Any
 
 from decaf.errors import ConfigError
-from decaf.protocols.catalogue import PROTOCOLS
-from decaf.protocols.differences import published_protocol_differences
-from decaf.protocols.files import read_splits, write_splits
-from decaf.protocols.patches import (
+from decaf.protocols.by_patch import (
     PatchFeatures,
     image_starts,
     patch_features,
     patch_probabilities,
     pool_patches,
 )
+from decaf.protocols.by_view import ViewFeatures, view_features
+from decaf.protocols.catalogue import PROTOCOLS
+from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.protocols.shots import require_shots, trained
 from decaf.protocols.sides import training_rows
-from decaf.protocols.views import ViewFeatures, view_features
+from decaf.protocols.split_files import kept_splits
 from decaf.records import Overrides, numbers, words
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
@@ -31,18 +31,17 @@ __all__ = [
     "default_protocol",
     "get_protocol",
     "image_starts",
+    "kept_splits",
     "patch_features",
     "patch_probabilities",
     "pool_patches",
     "protocol_names",
     "published_protocol_differences",
-    "read_splits",
     "require_shots",
     "trained",
     "training_rows",
     "view_features",
     "with_shots",
-    "write_splits",
 ]
 
 

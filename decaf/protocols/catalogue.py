@@ -17,7 +17,7 @@ from decaf.protocols.papers import (
     razavian,
 )
 from decaf.protocols.rule import PublishedProtocol, Selection
-from decaf.protocols.voc import VOC_PROTOCOLS
+from decaf.protocols.voc_protocols import VOC_PROTOCOLS
 
 _CALTECH101: dict[str, Any] = {
     "draw": "shots",

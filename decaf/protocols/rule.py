@@ -13,16 +13,17 @@ from decaf.errors import ConfigError, DataError
 from decaf.protocols.checks import check_above_0, check_count, check_share
 from decaf.protocols.draw import (
     Strata,
-    cut,
-    fold,
+    all_folds,
+    deal_shots,
     folds,
     hold_out,
     joined,
     low_shot,
+    most_shots,
     require,
     strata,
 )
-from decaf.protocols.sides import TEST, TRAIN, VAL, sides
+from decaf.protocols.sides import TEST, TRAIN, VAL, refuse_broken_groups, sides
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 Draw = Literal["shots", "holdout", "kfold", "official", "lowshot"]
@@ -227,8 +228,14 @@ class PublishedProtocol:
         ``"holdout"`` the last share of it tests; with ``"kfold"`` every fold uses
         ``default_rng(seed)`` and row ``j`` of class ``c`` tests in fold ``(j + c) % n_splits``.
         The validation rows are the last of each class's training rows. Rows with several labels
-        are drawn as if they were one class; those that validate, with regard to their labels, see
-        :func:`decaf.protocols.draw.hold_out`.
+        are drawn as if they were one class, and dealt out with regard to their labels, see
+        :func:`decaf.protocols.draw.spread`.
+
+        Where the data set has groups, these are shuffled after the rows, and a group is on one
+        side of each split, and of each choice of C. Shares and folds are dealt out group by group
+        (`spread`); shots are rows of the groups drawn first, see
+        :func:`decaf.protocols.draw.deal_shots`. Every class trains; one may be missing from a
+        test side, if its groups hold other classes too.
 
         Parameters
         ----------
@@ -248,15 +255,15 @@ class PublishedProtocol:
         ConfigError
             If the protocol does not fit the data set.
         DataError
-            If a class has too few usable images.
+            If a class has too few usable images or groups, or an official split breaks a group.
         """
-        dropped = self._dropped(dataset)
-        keep = np.ones(len(dataset.image_ids), np.bool_) if usable is None else usable
-        if dropped:
-            keep = keep & ~np.isin(dataset.labels, dropped)
-        rows = np.flatnonzero(keep)
         for index in range(self.n_splits):
-            yield self._split(dataset, rows, dropped, index)
+            yield self._split(dataset, self._rows(dataset, usable), index)
+
+    def drawn(self, dataset: ImageDataset, rows: IntArray, index: int) -> Strata:
+        """Return rows of a data set in the order in which split `index` draws them."""
+        drawn_from = [self.seed] if self.draw == "kfold" else [self.seed, index]
+        return strata(dataset, rows, np.random.default_rng(drawn_from))
 
     def training_seed(self, index: int) -> int:
         """Return the seed of what is drawn while a head, or a net, trains on a split.
@@ -288,29 +295,51 @@ class PublishedProtocol:
             )
         return [dataset.class_names.index(name) for name in self.drop_classes]
 
-    def _split(
-        self, dataset: ImageDataset, rows: IntArray, dropped: list[int], index: int
-    ) -> Split:
+    def _rows(self, dataset: ImageDataset, usable: npt.NDArray[np.bool_] | None) -> IntArray:
+        dropped = self._dropped(dataset)
+        keep = np.ones(len(dataset.image_ids), np.bool_) if usable is None else usable
+        return np.flatnonzero(keep & ~np.isin(dataset.labels, dropped) if dropped else keep)
+
+    def _split(self, dataset: ImageDataset, rows: IntArray, index: int) -> Split:
         if self.draw in {"official", "lowshot"}:
             split = self._official(dataset, rows, index if self.draw == "official" else 0)
             return self._relabelled(dataset, split, index)
-        drawn_from = [self.seed] if self.draw == "kfold" else [self.seed, index]
-        groups = strata(dataset, rows, np.random.default_rng(drawn_from))
-        why = f"protocol {self.name}"
+        drawn = self.drawn(dataset, rows, index)
+        self._require(dataset, drawn)
         if self.draw == "shots" and self.train_per_class is not None:
-            shots = self.train_per_class
-            require(dataset, groups, dropped, shots + 1, f"{why} with {shots} to train")
-            train = [group[:shots] for group in groups]
-            test = joined([group[shots:][: self.test_per_class] for group in groups])
-        elif self.draw == "holdout":
-            require(dataset, groups, dropped, 2, why)
-            train, tested = cut(groups, self.test_share)
-            test = joined(tested)
+            train, rest = deal_shots(drawn, self.train_per_class)
+            return self._with_inner(
+                train, joined(rest.first(self.test_per_class).classes), self.seed
+            )
+        if self.draw == "holdout":
+            pairs = list(hold_out(drawn, self.test_share))
         else:
-            require(dataset, groups, dropped, self.n_splits, f"{why} with {self.n_splits} folds")
-            outside, test = fold(groups, index, self.n_splits)
-            train = [group[np.isin(group, outside)] for group in groups]
-        return self._with_inner(dataset, train, test, self.seed)
+            pairs = all_folds(drawn, self.n_splits)[index : index + 1]
+        if not sum(len(test) for _, test in pairs):
+            raise DataError(
+                f"protocol {self.name} finds nothing to test in {dataset.name}, for every "
+                f"{'image' if dataset.groups is None else 'group'} has a label of its own that "
+                "must train; add images"
+            )
+        outside, test = pairs[0]
+        return self._with_inner(drawn.only(outside), test, self.seed)
+
+    def _require(self, dataset: ImageDataset, drawn: Strata) -> None:
+        """Refuse what cannot be drawn."""
+        why, dropped = f"protocol {self.name}", self._dropped(dataset)
+        what = "usable images" if drawn.groups is None else "groups of usable images"
+        if self.draw == "shots" and self.train_per_class is not None:
+            n, counts = self.train_per_class, most_shots(drawn)
+            why += f" with {n} to train"
+            if drawn.groups is None:
+                n, counts = n + 1, np.array(drawn.counts)
+            else:
+                what = "usable images, beside a group to test,"
+            require(dataset, counts, dropped, n, f"{why} needs {n} {what}")
+            return
+        n = 2 if self.draw == "holdout" else self.n_splits
+        why += "" if self.draw == "holdout" else f" with {n} folds"
+        require(dataset, drawn.counts, dropped, n, f"{why} needs {n} {what}")
 
     def _official(self, dataset: ImageDataset, rows: IntArray, index: int) -> Split:
         if dataset.official is None or index >= dataset.official.shape[1]:
@@ -324,22 +353,24 @@ class PublishedProtocol:
         rng = np.random.default_rng([self.seed, index])
         train = strata(dataset, rows[np.isin(side, train_sides)], rng)
         test = rows[side == test_side]
-        if not len(test) or not sum(map(len, train)):
+        if not len(test) or not len(train.rows):
             raise DataError(
-                f"official split {index + 1} of {dataset.name} has {sum(map(len, train))} usable "
+                f"official split {index + 1} of {dataset.name} has {len(train.rows)} usable "
                 f"images to train and {len(test)} to test; both sides must have some"
             )
+        refuse_broken_groups(dataset, f"official split {index + 1}", train.rows, test)
         if dataset.labels.ndim == 1:
-            untrained = [c for c in np.unique(dataset.labels[test]) if not len(train[c])]
-            if untrained:
+            untrained = np.setdiff1d(dataset.labels[test], dataset.labels[train.rows])
+            if len(untrained):
                 raise DataError(
                     f"class '{dataset.class_names[untrained[0]]}' of {dataset.name} has images "
                     "to test but none to train; add some or remove the class"
                 )
         if self.selection.kind == "official" and test_side == TEST and VAL in side:
-            inner = ((rows[side == TRAIN], rows[side == VAL]),)
-            return Split(joined(train), test, inner, index + 1)
-        return self._with_inner(dataset, train, test, index + 1)
+            fit, held_out = rows[side == TRAIN], rows[side == VAL]
+            refuse_broken_groups(dataset, "the official validation side", fit, held_out)
+            return Split(joined(train.classes), test, ((fit, held_out),), index + 1)
+        return self._with_inner(train, test, index + 1)
 
     def _relabelled(self, dataset: ImageDataset, split: Split, index: int) -> Split:
         """Return an official split with the labels that it trains on, where these are others."""
@@ -354,14 +385,14 @@ class PublishedProtocol:
             return replace(split, labels=np.where(labels == 0, -1, labels).astype(labels.dtype))
         return split
 
-    def _with_inner(self, dataset: ImageDataset, train: Strata, test: IntArray, seed: int) -> Split:
-        if self.draw not in {"shots", "lowshot"} and self.train_per_class is not None:
-            train = [group[: self.train_per_class] for group in train]
+    def _with_inner(self, train: Strata, test: IntArray, seed: int) -> Split:
+        if self.draw not in {"shots", "lowshot"}:
+            train = train.first(self.train_per_class)
         match self.selection.kind:
             case "holdout":
-                inner = hold_out(train, self.selection.share, dataset.labels)
+                inner = hold_out(train, self.selection.share)
             case "kfold":
-                inner = folds(train, self.selection.folds, dataset.labels)
+                inner = folds(train, self.selection.folds)
             case "fixed" | "test":
                 inner = ()
             case "official":
@@ -369,4 +400,4 @@ class PublishedProtocol:
                     f"protocol {self.name} chooses C on the official validation side, but the data "
                     "set has none beside its test side; use another protocol"
                 )
-        return Split(joined(train), test, inner, seed, self.train_per_class)
+        return Split(joined(train.classes), test, inner, seed, self.train_per_class)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from decaf.errors import ConfigError
+from decaf.protocols.draw import most_shots
 from decaf.protocols.rule import PublishedProtocol
 from decaf.types import ImageDataset, IntArray, Split
 
@@ -31,15 +32,12 @@ def require_shots(rule: PublishedProtocol, dataset: ImageDataset) -> None:
         return
     kept = [n for n, name in enumerate(dataset.class_names) if name not in rule.drop_classes]
     if rule.draw == "shots":
-        found = np.bincount(dataset.labels, minlength=len(dataset.class_names)) - 1  # one to test
+        rows, n = np.arange(len(dataset.labels)), 1 if dataset.groups is None else rule.n_splits
+        counts = [most_shots(rule.drawn(dataset, rows, index)) for index in range(n)]
     else:
-        found = np.min(
-            [
-                trained(split, dataset)
-                for split in replace(rule, train_per_class=None).splits(dataset)
-            ],
-            axis=0,
-        )
+        splits = replace(rule, train_per_class=None).splits(dataset)
+        counts = [trained(split, dataset) for split in splits]
+    found = np.min(counts, axis=0)
     least = min(kept, key=lambda number: found[number])
     if 1 <= found[least] < asked:
         raise ConfigError(

@@ -150,7 +150,7 @@ def test_one_of_several_archives_is_taken_by_its_name(server, tmp_path):
     lists.write_text("1.jpg")
     both = replace(info, archives=(*info.archives, Archive("lists.txt", ())))
     fetch(both, tmp_path / "data", lists)
-    files = ["lists.txt", "images/a/1.jpg", "set/notes.txt"]
+    files = ["images/a/1.jpg", "lists.txt", "set/notes.txt"]
     assert names(tmp_path / "data" / "pets") == files
     other = lists.rename(tmp_path / "other.txt")
     with pytest.raises(DataError, match=r"other.txt is none of its archives; give one that is nam"):

@@ -143,9 +143,9 @@ def test_two_unicode_forms_are_one_class_and_one_file(write, tmp_path):
 
 
 def test_columns_that_are_not_used_are_said(write, capsys):
-    load_manifest(write("path,label,Group,note,,\na.jpg,cat,g1,,,\nb.jpg,dog,g2,,,7\n"))
+    load_manifest(write("path,label,Side,note,,\na.jpg,cat,g1,,,\nb.jpg,dog,g2,,,7\n"))
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("pets.csv: not used are the columns Group, number 6")
+    assert line.endswith("pets.csv: not used are the columns Side, number 6")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from decaf.datasets import ImageFiles, load_dataset, read_bytes, read_image
-from decaf.datasets.patches import patch_table
+from decaf.datasets.patch_tables import patch_table
 from decaf.datasets.read import MAX_FILE_BYTES, read_file, read_part
 from decaf.errors import DataError
 from decaf.types import PatchRule

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from decaf.datasets import read_bytes
-from decaf.datasets.table import (
+from decaf.datasets.image_tables import (
     dataset_digest,
     image_table,
     official_sides,

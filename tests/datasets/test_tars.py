@@ -187,7 +187,7 @@ def test_masks_are_no_images_of_their_samples(
     path = write_tar(tmp_path / "masks.tar", entries | {"3.left.jpg": b"x", "3.cls": b"dog"})
     assert labels_of(path) == {"0.jpg": "cat", "1.jpg": "dog", "2.jpg": "cat", "3.left.jpg": "dog"}
     assert (
-        "passed over images beside the one of their sample, such as masks (3, first"
+        "passed over images beside the one of their sample, such as masks (3: "
         in capsys.readouterr().err
     )
 
@@ -259,7 +259,7 @@ def test_hidden_folders_are_no_classes(tmp_path: Path, capsys: pytest.CaptureFix
     hidden = {".ipynb_checkpoints/0.jpg": b"x", "cat/.thumbs/0.jpg": b"x", "dog/._0.jpg": b"x"}
     path = write_tar(tmp_path / "x.tar", {"cat/0.jpg": b"x", "dog/0.jpg": b"x"} | hidden)
     assert labels_of(path) == {"cat/0.jpg": "cat", "dog/0.jpg": "dog"}
-    assert "passed over hidden images (3, first '.ipynb_che" in capsys.readouterr().err
+    assert "passed over hidden images (3: '.ipynb_che" in capsys.readouterr().err
 
 
 def test_images_of_unread_kinds_are_counted(
@@ -267,7 +267,7 @@ def test_images_of_unread_kinds_are_counted(
 ) -> None:
     entries = {"cat/0.jpg": b"x", "dog/0.jpg": b"x", "dog/1.PSD": b"x", "dog/2.psd": b"x"}
     load_dataset(write_tar(tmp_path / "x.tar", entries))
-    said = "passed over images of kinds that are not read (2, first 'dog/1.PSD')"
+    said = "passed over images of kinds that are not read (2: 'dog/1.PSD', "
     assert said in capsys.readouterr().err
 
 

@@ -104,8 +104,8 @@ def test_what_is_passed_over_at_a_url_is_counted(
     lay_out(memory, "/b/a/1.jpg", "/b/b/1.jpg", "/b/.hid/1.jpg", "/b/a/.1.jpg", "/b/b/2.PSD")
     assert load_dataset("memory://b").image_ids == ("a/1.jpg", "b/1.jpg")
     err = capsys.readouterr().err
-    assert "hidden images (2, first" in err
-    assert "images of kinds that are not read (1, first 'b/2.PSD')" in err
+    assert "hidden images (2: " in err
+    assert "images of kinds that are not read (1: 'b/2.PSD')" in err
 
 
 class _Odd:
@@ -120,7 +120,7 @@ def test_a_file_system_may_know_no_sizes_and_list_what_is_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert image_sizes(_Odd(), "/root", "odd://") == {"a/1.jpg": 0, "b/1.jpg": 0}
-    assert "images outside of the folder (1, first '/elsewhere/a/1.jpg')" in capsys.readouterr().err
+    assert "images outside of the folder (1: '/elsewhere/a/1.jpg')" in capsys.readouterr().err
 
 
 class _Broken:

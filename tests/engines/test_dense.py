@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional
 
 from decaf.datasets import load_dataset
-from decaf.datasets.patches import patch_table
+from decaf.datasets.patch_tables import patch_table
 from decaf.errors import ConfigError
 from decaf.images.patches import DenseGrid, dense_boxes, dense_scales
 from decaf.store import FeatureStore

@@ -7,7 +7,7 @@ import pytest
 
 from decaf.errors import ConfigError
 from decaf.protocols import PatchFeatures, patch_features, pool_patches
-from decaf.protocols.patches import BLOCK_ROWS, patch_probabilities
+from decaf.protocols.by_patch import BLOCK_ROWS, patch_probabilities
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.types import Split
 
@@ -91,7 +91,7 @@ def test_scores_do_not_depend_on_blocks_and_leave_the_background_out(monkeypatch
     whole = found.test_scores(head, images, np.arange(3))
     assert whole.shape == (4, 2)
     for block in (1, 6, 11):
-        monkeypatch.setattr("decaf.protocols.patches.BLOCK_ROWS", block)
+        monkeypatch.setattr("decaf.protocols.by_patch.BLOCK_ROWS", block)
         np.testing.assert_allclose(found.test_scores(head, images, np.arange(3)), whole)
     assert BLOCK_ROWS > 11
     y = patch_probabilities(head(found.train), exclusive=True)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from decaf.errors import ConfigError, DataError
 from decaf.protocols import PROTOCOLS, PublishedProtocol, Selection, training_rows
-from decaf.protocols.draw import folds, hold_out
+from decaf.protocols.draw import Strata, folds, hold_out
+from decaf.results.identity import digest_of, split_digest
 from decaf.types import ImageDataset
 
 SIXTH = Selection("holdout", share=1 / 6)
@@ -169,11 +170,16 @@ def test_holdout_tests_a_share_of_each_class(make_table):
         assert np.bincount(table.labels[split.test]).tolist() == [2, 1]
 
 
-def test_several_labels_are_drawn_as_one_class(make_table):
-    labels = np.where(np.random.default_rng(0).random((40, 3)) < 0.3, 1, -1).astype(np.int8)
-    for split in HOLDOUT.splits(make_table(labels=labels)):
-        check_is_split(split, np.arange(40))
-        assert len(split.test) == 8
+@pytest.mark.parametrize("rule", [HOLDOUT, KFOLD], ids=lambda p: p.draw)
+def test_several_labels_have_their_share_of_every_test_side(make_table, rule):
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random((300, 4)) < [0.02, 0.1, 0.3, 0.6], 1, -1).astype(np.int8)
+    share = 0.25 if rule.draw == "kfold" else 0.2
+    for split in rule.splits(make_table(labels=labels)):
+        check_is_split(split, np.arange(300))
+        wanted = share * (labels == 1).sum(0)
+        np.testing.assert_allclose((labels[split.test] == 1).sum(0), wanted, atol=3)
+        assert rare_sides(labels, split.train)[0].all()
 
 
 def test_several_labels_cannot_be_drawn_by_class(make_table):
@@ -416,11 +422,11 @@ def test_choosing_c_leaves_every_label_something_to_train_on(n_rows, n_classes, 
     labels = np.where(rng.random((n_rows, n_classes)) < share, 1, -1).astype(np.int8)
     labels[rng.random(labels.shape) < 0.1] = 0
     rows = rng.permutation(n_rows)
-    for pair in (*hold_out([rows], 0.2, labels), *folds([rows], 3, labels)):
+    for pair in (*hold_out(Strata([rows], labels), 0.2), *folds(Strata([rows], labels), 3)):
         fit, held_out = pair
         np.testing.assert_array_equal(np.sort(np.concatenate(pair)), np.arange(n_rows))
         assert rare_sides(labels, fit)[0].all()
-    held_out = [pair[1] for pair in folds([rows], 3, labels)]
+    held_out = [pair[1] for pair in folds(Strata([rows], labels), 3)]
     assert len(np.unique(np.concatenate(held_out))) == sum(map(len, held_out))
 
 
@@ -432,19 +438,71 @@ def test_labels_of_few_rows_are_on_both_sides():
         for number, count in enumerate((2, 2, 3, 3, 4, 4, 5, 5, 1)):
             labels[rng.choice(200, count, replace=False), number] = 1
         rows = rng.permutation(200)
-        ((fit, held_out),) = hold_out([rows], 0.2, labels)
+        ((fit, held_out),) = hold_out(Strata([rows], labels), 0.2)
         assert 36 <= len(held_out) <= 44
         assert rare_sides(labels, fit)[0].all()
         assert rare_sides(labels, held_out)[0].tolist() == [True] * 8 + [False]
         for number in (2, 3, 4, 5, 6, 7):
-            with_it = [(labels[held, number] == 1).any() for _, held in folds([rows], 3, labels)]
+            with_it = [
+                (labels[held, number] == 1).any() for _, held in folds(Strata([rows], labels), 3)
+            ]
             assert sum(with_it) >= 2  # three rows may each bear another rare label
 
 
 def test_labels_have_their_share_of_each_fold():
     rng = np.random.default_rng(0)
     labels = np.where(rng.random((600, 5)) < [0.02, 0.1, 0.3, 0.5, 0.9], 1, -1).astype(np.int8)
-    for _, held_out in folds([rng.permutation(600)], 3, labels):
+    for _, held_out in folds(Strata([rng.permutation(600)], labels), 3):
         assert 190 <= len(held_out) <= 210
         wanted = (labels == 1).sum(0) / 3
         np.testing.assert_allclose((labels[held_out] == 1).sum(0), wanted, atol=4)
+
+
+RECORDED = {
+    "shots holdout": "aca9c0a02f6c78d1",
+    "capped holdout": "1eb81863def410e4",
+    "holdout holdout": "8c6ca3d14a5a93f2",
+    "kfold holdout": "b3d68f81e3f767cb",
+    "official holdout": "d66dac2e05640445",
+    "several labels holdout": "3159376575b71240",
+    "shots kfold": "b1aa2811988fdac1",
+    "capped kfold": "763cf039b8c61f37",
+    "holdout kfold": "d244b41fb64cc696",
+    "kfold kfold": "a6b194c941344322",
+    "official kfold": "a0ac126e620e2208",
+    "several labels kfold": "9b8461782485a7f8",
+    "lowshot fixed": "3aa39f274d81eb5e",
+    "several labels official": "63704b17f22af6d7",
+}
+"""Digests of the row numbers that each rule drew before tables had groups."""
+
+
+@pytest.mark.parametrize("case", RECORDED)
+def test_row_numbers_without_groups_are_those_recorded(make_table, case):
+    rng = np.random.default_rng(0)
+    single = make_table(labels=rng.permutation(np.repeat(np.arange(5), [9, 20, 13, 40, 31])))
+    multi = make_table(
+        labels=rng.choice(np.array([1, 0, -1], np.int8), (240, 4), p=[0.2, 0.1, 0.7]),
+        official=(np.arange(240) % 3 + 1)[:, None].astype(np.int8),
+    )
+    columns = np.stack([np.arange(113) % 3 + 1, np.arange(1, 114) % 4], axis=1).astype(np.int8)
+    kinds = {"holdout": Selection("holdout", share=0.2), "kfold": Selection("kfold", folds=3)}
+    how, _, kind = case.rpartition(" ")
+    rule = replace(SHOTS, selection=kinds.get(kind, Selection("official")), seed=3)
+    rule, table = {
+        "shots": (rule, single),
+        "capped": (replace(rule, test_per_class=2), single),
+        "holdout": (replace(rule, draw="holdout", train_per_class=None), single),
+        "kfold": (replace(rule, draw="kfold", train_per_class=4), single),
+        "official": (
+            replace(rule, draw="official", n_splits=2, train_per_class=None),
+            replace(single, official=columns),
+        ),
+        "several labels": (
+            replace(rule, draw="official", n_splits=1, train_per_class=None),
+            multi,
+        ),
+        "lowshot": (PROTOCOLS["voc2007"]["fair-lowshot"], multi),
+    }[how]
+    splits = rule.splits(table)
+    assert digest_of(*(split_digest(split).encode() for split in splits)) == RECORDED[case]

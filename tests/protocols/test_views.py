@@ -5,7 +5,7 @@ import pytest
 
 from decaf.metrics import METRICS
 from decaf.protocols import PROTOCOLS, view_features
-from decaf.protocols.views import normalized, rows_of_views
+from decaf.protocols.by_view import normalized, rows_of_views
 from decaf.types import Split
 
 PLAIN = PROTOCOLS["*"]["holdout"]

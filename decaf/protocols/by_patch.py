@@ -17,8 +17,8 @@ from scipy.special import expit, softmax
 from decaf.errors import ConfigError
 from decaf.metrics import METRICS
 from decaf.names import Names
+from decaf.protocols.by_view import Score
 from decaf.protocols.rule import PublishedProtocol
-from decaf.protocols.views import Score
 from decaf.types import FloatArray, IntArray, Split
 
 BLOCK_ROWS = 16_384

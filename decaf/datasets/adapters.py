@@ -11,6 +11,7 @@ from decaf.datasets import (
     caltech101,
     caltech256,
     digits,
+    grouping,
     mit67,
     sun397,
     voc2007,
@@ -18,9 +19,9 @@ from decaf.datasets import (
     voc2012_actions,
 )
 from decaf.datasets.folder import load_folder
+from decaf.datasets.image_tables import take
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.manifest import load_manifest
-from decaf.datasets.table import take
 from decaf.datasets.tars import holds_tars, load_tars
 from decaf.datasets.urls import load_url
 from decaf.errors import ConfigError, DataError
@@ -67,17 +68,18 @@ def load_dataset(
     *,
     allow_partial: bool = False,
     limit: int | None = None,
+    group_by: str | int | None = None,
 ) -> ImageDataset:
     """Read a named data set, images in folders or tar archives, here or at a URL, or a CSV file.
 
     Parameters
     ----------
     name_or_path : str, pathlib.Path or ImageDataset
-        A table, of which only `limit` counts; a name in `ADAPTERS`; else the path of a folder
-        ``<class>/<image>`` (with ``train`` and ``test`` above the classes for an official
-        split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in webdataset's
-        form, or of a ``.csv`` file with the columns ``path,label[,split]``. Folders and archives
-        may be at any URL that fsspec reads.
+        A table, of which only `limit` and `group_by` count; a name in `ADAPTERS`; else the path
+        of a folder ``<class>/<image>`` (with ``train`` and ``test`` above the classes for an
+        official split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in
+        webdataset's form, or of a ``.csv`` file with the columns
+        ``path,label[,split][,group]``. Folders and archives may be at any URL that fsspec reads.
     data_root : pathlib.Path
         Folder that holds the named data sets.
     allow_partial : bool
@@ -85,6 +87,10 @@ def load_dataset(
         for others, which are as they are.
     limit : int, optional
         Keep only so many images, evenly spaced; the table is marked as partial.
+    group_by : str or int, optional
+        What images of one group share, which no split parts: a level of the folders in their paths
+        (``1`` the first, ``-1`` the last before the file), ``content`` for identical files, or a
+        regular expression on the path, of which the first group, or else the whole match, counts.
 
     Returns
     -------
@@ -94,30 +100,35 @@ def load_dataset(
     Raises
     ------
     ConfigError
-        The name is unknown and no path, or the limit is less than 1.
+        The name is unknown and no path, the limit is less than 1, or there are groups already.
     DataError
-        The images or lists are missing or malformed.
+        The images or lists are missing or malformed, or an image has no group.
     """
     if allow_partial and str(name_or_path) not in ADAPTERS:
         raise ConfigError(
             "asked for allow_partial of a data set that is not a published one, and is as it is; "
             "leave it out"
         )
-    if isinstance(name_or_path, ImageDataset):
-        return name_or_path if limit is None else take(name_or_path, limit)
-    path, spec = Path(name_or_path), str(name_or_path)
+    table = (
+        name_or_path
+        if isinstance(name_or_path, ImageDataset)
+        else _read(str(name_or_path), data_root, allow_partial=allow_partial)
+    )
+    table = table if limit is None else take(table, limit)
+    return table if group_by is None else grouping.group_by(table, str(group_by))
+
+
+def _read(spec: str, data_root: Path, *, allow_partial: bool) -> ImageDataset:
     require_known(spec)
     if spec in ADAPTERS:
-        table = ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
-    elif _are_tars(spec):
-        table = load_tars(spec)
-    elif "://" in spec:
-        table = load_url(spec)
-    elif os.path.isdir(path):  # noqa: PTH112 - for some names a Path raises
-        table = load_folder(path)
-    else:
-        table = load_manifest(path)
-    return table if limit is None else take(table, limit)
+        return ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
+    if _are_tars(spec):
+        return load_tars(spec)
+    if "://" in spec:
+        return load_url(spec)
+    if os.path.isdir(spec):  # noqa: PTH112 - for some names a Path raises
+        return load_folder(Path(spec))
+    return load_manifest(Path(spec))
 
 
 def require_known(spec: str) -> None:

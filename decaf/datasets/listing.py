@@ -2,15 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from decaf.datasets.order import natural_sorted
+from decaf.datasets.passed_over import NO_IMAGES, PassedOver
 from decaf.datasets.read import open_file
 from decaf.errors import DataError
-from decaf.progress import log
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".gif", ".bmp",
@@ -24,7 +23,6 @@ _BEGIN = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF.{4}WEBP|BM.{4}\0{4}|P[1-6]\s+[0-9#]", re.DOTALL
 )
 _TIFF = (b"II*\0", b"MM\0*")  # raw files of cameras begin so too, with endings of their own
-_N_NAMED = 3
 
 
 @dataclass
@@ -121,43 +119,27 @@ def images_under(top: Path) -> Iterator[str]:
     DataError
         A folder cannot be listed.
     """
-    passed_over: list[str] = []
-    yield from _under(top, top, set(), passed_over)
-    say_passed_over(top, passed_over)
+    over = PassedOver()
+    yield from _under(top, top, set(), over)
+    over.say(str(top))
 
 
 def _under(
-    folder: Path, top: Path, entered: set[tuple[int, int]], passed_over: list[str]
+    folder: Path, top: Path, entered: set[tuple[int, int]], over: PassedOver
 ) -> Iterator[str]:
     status = folder.stat()
     entered.add((status.st_dev, status.st_ino))
     found = listing(folder)
-    passed_over += [f"{folder}/{name}" for name in found.others]
+    over.add(NO_IMAGES, *(f"{folder}/{name}" for name in found.others))
     yield from (str(folder / name) for name in found.images)
     for inner in (folder / name for name in found.folders):
         status = inner.stat()
         # what lies below the top is listed where it lies
         again = inner.is_symlink() and _lies_in(inner, str(top))
         if again or (status.st_dev, status.st_ino) in entered:
-            passed_over.append(str(inner))
+            over.add(NO_IMAGES, str(inner))
         else:
-            yield from _under(inner, top, entered, passed_over)
-
-
-def say_passed_over(where: Path, names: Sequence[str]) -> None:
-    """Say in one line which files are left out because they are no images, if there are any."""
-    if names:
-        named = ", ".join(repr(escaped(name)) for name in names[:_N_NAMED])
-        more = f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else ""
-        _say_once(
-            f"{escaped(str(where))}: passed over {len(names)} entries that are no images: "
-            f"{named}{more}"
-        )
-
-
-@cache
-def _say_once(line: str) -> None:
-    log(line)
+            yield from _under(inner, top, entered, over)
 
 
 def escaped(name: str) -> str:
