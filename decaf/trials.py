@@ -11,7 +11,7 @@ import numpy.typing as npt
 from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
 from decaf.backbones import TorchBackbone
-from decaf.datasets.table import dataset_digest
+from decaf.datasets import dataset_digest
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers
 from decaf.heads import HEADS, FittedSplit, fit_splits

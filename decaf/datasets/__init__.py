@@ -5,7 +5,8 @@ from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.load import ADAPTERS, dataset_infos, load_dataset
 from decaf.datasets.read import ImageFiles, read_bytes, read_image
 from decaf.datasets.stamps import stamp_of
-from decaf.datasets.table import dataset_digest, image_table, slice_rows, take
+from decaf.datasets.table import image_table, slice_rows, take
+from decaf.table_digest import dataset_digest
 
 __all__ = [
     "ADAPTERS",

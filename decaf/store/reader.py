@@ -3,6 +3,7 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import ConfigError
+from decaf.names import Names
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile
 from decaf.store.rows import broken_seals, row_crcs
-from decaf.types import FloatArray, IntArray
+from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArray
 
 _PIECE_BYTES = 2**20
 """Of rows that are read and checked at once, so that a core's cache still holds them."""
@@ -128,12 +130,73 @@ class FeatureStore:
     @cached_property
     def official(self) -> IntArray | None:
         """Official splits ``(n_images, n_partitions)``, where the data set has them."""
-        return self._column("official") if "official" in self._file.columns else None
+        return self._column_or_none("official")
 
     @cached_property
     def boxes(self) -> FloatArray | None:
         """Boxes ``(n_images, 4)`` in pixels, where the data set has them."""
-        return self._column("boxes") if "boxes" in self._file.columns else None
+        return self._column_or_none("boxes")
+
+    @cached_property
+    def groups(self) -> tuple[str, ...] | None:
+        """What each row's image belongs to, where the data set has groups."""
+        return self._names("groups") if "groups" in self._file.columns else None
+
+    @property
+    def image_sizes_px(self) -> IntArray:
+        """Width and height ``(n_images, 2)`` of each row's image; -1 where it is not known."""
+        return self._sealed[2]
+
+    def table(self) -> ImageDataset:
+        """Return the table of the rows, as the data set had it.
+
+        Returns
+        -------
+        ImageDataset
+            Its root is the store's folder, and the sizes of its files are not known.
+        """
+        return ImageDataset(
+            name=self.provenance.dataset,
+            root=self.path.parent,
+            image_ids=self.image_ids,
+            labels=self.labels,
+            class_names=self.class_names,
+            sizes_bytes=np.full(self.n_images, -1, np.int64),
+            official=self.official,
+            boxes=self.boxes,
+            groups=self.groups,
+            image_labels=self._column_or_none("image_labels"),
+            image_boxes=self._column_or_none("image_boxes"),
+            partial=bool(self._column("partial").any()),
+        )
+
+    def image_table(self) -> ImageDataset:
+        """Return the table of the images: `table`, but where rows are patches of images.
+
+        Returns
+        -------
+        ImageDataset
+            The images in the order of their patches, with their own labels and boxes.
+        """
+        rows = self.table()
+        if rows.image_labels is None:
+            return rows
+        names, first = Names(rows.image_ids), Names(rows.image_ids).starts()[:-1]
+        labelled = rows.class_names[-2:] == (BACKGROUND, DIFFICULT) and not np.array_equal(
+            rows.labels, rows.image_labels
+        )
+        return replace(
+            rows,
+            image_ids=names.take(first),
+            labels=rows.image_labels[first],
+            class_names=rows.class_names[:-2] if labelled else rows.class_names,
+            sizes_bytes=rows.sizes_bytes[first],
+            official=None if rows.official is None else rows.official[first],
+            boxes=None if rows.image_boxes is None else rows.image_boxes[first],
+            groups=None if rows.groups is None else Names(rows.groups).take(first),
+            image_labels=None,
+            image_boxes=None,
+        )
 
     @cached_property
     def done(self) -> npt.NDArray[np.bool_]:
@@ -151,13 +214,13 @@ class FeatureStore:
         return self._column("image_stamp")
 
     @cached_property
-    def _sealed(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-        """The flags and digests of all rows, which fit their checksums."""
+    def _sealed(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8], IntArray]:
+        """The flags, digests and sizes of all rows, which fit their checksums."""
         done = self._column("done").astype(bool)
         broken = broken_seals(self._file, 0, self.n_images) & (done | self._is_complete)
         if broken.any():
-            raise self._damaged_rows("the flags and digests", np.flatnonzero(broken))
-        return done, self._column("image_sha256")
+            raise self._damaged_rows("the flags, digests and sizes", np.flatnonzero(broken))
+        return done, self._column("image_sha256"), self._column("image_sizes_px")
 
     @property
     def _is_complete(self) -> bool:
@@ -209,6 +272,9 @@ class FeatureStore:
 
     def _column(self, name: str) -> npt.NDArray[Any]:
         return self._file.read(name)
+
+    def _column_or_none(self, name: str) -> npt.NDArray[Any] | None:
+        return self._column(name) if name in self._file.columns else None
 
     def _names(self, name: str) -> tuple[str, ...]:
         try:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from decaf.datasets import read_bytes
+from decaf.datasets import dataset_digest
 from decaf.datasets.table import (
-    dataset_digest,
     image_table,
     official_sides,
     slice_rows,
