@@ -23,6 +23,7 @@ from decaf.datasets.table import image_table, official_sides
 from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.datasets.tar_samples import MAX_CLASS_BYTES
 from decaf.errors import DataError
+from decaf.escapes import csv_word
 from decaf.types import SIDES, ImageDataset, IntArray
 
 _COLUMNS = ("path", "label", "split")
@@ -30,7 +31,7 @@ _HEADER = "the first line is the header path,label or path,label,split"
 _DELIMITERS = ",;\t"
 
 
-def load_manifest(file: Path) -> ImageDataset:
+def load_manifest(file: Path, *, images: bool = True) -> ImageDataset:
     """Read a CSV file of images and labels.
 
     Parameters
@@ -39,6 +40,8 @@ def load_manifest(file: Path) -> ImageDataset:
         UTF-8, or UTF-16 with its mark; separated by commas, semicolons or tabs, with a header in
         either case; the order of its lines is kept, other columns are passed over and named. Its
         name without suffix is the data set's.
+    images : bool
+        False where only the rows matter: images need not be there, and other columns are not named.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def load_manifest(file: Path) -> ImageDataset:
     DataError
         A column, a value or the encoding is wrong; the message names the line.
     """
-    rows = _read(file)
+    rows = _read(file, images)
     names = [[name.strip() for name in label.split("|")] for label in rows.labels]
     multi = any(len(several) > 1 for several in names)
     class_names = natural_sorted({name for several in names for name in several if name})
@@ -64,7 +67,8 @@ def load_manifest(file: Path) -> ImageDataset:
         )
     root = file.parent
     files = _Files(root)
-    ids, sizes = zip(*map(files.found, rows.paths), strict=True)
+    found = map(files.found, rows.paths) if images else ((path, -1) for path in rows.paths)
+    ids, sizes = zip(*found, strict=True)
     return image_table(
         file.stem,
         root,
@@ -73,6 +77,7 @@ def load_manifest(file: Path) -> ImageDataset:
         class_names,
         official=official_sides(str(file), rows.sides) if rows.sides else None,
         sizes_bytes=sizes,
+        images=images,
     )
 
 
@@ -84,7 +89,7 @@ class _Rows:
     sides: list[str] = field(default_factory=list)
 
 
-def _read(file: Path) -> _Rows:
+def _read(file: Path, images: bool) -> _Rows:
     encoding = _encoding(file)
     rows = _Rows()
     line = 0
@@ -109,7 +114,7 @@ def _read(file: Path) -> _Rows:
     if not rows.paths:
         raise DataError(f"{file} lists no images; write one a line under the header")
     unused = [name for place, name in columns.items() if name not in _COLUMNS and used[place]]
-    if unused:
+    if unused and images:
         say_once(f"{file}: not used are the columns {', '.join(unused)}")
     return rows
 
@@ -219,7 +224,7 @@ def _label(where: str, label: str) -> str:
             f"{where}: the label {label[:40]!r}... is longer than {MAX_CLASS_BYTES} bytes; "
             "shorten it"
         )
-    return unicodedata.normalize("NFC", label)
+    return unicodedata.normalize("NFC", csv_word(label))
 
 
 class _Files:

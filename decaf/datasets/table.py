@@ -30,6 +30,7 @@ def image_table(
     partial: bool = False,
     sizes_bytes: Sequence[int] | IntArray | None = None,
     source: ImageSource | None = None,
+    images: bool = True,
 ) -> ImageDataset:
     """Build a table of labelled images, with the sizes of their files.
 
@@ -57,6 +58,8 @@ def image_table(
         Sizes of the files; looked up below `root` if not given.
     source : ImageSource, optional
         What reads the images, if not files below `root`.
+    images : bool
+        Whether one image at least must be there.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def image_table(
         partial=partial,
         source=source,
     )
-    _check(table)
+    _check(table, images=images)
     return table
 
 
@@ -125,9 +128,9 @@ def _sizes(root: Path, image_ids: Sequence[str]) -> IntArray:
     return sizes
 
 
-def _check(table: ImageDataset) -> None:
+def _check(table: ImageDataset, *, images: bool) -> None:
     n_images, n_classes = len(table.image_ids), len(table.class_names)
-    if (table.sizes_bytes < 0).all():
+    if images and (table.sizes_bytes < 0).all():
         raise DataError(
             f"data set {table.name}: none of its {n_images} images is under {table.root}, the "
             f"first looked for is {next(iter(table.image_ids), '')[:200]!r}; put them there or "

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile
 from decaf.store.rows import broken_seals, row_crcs
 from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PIECE_BYTES = 2**20
 """Of rows that are read and checked at once, so that a core's cache still holds them."""
@@ -67,6 +70,13 @@ class FeatureStore:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{name} {self[name].shape[1:]}" for name in self.layers)
+        return (
+            f"FeatureStore({str(self.path)!r}: {self.n_images} rows, {int(self.done.sum())} done; "
+            f"{layers}; {self.provenance.dtype})"
+        )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -169,6 +179,45 @@ class FeatureStore:
             image_boxes=self._column_or_none("image_boxes"),
             partial=bool(self._column("partial").any()),
         )
+
+    def to_numpy(self, layer: str) -> tuple[FloatArray, IntArray]:
+        """Return a layer's features and labels, without images that failed.
+
+        Parameters
+        ----------
+        layer : str
+            One of `layers`.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            ``(n_done, n_features)``, or ``(n_done, n_views, n_features)``; and `labels` of the
+            same rows.
+        """
+        return self[layer][self.done], self.labels[self.done]
+
+    def to_frame(self, layer: str) -> "pd.DataFrame":
+        """Return a layer's features as a frame, without images that failed.
+
+        Parameters
+        ----------
+        layer : str
+            One of `layers`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row an image, by its id: `label` in words, several joined by ``|``; then the
+            features, numbered, view after view.
+        """
+        import pandas as pd  # noqa: PLC0415 - it takes long, and reading does without
+
+        features, _ = self.to_numpy(layer)
+        named = zip(self.image_ids, label_texts(self.table()), self.done, strict=True)
+        ids, labels = zip(*((name, label) for name, label, done in named if done), strict=True)
+        frame = pd.DataFrame(features.reshape(len(features), -1), pd.Index(ids, name="image_id"))
+        frame.insert(0, "label", labels)
+        return frame
 
     def image_table(self) -> ImageDataset:
         """Return the table of the images: `table`, but where rows are patches of images.
@@ -281,3 +330,11 @@ class FeatureStore:
             return tuple(text.decode() for text in self._column(name).tolist())
         except UnicodeDecodeError as error:
             raise damaged(self.path, f"{name} that are not UTF-8") from error
+
+
+def label_texts(table: ImageDataset) -> list[str]:
+    """Return each row's class, or its classes joined by ``|``."""
+    names = np.array([*table.class_names, ""], object)
+    if table.labels.ndim == 1:
+        return list(names[table.labels])
+    return ["|".join(names[np.flatnonzero(row > 0)]) for row in table.labels]

@@ -70,7 +70,9 @@ def seal_crcs(
     numpy.ndarray
         ``(n_rows,)`` little-endian uint32.
     """
-    return row_crcs(np.hstack([sha256, *(x.view(np.uint8) for x in (sizes_px, crcs)), done[:, None]]))
+    return row_crcs(
+        np.hstack([sha256, *(x.view(np.uint8) for x in (sizes_px, crcs)), done[:, None]])
+    )
 
 
 def seal_stamps(stamps: Sequence[bytes]) -> npt.NDArray[np.uint8]:

@@ -6,8 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from decaf.datasets import read_bytes
-from decaf.datasets import dataset_digest
+from decaf.datasets import dataset_digest, read_bytes
 from decaf.datasets.table import (
     image_table,
     official_sides,
