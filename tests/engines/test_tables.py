@@ -103,9 +103,10 @@ def test_tables_of_patches_survive_shards_that_cut_an_image(
     image_folder: Path, tmp_path: Path
 ) -> None:
     own = boxes(image_folder)
-    parts = [extract(own, out=tmp_path, shard=f"{i}/7", **MINI, **PATCHES) for i in range(1, 8)]
+    parts = [extract(own, out=tmp_path, shard=f"{i}/5", **MINI, **PATCHES) for i in range(1, 6)]
+    with FeatureStore(parts[0]) as one, FeatureStore(parts[1]) as other:
+        assert one.image_ids[-1] == other.image_ids[0]
     with FeatureStore(join(parts, tmp_path / "whole.h5")) as store:
-        assert len(store.image_ids) % 7
         assert dataset_digest(store.image_table()) == dataset_digest(own)
         assert (store.image_sizes_px == (50, 40)).all()
 
