@@ -185,6 +185,7 @@ def _add(rows: _Rows, where: str, line: int, columns: dict[int, str], values: li
             "and quote a value that holds a comma"
         )
     named = {columns[place]: value.strip() for place, value in enumerate(values[: len(columns)])}
+    named |= {name: csv_word(word) for name, word in named.items() if name != "path"}
     if "\0" in named["path"] + named["label"]:
         raise DataError(f"{where}: found a zero byte; the file is damaged, write it anew")
     rows.lines.append(line)
@@ -224,7 +225,7 @@ def _label(where: str, label: str) -> str:
             f"{where}: the label {label[:40]!r}... is longer than {MAX_CLASS_BYTES} bytes; "
             "shorten it"
         )
-    return unicodedata.normalize("NFC", csv_word(label))
+    return unicodedata.normalize("NFC", label)
 
 
 class _Files:

@@ -23,8 +23,8 @@ from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArra
 if TYPE_CHECKING:
     import pandas as pd
 
-_PIECE_BYTES = 2**20
-"""Of rows that are read and checked at once, so that a core's cache still holds them."""
+_PIECE_BYTES = 2**22
+"""Of rows that are read and checked at once: a cache holds them, and threads seldom meet."""
 _N_THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
 _N_NAMED = 3
 
