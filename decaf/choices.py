@@ -31,6 +31,7 @@ Engine = Literal["local", "ray"]
 Method = Literal["tsne", "umap"]
 ReportFormat = Literal["html", "markdown", "latex"]
 ExportFormat = Literal["onnx"]
+FeatureForm = Literal["npy", "npz", "parquet", "csv"]
 
 POOLS = ("none", "avg", "max", "grid:N", "cls", "mean")
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
-from decaf.datasets.image_tables import dataset_digest
+from decaf.datasets import dataset_digest
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers

@@ -68,6 +68,8 @@ class ImageDataset:
         ``(n_images, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
     groups : sequence of str or None
         What each image belongs to, such as a patient or a place; a group is on one side of a split.
+    image_labels, image_boxes : numpy.ndarray or None
+        Where rows are patches, labels and boxes of the image that each is of; else None.
     partial : bool
         True when images of the published data set are missing; every result says so.
     source : ImageSource or None
@@ -83,6 +85,8 @@ class ImageDataset:
     official: IntArray | None = None
     boxes: FloatArray | None = None
     groups: Sequence[str] | None = None
+    image_labels: IntArray | None = None
+    image_boxes: FloatArray | None = None
     partial: bool = False
     source: ImageSource | None = None
 

@@ -1,4 +1,4 @@
-"""`decaf store info`, `decaf store verify` and `decaf store join`."""
+"""`decaf store info`, `verify`, `join`, `import` and `export`."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from decaf.choices import Dtype, FeatureForm
 from decaf.cli import border
 
-app = typer.Typer(help="Look into feature stores, and join their shards.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look into feature stores, join their shards, and exchange features.", no_args_is_help=True
+)
 
 _Path = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
 
@@ -43,3 +46,41 @@ def join(
     from decaf.store import join as join_shards
 
     border.say(join_shards(parts, out))
+
+
+@app.command("import")
+def import_(
+    features: Annotated[Path, typer.Argument(help="A .npy, .npz, .parquet, .csv or .h5 file.")],
+    out: Annotated[Path, typer.Option(help="The store to make (.h5).")],
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of path,label[,split][,group] in the order of the rows; images need not be "
+            "there. A .npz, .parquet or .csv that decaf wrote has one in it."
+        ),
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Which array, or the layer's name.")] = None,
+    dtype: Annotated[
+        Dtype | None, typer.Option(help="What is stored; values are rounded to it.")
+    ] = None,
+) -> None:
+    """Make a store of features that another program computed."""
+    from decaf.datasets.manifest import load_manifest
+    from decaf.store import import_features
+
+    rows = features if table is None and features.suffix.lower() == ".csv" else table
+    images = None if rows is None else load_manifest(rows, images=False)
+    border.say(import_features(features, images, out, layer=layer, dtype=dtype))
+
+
+@app.command()
+def export(
+    path: _Path,
+    to: Annotated[FeatureForm, typer.Option(help="The form.")],
+    out: Annotated[Path, typer.Option(help="The file to write; with npy a new folder.")],
+    layers: Annotated[str | None, typer.Option(help="Comma-separated; all if not given.")] = None,
+) -> None:
+    """Write a store's features with ids, labels, splits and groups in another form."""
+    from decaf.store import export_features
+
+    border.say(export_features(path, out, to, layers=layers))

@@ -1,8 +1,6 @@
-"""The image table: building one with its checks, its digest, and a smaller one of it."""
+"""The image table: building one with its checks, and a smaller one of it."""
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from decaf.errors import ConfigError, DataError
 from decaf.names import Names
 from decaf.types import SIDES, FloatArray, ImageDataset, ImageSource, IntArray
 
-_IDS_AT_ONCE = 4096
+_OPTIONAL = ("official", "boxes", "image_labels", "image_boxes")
 _LONG_NAME, _NAMES_BYTES = 4096, 2**28  # a store gives all names one width
 
 
@@ -32,6 +30,7 @@ def image_table(
     partial: bool = False,
     sizes_bytes: Sequence[int] | IntArray | None = None,
     source: ImageSource | None = None,
+    images: bool = True,
 ) -> ImageDataset:
     """Build a table of labelled images, with the sizes of their files.
 
@@ -59,6 +58,8 @@ def image_table(
         Sizes of the files; looked up below `root` if not given.
     source : ImageSource, optional
         What reads the images, if not files below `root`.
+    images : bool
+        Whether one image at least must be there.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def image_table(
         partial=partial,
         source=source,
     )
-    _check(table)
+    _check(table, images=images)
     return table
 
 
@@ -127,9 +128,9 @@ def _sizes(root: Path, image_ids: Sequence[str]) -> IntArray:
     return sizes
 
 
-def _check(table: ImageDataset) -> None:
+def _check(table: ImageDataset, *, images: bool) -> None:
     n_images, n_classes = len(table.image_ids), len(table.class_names)
-    if (table.sizes_bytes < 0).all():
+    if images and (table.sizes_bytes < 0).all():
         raise DataError(
             f"data set {table.name}: none of its {n_images} images is under {table.root}, the "
             f"first looked for is {next(iter(table.image_ids), '')[:200]!r}; put them there or "
@@ -192,39 +193,6 @@ def official_sides(name: str, sides: Sequence[str]) -> IntArray:
         )
     codes: dict[str, int] = {side: 1 + index for index, side in enumerate(SIDES)}
     return np.array([[codes[side]] for side in sides], dtype=np.int8)
-
-
-def dataset_digest(dataset: ImageDataset) -> str:
-    """Return the SHA-256 of everything in a table but its folder and the files' sizes.
-
-    Of what images show a size says little: stores compare the contents themselves.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        A table; the order of its rows counts.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
-    # [name, class names, image ids] in JSON, a few ids at a time: there may be many millions
-    head = json.dumps([dataset.name, list(dataset.class_names), []], ensure_ascii=False)
-    digest = hashlib.sha256(head.removesuffix("]]").encode())
-    for first in range(0, len(dataset.image_ids), _IDS_AT_ONCE):
-        some = json.dumps(dataset.image_ids[first : first + _IDS_AT_ONCE], ensure_ascii=False)
-        digest.update(f"{', ' * (first > 0)}{some[1:-1]}".encode())
-    digest.update(b"]]")
-    for column in (dataset.labels, dataset.official, dataset.boxes):
-        if column is None:
-            digest.update(b"none;")
-        else:
-            digest.update(f"{column.dtype.str}{column.shape};".encode())
-            digest.update(np.ascontiguousarray(column).tobytes())
-    for group in dataset.groups or ():
-        digest.update(f"{len(group)}:{group}".encode())
-    return digest.hexdigest()
 
 
 def take(dataset: ImageDataset, n_images: int) -> ImageDataset:
@@ -309,13 +277,13 @@ def only_present(
 
 
 def _select(dataset: ImageDataset, rows: IntArray) -> ImageDataset:
+    optional = {name: getattr(dataset, name) for name in _OPTIONAL}
     return dataclasses.replace(
         dataset,
         image_ids=Names(dataset.image_ids).take(rows),
         labels=dataset.labels[rows],
         sizes_bytes=dataset.sizes_bytes[rows],
-        official=None if dataset.official is None else dataset.official[rows],
-        boxes=None if dataset.boxes is None else dataset.boxes[rows],
         groups=None if dataset.groups is None else Names(dataset.groups).take(rows),
         partial=True,
+        **{name: column[rows] for name, column in optional.items() if column is not None},
     )

@@ -23,6 +23,7 @@ from decaf.datasets.passed_over import say_once
 from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.datasets.tar_samples import MAX_CLASS_BYTES
 from decaf.errors import DataError
+from decaf.escapes import csv_word
 from decaf.types import SIDES, ImageDataset, IntArray
 
 _COLUMNS = ("path", "label", "split", "group")
@@ -30,7 +31,7 @@ _HEADER = "the first line is the header path,label, then split or group or both 
 _DELIMITERS = ",;\t"
 
 
-def load_manifest(file: Path) -> ImageDataset:
+def load_manifest(file: Path, *, images: bool = True) -> ImageDataset:
     """Read a CSV file of images and labels.
 
     Parameters
@@ -39,6 +40,8 @@ def load_manifest(file: Path) -> ImageDataset:
         UTF-8, or UTF-16 with its mark; separated by commas, semicolons or tabs, with a header in
         either case; the order of its lines is kept, other columns are passed over and named. Its
         name without suffix is the data set's.
+    images : bool
+        False where only the rows matter: images need not be there, and other columns are not named.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def load_manifest(file: Path) -> ImageDataset:
     DataError
         A column, a value or the encoding is wrong; the message names the line.
     """
-    rows = _read(file)
+    rows = _read(file, images)
     names = [[name.strip() for name in label.split("|")] for label in rows.labels]
     multi = any(len(several) > 1 for several in names)
     class_names = natural_sorted({name for several in names for name in several if name})
@@ -66,7 +69,8 @@ def load_manifest(file: Path) -> ImageDataset:
             )
     root = file.parent
     files = _Files(root)
-    ids, sizes = zip(*map(files.found, rows.paths), strict=True)
+    found = map(files.found, rows.paths) if images else ((path, -1) for path in rows.paths)
+    ids, sizes = zip(*found, strict=True)
     return image_table(
         file.stem,
         root,
@@ -76,6 +80,7 @@ def load_manifest(file: Path) -> ImageDataset:
         official=official_sides(str(file), rows.sides) if rows.sides else None,
         groups=rows.groups if any(rows.groups) else None,
         sizes_bytes=sizes,
+        images=images,
     )
 
 
@@ -88,7 +93,7 @@ class _Rows:
     groups: list[str] = field(default_factory=list)
 
 
-def _read(file: Path) -> _Rows:
+def _read(file: Path, images: bool) -> _Rows:
     encoding = _encoding(file)
     rows = _Rows()
     line = 0
@@ -113,7 +118,7 @@ def _read(file: Path) -> _Rows:
     if not rows.paths:
         raise DataError(f"{file} lists no images; write one a line under the header")
     unused = [name for place, name in columns.items() if name not in _COLUMNS and used[place]]
-    if unused:
+    if unused and images:
         say_once(f"{file}: not used are the columns {', '.join(unused)}")
     return rows
 
@@ -184,6 +189,7 @@ def _add(rows: _Rows, where: str, line: int, columns: dict[int, str], values: li
             "and quote a value that holds a comma"
         )
     named = {columns[place]: value.strip() for place, value in enumerate(values[: len(columns)])}
+    named |= {name: csv_word(word) for name, word in named.items() if name != "path"}
     if any("\0" in named.get(name, "") for name in ("path", "label", "group")):
         raise DataError(f"{where}: found a zero byte; the file is damaged, write it anew")
     rows.lines.append(line)

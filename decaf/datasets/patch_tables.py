@@ -76,6 +76,8 @@ def patch_table(
         official=None if table.official is None else table.official[of],
         boxes=np.concatenate(boxes),
         groups=None if table.groups is None else Names(table.groups).take(of),
+        image_labels=table.labels[of],
+        image_boxes=None if table.boxes is None else table.boxes[of],
     )
 
 

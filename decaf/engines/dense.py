@@ -33,7 +33,7 @@ class DenseBatch:
         Resized ``(3, H, W)`` uint8 images.
     wanted : list of int
         Which of all patches the rows are.
-    sha256, failures, seconds
+    sha256, failures, stamps, sizes_px, seconds
         As in `decaf.engines.load.Batch`.
     """
 
@@ -43,6 +43,7 @@ class DenseBatch:
     sha256: list[bytes] = field(default_factory=list)
     failures: list[tuple[int, str]] = field(default_factory=list)
     stamps: dict[int, bytes] = field(default_factory=dict)
+    sizes_px: dict[int, tuple[int, int]] = field(default_factory=dict)
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
 
@@ -82,6 +83,7 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
         reason = failure_reason(error)
         return DenseBatch([], failures=[(row, reason) for row in rows], stamps=stamps)
     batch.stamps = stamps
+    batch.sizes_px = dict.fromkeys(rows, (image.shape[2], image.shape[1]))
     batch.sha256 = [digest] * len(rows)
     batch.seconds.read = was_read - start
     batch.seconds.decode = decoded - was_read

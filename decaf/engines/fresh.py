@@ -218,6 +218,7 @@ def take_over(writer: FeatureWriter, donor: Path, rows: IntArray) -> None:
             writer.note_stamps(
                 {row: s.tobytes() for row, s in zip(some.tolist(), stamps, strict=True)}
             )
+            writer.note_sizes(dict(zip(some.tolist(), store.image_sizes_px[some], strict=True)))
             features = {layer: store[layer][some] for layer in layers}
             writer.write(some, features, [sha.tobytes() for sha in store.image_sha256[some]])
 

@@ -35,6 +35,8 @@ class Batch:
         Row and reason.
     stamps : dict of int to bytes
         What a change of each row's file changes, of all rows that could be read.
+    sizes_px : dict of int to (int, int)
+        Width and height of each row's whole image, upright.
     seconds : StageSeconds
         Spent on reading, decoding and cropping.
     """
@@ -44,6 +46,7 @@ class Batch:
     sha256: list[bytes]
     failures: list[tuple[int, str]]
     stamps: dict[int, bytes] = field(default_factory=dict)
+    sizes_px: dict[int, tuple[int, int]] = field(default_factory=dict)
     seconds: StageSeconds = field(default_factory=StageSeconds)
 
 
@@ -91,6 +94,7 @@ def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> 
             batch.failures.append((file.row, failure_reason(error)))
             continue
         batch.rows.append(file.row)
+        batch.sizes_px[file.row] = (whole.shape[2], whole.shape[1])
         batch.sha256.append(file.sha256)
         batch.seconds.view += perf_counter() - start
     if on_gpu and device.type == "cuda":

@@ -6,7 +6,7 @@ a time are on the device while the other threads read and decode.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import cycle, islice
 from time import perf_counter
@@ -59,8 +59,10 @@ def run(
 
 
 @runtime_checkable
-class _TakesStamps(Protocol):
+class _KnowsFiles(Protocol):
     def note_stamps(self, stamps: Mapping[int, bytes]) -> None: ...
+
+    def note_sizes(self, sizes_px: Mapping[int, Sequence[int]]) -> None: ...
 
 
 class _Run:
@@ -131,8 +133,9 @@ class _Run:
         failures = [(row, reason) for row, reason in batch.failures if row in self._pending]
         with self._writing:
             start = perf_counter()
-            if isinstance(self.writer, _TakesStamps):
+            if isinstance(self.writer, _KnowsFiles):
                 self.writer.note_stamps(batch.stamps)
+                self.writer.note_sizes(batch.sizes_px)
             if new:
                 self.writer.write(
                     np.array(batch.rows)[new],

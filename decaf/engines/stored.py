@@ -67,6 +67,7 @@ def load_stored(plan: Plan, rows: Sequence[int]) -> Batch:
     maps = torch.from_numpy(store[plan.start.layer][np.array(kept, np.int64)])
     digests = [store.image_sha256[row].tobytes() for row in kept]
     stamps = {row: store.image_stamp[row, :-4].tobytes() for row in rows}
-    batch = Batch(kept, maps.reshape(-1, *shape), digests, failed, stamps)
+    sizes = {row: (int(w), int(h)) for row in kept for w, h in [store.image_sizes_px[row]]}
+    batch = Batch(kept, maps.reshape(-1, *shape), digests, failed, stamps, sizes)
     batch.seconds.read = perf_counter() - begun
     return batch

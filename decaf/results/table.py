@@ -13,6 +13,7 @@ from decaf.results.rows import OWN_FILES, Aggregate, Result, aggregate
 
 _NUMBERS = {"split": "int64", "value": "float64", "n": "int64"}
 _NET = ["backbone", "weights", "weights_sha256", "layer", "pool", "view", "normalize"]
+_SHOWN = ["dataset", "backbone", "layer", "head", "protocol", "shots", "metric", "mean", "std"]
 _ROW = ["key", "dataset", *_NET, "head", "protocol", "shots", "split"]
 
 
@@ -27,6 +28,9 @@ class ResultTable:
     """
 
     results: tuple[Result, ...]
+
+    def __repr__(self) -> str:
+        return self.to_frame()[[*_SHOWN, "ci95_low", "ci95_high"]].to_string(index=False)
 
     def __len__(self) -> int:
         return len(self.results)

@@ -1,7 +1,9 @@
 """The feature store: one HDF5 file that survives a crash and says what made it."""
 
+from decaf.store.exported import export_features
 from decaf.store.failures import failed_images, failures_path, read_failures
 from decaf.store.find import find_store, find_stores, store_name
+from decaf.store.imported import import_features
 from decaf.store.join import join
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile, read_head
@@ -19,10 +21,12 @@ __all__ = [
     "Provenance",
     "StoreFile",
     "StoredLayer",
+    "export_features",
     "failed_images",
     "failures_path",
     "find_store",
     "find_stores",
+    "import_features",
     "join",
     "part_of",
     "read_failures",

@@ -27,8 +27,9 @@ from decaf.errors import StoreError
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.provenance import Provenance
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _FIRST_LINE = re.compile(rb"decaf store ([0-9]{1,6}) ([0-9]{1,9}) ([0-9a-f]{8})\n")
+_ROWS = frozenset({"image_sha256", "image_sizes_px", "image_stamp", "row_crc32", "done"})
 _LINE_BYTES = 64
 """At least what the first line takes."""
 _HDF5 = b"\x89HDF"
@@ -136,8 +137,7 @@ class Head:
 
 def is_of_rows(name: str) -> bool:
     """Return whether a dataset is written row by row, and not with the table."""
-    rows = ("image_sha256", "image_stamp", "row_crc32", "done")
-    return name in rows or name.startswith(("features/", "crc32/"))
+    return name in _ROWS or name.startswith(("features/", "crc32/"))
 
 
 def block_bytes(head: Head) -> int:
@@ -211,9 +211,10 @@ def _first_line(path: Path, begin: bytes) -> tuple[bytes, int, int]:
         raise damaged(path, "a file that is cut short or not HDF5 as decaf writes it")
     version, n_text, crc = (int(found[1]), int(found[2]), int(found[3], 16))
     if version != SCHEMA_VERSION:
+        advice = "update decaf" if version > SCHEMA_VERSION else "delete it and extract again"
         raise DamagedStoreError(
             f"asked to read the store {path}, found schema version {version} where this decaf "
-            f"knows {SCHEMA_VERSION}; update decaf, or give a store"
+            f"knows {SCHEMA_VERSION}; {advice}, or give another store"
         )
     return found[0], n_text, crc
 
@@ -239,14 +240,14 @@ def _check_columns(head: Head) -> None:
     n_rows = provenance.n_rows
     if n_rows < 1 or not provenance.layers:
         raise ValueError("no rows or layers")
-    needed = {"image_ids", "class_names", "labels"}
+    needed = {"image_ids", "class_names", "labels", "partial"}
     if not head.shards:
         kinds = (f"{kind}/{layer}" for kind in ("features", "crc32") for layer in provenance.layers)
-        needed |= {"image_sha256", "image_stamp", "row_crc32", "done", *kinds}
+        needed |= {*_ROWS, *kinds}
     if missing := needed - set(head.columns):
         raise ValueError(f"no {', '.join(sorted(missing))}")
     for name, column in head.columns.items():
-        if name != "class_names" and column.shape[0] != n_rows:
+        if name not in ("class_names", "partial") and column.shape[0] != n_rows:
             raise ValueError(f"{column.shape[0]} rows of {name} where there are {n_rows}")
         expected = _EXPECTED.get(name.split("/", 1)[0])
         found = (column.dtype.kind, *column.shape[1:])
@@ -257,10 +258,13 @@ def _check_columns(head: Head) -> None:
 _EXPECTED: dict[str, tuple[tuple[object, ...], ...]] = {
     "image_ids": (("S",),),
     "class_names": (("S",),),
+    "groups": (("S",),),
+    "partial": (("u",),),
     "crc32": (("u",),),
     "row_crc32": (("u",),),
     "done": (("u",),),
     "image_sha256": (("u", 32),),
+    "image_sizes_px": (("i", 2),),
     "image_stamp": (("u", 16),),
 }
 

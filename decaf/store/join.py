@@ -120,7 +120,7 @@ def _refuse_gap(end: int, start: int) -> None:
 
 
 def _concatenated(name: str, shards: list[_Shard]) -> np.ndarray[Any, Any]:
-    if name == "class_names":
+    if name in ("class_names", "partial"):
         return _as_utf8(shards[0].table[name])
     column = np.concatenate([shard.table[name] for shard in shards])
     return _as_utf8(column)

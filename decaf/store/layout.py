@@ -5,10 +5,12 @@
     features/<layer>   (n_images, n_features), or (n_images, n_views, n_features)
     crc32/<layer>      (n_images,) uint32       checksum of each row of the features
     image_sha256       (n_images, 32) uint8     SHA-256 of each encoded image file
+    image_sizes_px     (n_images, 2) int32      width and height of each image; -1 where unknown
     image_stamp        (n_images, 16) uint8     what a change of the file changes, see rows.py
     row_crc32          (n_images,) uint32       checksum of the row's other entries, see rows.py
     done               (n_images,) uint8        1 where the row is complete
-    image_ids, class_names, labels [, official, boxes]           the table, see decaf.types
+    image_ids, class_names, labels, partial [, official, boxes, groups, image_labels, image_boxes]
+                                                the table, see decaf.types.ImageDataset
     attributes         schema_version, provenance (JSON), digest, table_crc32
 
 Before them stands the block of head.py, by which decaf itself reads; HDF5 is for everybody else.
@@ -32,7 +34,8 @@ from decaf.store.opening import read_head
 from decaf.store.provenance import Provenance
 from decaf.types import ImageDataset
 
-TABLE = ("image_ids", "class_names", "labels", "official", "boxes")
+NAMES = ("image_ids", "class_names", "groups")
+TABLE = (*NAMES, "labels", "official", "boxes", "image_labels", "image_boxes", "partial")
 DTYPES = {"float32": "<f4", "float16": "<f2"}
 METADATA_BYTES = 2**16
 """Generous estimate of what HDF5 itself takes."""
@@ -75,6 +78,7 @@ class Layout:
         rows |= {f"crc32/{layer}": np.dtype("<u4") for layer in self.provenance.layers}
         return rows | {
             "image_sha256": np.dtype(("u1", (32,))),
+            "image_sizes_px": np.dtype(("<i4", (2,))),
             "image_stamp": np.dtype(("u1", (16,))),
             "row_crc32": np.dtype("<u4"),
             "done": np.dtype("u1"),
@@ -224,15 +228,16 @@ def table_of(dataset: ImageDataset) -> Table:
     StoreError
         If a name cannot be written as UTF-8.
     """
-    columns = {name: getattr(dataset, name) for name in TABLE}
+    found = ((name, getattr(dataset, name)) for name in TABLE)
+    columns = {name: column for name, column in found if column is not None}
+    columns["partial"] = np.array([dataset.partial], "u1")
     try:
-        for name in ("image_ids", "class_names"):
-            columns[name] = _as_utf8(columns[name])
+        columns |= {name: _as_utf8(columns[name]) for name in NAMES if name in columns}
     except UnicodeEncodeError as error:
         raise StoreError(
             f"asked to store the name {error.object!r}, found that it is not UTF-8; rename it"
         ) from error
-    return {name: np.asarray(column) for name, column in columns.items() if column is not None}
+    return {name: np.asarray(column) for name, column in columns.items()}
 
 
 def _as_utf8(names: Sequence[str]) -> npt.NDArray[Any]:

@@ -3,23 +3,28 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import ConfigError
+from decaf.names import Names
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile
 from decaf.store.rows import broken_seals, row_crcs
-from decaf.types import FloatArray, IntArray
+from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArray
 
-_PIECE_BYTES = 2**20
-"""Of rows that are read and checked at once, so that a core's cache still holds them."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PIECE_BYTES = 2**22
+"""Of rows that are read and checked at once: a cache holds them, and threads seldom meet."""
 _N_THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
 _N_NAMED = 3
 
@@ -65,6 +70,13 @@ class FeatureStore:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{name} {self[name].shape[1:]}" for name in self.layers)
+        return (
+            f"FeatureStore({str(self.path)!r}: {self.n_images} rows, {int(self.done.sum())} done; "
+            f"{layers}; {self.provenance.dtype})"
+        )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -128,12 +140,112 @@ class FeatureStore:
     @cached_property
     def official(self) -> IntArray | None:
         """Official splits ``(n_images, n_partitions)``, where the data set has them."""
-        return self._column("official") if "official" in self._file.columns else None
+        return self._column_or_none("official")
 
     @cached_property
     def boxes(self) -> FloatArray | None:
         """Boxes ``(n_images, 4)`` in pixels, where the data set has them."""
-        return self._column("boxes") if "boxes" in self._file.columns else None
+        return self._column_or_none("boxes")
+
+    @cached_property
+    def groups(self) -> tuple[str, ...] | None:
+        """What each row's image belongs to, where the data set has groups."""
+        return self._names("groups") if "groups" in self._file.columns else None
+
+    @property
+    def image_sizes_px(self) -> IntArray:
+        """Width and height ``(n_images, 2)`` of each row's image; -1 where it is not known."""
+        return self._sealed[2]
+
+    def table(self) -> ImageDataset:
+        """Return the table of the rows, as the data set had it.
+
+        Returns
+        -------
+        ImageDataset
+            Its root is the store's folder, and the sizes of its files are not known.
+        """
+        return ImageDataset(
+            name=self.provenance.dataset,
+            root=self.path.parent,
+            image_ids=self.image_ids,
+            labels=self.labels,
+            class_names=self.class_names,
+            sizes_bytes=np.full(self.n_images, -1, np.int64),
+            official=self.official,
+            boxes=self.boxes,
+            groups=self.groups,
+            image_labels=self._column_or_none("image_labels"),
+            image_boxes=self._column_or_none("image_boxes"),
+            partial=bool(self._column("partial").any()),
+        )
+
+    def to_numpy(self, layer: str) -> tuple[FloatArray, IntArray]:
+        """Return a layer's features and labels, without images that failed.
+
+        Parameters
+        ----------
+        layer : str
+            One of `layers`.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            ``(n_done, n_features)``, or ``(n_done, n_views, n_features)``; and `labels` of the
+            same rows.
+        """
+        return self[layer][self.done], self.labels[self.done]
+
+    def to_frame(self, layer: str) -> "pd.DataFrame":
+        """Return a layer's features as a frame, without images that failed.
+
+        Parameters
+        ----------
+        layer : str
+            One of `layers`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row an image, by its id: `label` in words, several joined by ``|``; then the
+            features, numbered, view after view.
+        """
+        import pandas as pd  # noqa: PLC0415 - it takes long, and reading does without
+
+        features, _ = self.to_numpy(layer)
+        named = zip(self.image_ids, label_texts(self.table()), self.done, strict=True)
+        ids, labels = zip(*((name, label) for name, label, done in named if done), strict=True)
+        frame = pd.DataFrame(features.reshape(len(features), -1), pd.Index(ids, name="image_id"))
+        frame.insert(0, "label", labels)
+        return frame
+
+    def image_table(self) -> ImageDataset:
+        """Return the table of the images: `table`, but where rows are patches of images.
+
+        Returns
+        -------
+        ImageDataset
+            The images in the order of their patches, with their own labels and boxes.
+        """
+        rows = self.table()
+        if rows.image_labels is None:
+            return rows
+        names, first = Names(rows.image_ids), Names(rows.image_ids).starts()[:-1]
+        labelled = rows.class_names[-2:] == (BACKGROUND, DIFFICULT) and not np.array_equal(
+            rows.labels, rows.image_labels
+        )
+        return replace(
+            rows,
+            image_ids=names.take(first),
+            labels=rows.image_labels[first],
+            class_names=rows.class_names[:-2] if labelled else rows.class_names,
+            sizes_bytes=rows.sizes_bytes[first],
+            official=None if rows.official is None else rows.official[first],
+            boxes=None if rows.image_boxes is None else rows.image_boxes[first],
+            groups=None if rows.groups is None else Names(rows.groups).take(first),
+            image_labels=None,
+            image_boxes=None,
+        )
 
     @cached_property
     def done(self) -> npt.NDArray[np.bool_]:
@@ -151,13 +263,13 @@ class FeatureStore:
         return self._column("image_stamp")
 
     @cached_property
-    def _sealed(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]:
-        """The flags and digests of all rows, which fit their checksums."""
+    def _sealed(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8], IntArray]:
+        """The flags, digests and sizes of all rows, which fit their checksums."""
         done = self._column("done").astype(bool)
         broken = broken_seals(self._file, 0, self.n_images) & (done | self._is_complete)
         if broken.any():
-            raise self._damaged_rows("the flags and digests", np.flatnonzero(broken))
-        return done, self._column("image_sha256")
+            raise self._damaged_rows("the flags, digests and sizes", np.flatnonzero(broken))
+        return done, self._column("image_sha256"), self._column("image_sizes_px")
 
     @property
     def _is_complete(self) -> bool:
@@ -210,8 +322,19 @@ class FeatureStore:
     def _column(self, name: str) -> npt.NDArray[Any]:
         return self._file.read(name)
 
+    def _column_or_none(self, name: str) -> npt.NDArray[Any] | None:
+        return self._column(name) if name in self._file.columns else None
+
     def _names(self, name: str) -> tuple[str, ...]:
         try:
             return tuple(text.decode() for text in self._column(name).tolist())
         except UnicodeDecodeError as error:
             raise damaged(self.path, f"{name} that are not UTF-8") from error
+
+
+def label_texts(table: ImageDataset) -> list[str]:
+    """Return each row's class, or its classes joined by ``|``."""
+    names = np.array([*table.class_names, ""], object)
+    if table.labels.ndim == 1:
+        return list(names[table.labels])
+    return ["|".join(names[np.flatnonzero(row > 0)]) for row in table.labels]

@@ -3,7 +3,7 @@
 ::
 
     crc32/<layer>[i] = CRC-32 of the bytes of features/<layer>[i]
-    row_crc32[i]     = CRC-32 of image_sha256[i], every layer's crc32[i] and done[i]
+    row_crc32[i]     = CRC-32 of image_sha256[i], image_sizes_px[i], every layer's crc32[i], done[i]
 
     image_stamp[i]   = 12 bytes that a change of the image's file changes, and their CRC-32
 
@@ -47,14 +47,19 @@ def row_crcs(block: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
 
 
 def seal_crcs(
-    sha256: npt.NDArray[np.uint8], crcs: npt.NDArray[np.uint32], done: npt.NDArray[np.uint8]
+    sha256: npt.NDArray[np.uint8],
+    sizes_px: npt.NDArray[np.int32],
+    crcs: npt.NDArray[np.uint32],
+    done: npt.NDArray[np.uint8],
 ) -> npt.NDArray[np.uint32]:
-    """Return the CRC-32 of each row's digest, layer checksums and flag.
+    """Return the CRC-32 of each row's digest, size, layer checksums and flag.
 
     Parameters
     ----------
     sha256 : numpy.ndarray
         ``(n_rows, 32)`` uint8 digests of the image files.
+    sizes_px : numpy.ndarray
+        ``(n_rows, 2)`` little-endian int32 sizes of the images.
     crcs : numpy.ndarray
         ``(n_rows, n_layers)`` little-endian uint32 checksums, layers in the provenance's order.
     done : numpy.ndarray
@@ -65,7 +70,9 @@ def seal_crcs(
     numpy.ndarray
         ``(n_rows,)`` little-endian uint32.
     """
-    return row_crcs(np.hstack([sha256, crcs.view(np.uint8), done[:, None]]))
+    return row_crcs(
+        np.hstack([sha256, *(x.view(np.uint8) for x in (sizes_px, crcs)), done[:, None]])
+    )
 
 
 def seal_stamps(stamps: Sequence[bytes]) -> npt.NDArray[np.uint8]:
@@ -121,10 +128,9 @@ def broken_seals(file: StoreFile, start: int, stop: int) -> npt.NDArray[np.bool_
     """Return which rows from `start` to `stop` do not fit their ``row_crc32``."""
     layers = file.head.provenance.layers
     crcs = np.stack([file.read(f"crc32/{layer}", start, stop) for layer in layers], axis=1)
-    sha256, done = (file.read(name, start, stop) for name in ("image_sha256", "done"))
-    wrong: npt.NDArray[np.bool_] = seal_crcs(sha256, crcs, done) != file.read(
-        "row_crc32", start, stop
-    )
+    names = ("image_sha256", "image_sizes_px", "done", "row_crc32")
+    sha256, sizes, done, found = (file.read(name, start, stop) for name in names)
+    wrong: npt.NDArray[np.bool_] = seal_crcs(sha256, sizes, crcs, done) != found
     return wrong
 
 

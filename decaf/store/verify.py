@@ -14,7 +14,10 @@ from decaf.store.reader import FeatureStore
 from decaf.store.rows import mismatches
 
 _N_NAMED = 5
-_CHECKED = {"row_crc32": "image_sha256, crc32 and done", "image_stamp": "the first 12 bytes"}
+_CHECKED = {
+    "row_crc32": "image_sha256, image_sizes_px, crc32 and done",
+    "image_stamp": "the first 12 bytes",
+}
 
 
 def store_info(path: Path) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from decaf.store.rows import row_crcs, seal_crcs, seal_stamps
 from decaf.types import FloatArray, ImageDataset, IntArray
 from decaf.whole_files import sync
 
+_UNKNOWN = (-1, -1)
+
 
 class FeatureWriter:
     """Writes features into a store, in place, and takes up an interrupted one where it stopped.
@@ -70,6 +72,7 @@ class FeatureWriter:
         self._layout = plan_layout(provenance, dataset, n_features, n_views)
         self._image_ids = dataset.image_ids
         self._stamps: dict[int, bytes] = {}
+        self._sizes: dict[int, Sequence[int]] = {}
         with disk_errors(path, self._layout.n_bytes):
             self._fd = open_part(path, self._layout)
             try:
@@ -139,6 +142,16 @@ class FeatureWriter:
             By row, 12 bytes that a change of the image's file changes, or none.
         """
         self._stamps |= stamps
+
+    def note_sizes(self, sizes_px: Mapping[int, Sequence[int]]) -> None:
+        """Take the sizes of the images of rows that are written next.
+
+        Parameters
+        ----------
+        sizes_px : mapping of int to (int, int)
+            By row, width and height.
+        """
+        self._sizes |= sizes_px
 
     def write(
         self, rows: IntArray, features: Mapping[str, FloatArray], sha256: Sequence[bytes]
@@ -286,8 +299,10 @@ class FeatureWriter:
         crcs = np.stack([row_crcs(columns[f"features/{layer}"]) for layer in layers], axis=1)
         columns |= {f"crc32/{layer}": crcs[:, i] for i, layer in enumerate(layers)}
         columns["image_sha256"] = digests
+        known = [self._sizes.pop(row, _UNKNOWN) if done else _UNKNOWN for row in rows.tolist()]
+        columns["image_sizes_px"] = sizes = np.array(known, "<i4").reshape(-1, 2)
         columns["image_stamp"] = seal_stamps([self._stamps.pop(row, b"") for row in rows.tolist()])
-        columns["row_crc32"] = seal_crcs(digests, crcs, flags)
+        columns["row_crc32"] = seal_crcs(digests, sizes, crcs, flags)
         columns["done"] = flags  # last: a row counts only once all else is written
         if (np.diff(rows) < 0).any():
             order = np.argsort(rows)

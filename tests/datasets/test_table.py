@@ -6,9 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from decaf.datasets import read_bytes
+from decaf.datasets import dataset_digest, read_bytes
 from decaf.datasets.image_tables import (
-    dataset_digest,
     image_table,
     official_sides,
     slice_rows,

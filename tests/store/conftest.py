@@ -13,7 +13,7 @@ import pytest
 
 from decaf.datasets import slice_rows
 from decaf.store import FeatureWriter, Provenance
-from decaf.store.head import is_of_rows
+from decaf.store.head import SCHEMA_VERSION, is_of_rows
 from decaf.types import ImageDataset, Preprocessing
 
 
@@ -50,6 +50,7 @@ def make_dataset(n_images: int = 12, **changes: Any) -> ImageDataset:
         "sizes_bytes": np.full(n_images, 100),
         "official": np.ones((n_images, 2), "i1"),
         "boxes": np.arange(n_images * 4, dtype="f4").reshape(n_images, 4),
+        "groups": tuple(f"år {i // 2}" for i in range(n_images)),
     }
     return ImageDataset(**fields | changes)
 
@@ -74,7 +75,9 @@ def make_sha256(rows: Any) -> list[bytes]:
 
 def open_writer(path: Path, n_images: int = 12, n_views: int = 1, **changes: Any) -> FeatureWriter:
     provenance = make_provenance(n_images=n_images, **changes)
-    return FeatureWriter(path, provenance, make_dataset(n_images), N_FEATURES, n_views)
+    writer = FeatureWriter(path, provenance, make_dataset(n_images), N_FEATURES, n_views)
+    writer.note_sizes({row: (row + 1, 2 * row + 1) for row in range(n_images)})
+    return writer
 
 
 def write_store(path: Path, n_images: int = 12, n_views: int = 1, **changes: Any) -> Path:
@@ -91,6 +94,7 @@ def write_shard(folder: Path, start: int, stop: int, failed: Any = (), **changes
     table = slice_rows(make_dataset(), slice(start, stop))
     with FeatureWriter(path, provenance, table, N_FEATURES) as writer:
         rows = np.array([row for row in range(start, stop) if row not in failed])
+        writer.note_sizes({row - start: (row + 1, 2 * row + 1) for row in range(start, stop)})
         writer.write(rows - start, make_features(rows), make_sha256(rows))
         for row in failed:
             writer.fail(row - start, f"broken, at {row}")
@@ -143,12 +147,12 @@ def reseal(tmp_path: Path) -> Callable[..., Path]:
         fields["columns"] |= columns or {}
         new = json.dumps(fields | changes, sort_keys=True, separators=(",", ":")).encode()
         ends = [0, *(at for pair in skipped for at in pair), len(data)]
-        line = f"decaf store 2 {len(new)} {0:08x}\n".encode()
+        line = f"decaf store {SCHEMA_VERSION} {len(new)} {0:08x}\n".encode()
         whole = line + new + data[len(line) + len(new) :]
         crc = 0
         for start, stop in zip(ends[::2], ends[1::2], strict=True):
             crc = zlib.crc32(whole[max(start, len(line)) : stop], crc)
-        line = f"decaf store 2 {len(new)} {crc:08x}\n".encode()
+        line = f"decaf store {SCHEMA_VERSION} {len(new)} {crc:08x}\n".encode()
         hostile = tmp_path / "hostile.h5"
         hostile.write_bytes(line + whole[len(line) :])
         return hostile

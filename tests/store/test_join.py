@@ -34,7 +34,8 @@ def test_joined_shards_read_like_the_store_of_all_rows(make, shard, tmp_path):
             np.testing.assert_array_equal(joined[layer][picked], expected[layer][picked])
         assert joined.image_ids == expected.image_ids
         assert joined.class_names == expected.class_names
-        for name in ("labels", "official", "boxes", "done", "image_sha256"):
+        assert joined.groups == expected.groups
+        for name in ("labels", "official", "boxes", "done", "image_sha256", "image_sizes_px"):
             found = getattr(joined, name)
             np.testing.assert_array_equal(found, getattr(expected, name))
             assert found.dtype == getattr(expected, name).dtype

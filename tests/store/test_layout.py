@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 
 from decaf.errors import StoreError
-from decaf.store.layout import plan_layout, table_crc32, table_of
+from decaf.store.layout import TABLE, plan_layout, table_crc32, table_of
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_offsets_are_where_hdf5_reads(plan, tmp_path):
         np.testing.assert_array_equal(file["features/features.12"][2], [1, 2, 3])
     assert set(offsets) == {
         "features/fc6", "features/features.12", "crc32/fc6", "crc32/features.12",
-        "image_sha256", "image_stamp", "row_crc32", "done",
+        "image_sha256", "image_sizes_px", "image_stamp", "row_crc32", "done",
     }  # fmt: skip
 
 
@@ -86,16 +88,14 @@ def test_a_name_that_is_not_utf8_is_refused(make):
 
 
 def test_table_leaves_out_what_the_data_set_has_not(make):
-    assert list(table_of(make.dataset(official=None, boxes=None))) == [
-        "image_ids",
-        "class_names",
-        "labels",
-    ]
+    table = table_of(make.dataset(official=None, boxes=None, groups=None))
+    assert list(table) == ["image_ids", "class_names", "labels", "partial"]
 
 
-@pytest.mark.parametrize("column", ["image_ids", "class_names", "labels", "official", "boxes"])
+@pytest.mark.parametrize("column", TABLE)
 def test_every_column_counts_in_the_checksum(make, column):
-    table = table_of(make.dataset())
+    dataset = make.dataset()
+    table = table_of(replace(dataset, image_labels=dataset.labels, image_boxes=dataset.boxes))
     before = table_crc32(table)
     table[column].view("u1").reshape(-1)[0] ^= 1
     assert table_crc32(table) != before

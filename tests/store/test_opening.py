@@ -42,10 +42,12 @@ def test_truncated_store(make, tmp_path, share):
         StoreFile(path)
 
 
-def test_another_schema(make, tmp_path):
+@pytest.mark.parametrize(("version", "advice"), [(2, "delete it and extract"), (4, "update decaf")])
+def test_another_schema(make, tmp_path, version, advice):
     path = make.store(tmp_path / "a.h5")
-    path.write_bytes(path.read_bytes().replace(b"decaf store 2", b"decaf store 3", 1))
-    with pytest.raises(StoreError, match=r"version 3 where this decaf knows 2; update"):
+    begin = f"decaf store {version}".encode()
+    path.write_bytes(path.read_bytes().replace(b"decaf store 3", begin, 1))
+    with pytest.raises(StoreError, match=f"version {version} where this decaf knows 3; {advice}"):
         StoreFile(path)
 
 

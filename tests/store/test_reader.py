@@ -23,6 +23,8 @@ def test_everything_that_was_given_comes_back(make, tmp_path):
         np.testing.assert_array_equal(store.labels, dataset.labels, strict=True)
         np.testing.assert_array_equal(store.official, dataset.official, strict=True)
         np.testing.assert_array_equal(store.boxes, dataset.boxes, strict=True)
+        assert store.groups == dataset.groups
+        np.testing.assert_array_equal(store.image_sizes_px, [[i + 1, 2 * i + 1] for i in range(12)])
         np.testing.assert_array_equal(store.done, np.ones(12, bool), strict=True)
         assert [row.tobytes() for row in store.image_sha256] == make.sha256(range(12))
         for layer, features in make.features(range(12)).items():
@@ -37,12 +39,13 @@ def test_several_views_and_a_plain_path(make, tmp_path):
 
 
 def test_what_the_data_set_lacks_is_none(make, tmp_path):
-    dataset = make.dataset(official=None, boxes=None)
+    dataset = make.dataset(official=None, boxes=None, groups=None)
     path = tmp_path / "a.h5"
     FeatureWriter(path, make.provenance(), dataset, make.n_features).close()
     with FeatureStore(f"{path}.part") as store:
         assert store.official is None
         assert store.boxes is None
+        assert store.groups is None
         assert not store.done.any()
 
 

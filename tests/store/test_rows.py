@@ -18,15 +18,14 @@ def test_row_crcs_are_those_of_each_rows_bytes(dtype, shape):
 
 
 @pytest.mark.parametrize("n_layers", [1, 3])
-def test_seal_covers_digest_checksums_and_flag(n_layers):
+def test_seal_covers_digest_size_checksums_and_flag(n_layers):
     sha256 = np.arange(64, dtype="u1").reshape(2, 32)
+    sizes = np.array([[3, 4], [5, 6]], "<i4")
     crcs = np.arange(2 * n_layers, dtype="<u4").reshape(2, n_layers)
     done = np.array([1, 0], "u1")
-    expected = [
-        zlib.crc32(sha256[i].tobytes() + crcs[i].tobytes() + done[i : i + 1].tobytes())
-        for i in range(2)
-    ]
-    np.testing.assert_array_equal(seal_crcs(sha256, crcs, done), expected)
+    columns = (sha256, sizes, crcs, done[:, None])
+    expected = [zlib.crc32(b"".join(column[i].tobytes() for column in columns)) for i in range(2)]
+    np.testing.assert_array_equal(seal_crcs(sha256, sizes, crcs, done), expected)
 
 
 def test_mismatches_name_the_row_in_whichever_block_it_is(make, tmp_path, flip, monkeypatch):

@@ -37,7 +37,7 @@ def test_a_sound_store_has_no_problems(make, tmp_path, failed_store):
 
 def test_a_flipped_bit_in_any_byte_of_any_dataset_is_found(failed_store, flip):
     regions = extents(failed_store)
-    assert len(regions) == 13
+    assert len(regions) == 16
     for name, (start, size) in regions.items():
         for offset in range(start, start + size):
             flip(failed_store, offset)
