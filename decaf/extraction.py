@@ -205,14 +205,15 @@ def extract(
         rows = shard_rows(shard, asked.n_images)
         asked = replace(asked, rows=rows)
         plan = replace(plan, dataset=slice_rows(table, slice(*rows)))
-    path, found = Path(out), find_fresh(Path(out), asked, plan.dataset)
+    path, found = Path(out), find_fresh(Path(out), asked, plan.dataset, growing=not on_ray)
     if found.path is not None and not (found.n_again and _reopened(found, quiet=quiet)):
         _say(quiet, f"found {found.path}, which holds these features")
         return found.path
     path, plan, asked = _to_fill(path, plan, asked, found)
-    if found.donor:
-        n_new = asked.n_rows - len(found.kept)
-        _say(quiet, f"{n_new} rows of {found.donor} are of other images; the rest is taken over")
+    if found.donors:
+        n_rows = sum(len(donor.here) for donor in found.donors)
+        names = ", ".join(str(donor.path) for donor in found.donors)
+        _say(quiet, f"{n_rows} of {asked.n_rows} rows are of images in {names}; taking them over")
     if on_ray:
         actors = num_workers or (n_cores() if net.device.type == "cpu" else 1 + len(replicas))
         loading |= {"device": net.device.type, "precision": net.precision}

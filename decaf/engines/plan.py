@@ -71,6 +71,8 @@ class Plan:
         Where rows are patches, which ones.
     start : StoredStart or None
         Stored maps that the layers are computed from, without the images.
+    even : bool
+        Passes are all of one size, so that a row does not depend on the rows beside it, to the bit.
     """
 
     dataset: ImageDataset
@@ -87,6 +89,7 @@ class Plan:
     dense: DensePass | None = None
     patches: PatchRule = field(default_factory=PatchRule)
     start: StoredStart | None = None
+    even: bool = False
 
     @cached_property
     def n_images(self) -> int:

@@ -133,6 +133,16 @@ class Provenance:
             if asked.get(name) != found.get(name)
         ]
 
+    def computes(self, other: "Provenance") -> bool:
+        """Return whether a store with this provenance has the rows that `other` asks for.
+
+        True if both are equal but for the table of images, and layers that only this one has:
+        images of the same content have the same features in both.
+        """
+        table = {"dataset": "", "dataset_digest": "", "n_images": 0, "rows": None}
+        mine, theirs = (replace(one._nameless(), **table) for one in (self, other))  # type: ignore[arg-type] # each of its own
+        return mine.covers(theirs)
+
     def covers(self, other: "Provenance") -> bool:
         """Return whether a store with this provenance holds all that `other` asks for.
 

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional
 
 from decaf.backbones import DensePass, TorchBackbone, pool_features
 from decaf.datasets import read_bytes, stamp_of
-from decaf.engines.load import failure_reason
+from decaf.engines.batch import failure_reason
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import ConfigError, DataError
 from decaf.images.decode import decode
@@ -34,7 +34,7 @@ class DenseBatch:
     wanted : list of int
         Which of all patches the rows are.
     sha256, failures, seconds
-        As in `decaf.engines.load.Batch`.
+        As in `decaf.engines.batch.Batch`.
     """
 
     rows: list[int]
