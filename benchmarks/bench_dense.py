@@ -17,7 +17,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from decaf.backbones import DensePass, TorchBackbone, dense_pass, load_backbone
-from decaf.engines.dense import at_scale
+from decaf.engines.windows import at_scale
 from decaf.images.patches import DenseScale, dense_scales
 from decaf.types import PatchRule
 

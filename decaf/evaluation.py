@@ -31,7 +31,7 @@ from decaf.results import Journal, Result, ResultTable
 from decaf.results.files import require_csv
 from decaf.results.identity import changes
 from decaf.store import FeatureStore
-from decaf.stored_images import refuse_for_store, store_at, stored_table, stored_view
+from decaf.stored_images import refuse_for_store, store_at, stored_view
 from decaf.trials import Trials
 from decaf.types import ImageDataset
 
@@ -108,7 +108,7 @@ def evaluate(
                 "data set"
             )
         with FeatureStore(path) as store:
-            table = stored_table(store)
+            table = store.image_table()
             overrides = replace(overrides, view=stored_view(store, overrides.view))
     rules = _rules(table, protocol or default_protocol(table).name, overrides)
     journal = Journal.open(csv_path(table.name, out))
@@ -120,7 +120,15 @@ def evaluate(
                 table, nets[0], net, rules[0], overrides, source=source, compute=compute, store=path
             )
     with FeatureStore(path) as store:
-        trials = Trials(table, store, journal, compute, tunings, _recipe_changes(tunings.values()))
+        trials = Trials(
+            table,
+            store,
+            journal,
+            compute,
+            tunings=tunings,
+            recipe=_recipe_changes(tunings.values()),
+            splits_file=None if overrides.splits_file is None else Path(overrides.splits_file),
+        )
         trials.check(names, rules)
         results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
     for tuning in tunings.values():

@@ -144,14 +144,15 @@ def extract_table(
         asked = replace(asked, rows=rows)
         plan = replace(plan, dataset=slice_rows(plan.dataset, slice(*rows)))
     path, quiet = Path(source.features if out is None else out), compute.quiet
-    found = find_fresh(path, asked, plan.dataset)
+    found = find_fresh(path, asked, plan.dataset, growing=cluster.engine == "local")
     if found.path is not None and not (found.n_again and _reopened(found, quiet=quiet)):
         _say(quiet, f"found {found.path}, which holds these features")
         return found.path
     path, plan, asked = _to_fill(path, plan, asked, found)
-    if found.donor:
-        n_new = asked.n_rows - len(found.kept)
-        _say(quiet, f"{n_new} rows of {found.donor} are of other images; the rest is taken over")
+    if found.donors:
+        n_rows = sum(len(donor.here) for donor in found.donors)
+        names = ", ".join(str(donor.path) for donor in found.donors)
+        _say(quiet, f"{n_rows} of {asked.n_rows} rows are of images in {names}; taking them over")
     if cluster.engine == "ray":
         return _filled_by_ray(path, plan, asked, net, cluster, quiet=quiet)
     start = find_start(path.parent, plan, asked)
@@ -170,6 +171,7 @@ def source_table(dataset: str | Path | ImageDataset, source: Source) -> ImageDat
         Path(source.data_root),
         allow_partial=source.allow_partial,
         limit=source.limit,
+        group_by=source.group_by,
     )
 
 

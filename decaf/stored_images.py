@@ -73,20 +73,6 @@ def store_at(data: object) -> Path | None:
     return None
 
 
-def stored_table(store: FeatureStore) -> ImageDataset:
-    """Return the table of a store's images, as their data set has it."""
-    return ImageDataset(
-        name=store.provenance.dataset,
-        root=store.path.parent,
-        image_ids=store.image_ids,
-        labels=store.labels,
-        class_names=store.class_names,
-        sizes_bytes=np.zeros(store.n_images, np.int64),
-        official=store.official,
-        boxes=store.boxes,
-    )
-
-
 def stored_view(store: FeatureStore, asked: View) -> View:
     """Return the view of a store's rows.
 
@@ -106,9 +92,15 @@ def stored_view(store: FeatureStore, asked: View) -> View:
 
 
 def _view_of(store: FeatureStore) -> View:
-    (said,) = store.provenance.views
-    if said.startswith("windows of"):
-        return View("dense")
+    made = store.provenance
+    (said,) = made.views
+    if made.patches is not None:
+        return View(
+            "dense" if said.startswith("windows") else "patches",
+            patch_scales=made.patches.scales,
+            patches_per_image=made.patches.per_image,
+            patch_edges=made.patches.edges,
+        )
     name, _, box = said.partition(" of ")
     if not box:
         return View(cast("Any", name))

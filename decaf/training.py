@@ -32,7 +32,6 @@ from decaf.stored_images import (
     one_layer,
     refuse_for_store,
     store_at,
-    stored_table,
     stored_view,
 )
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
@@ -111,7 +110,7 @@ def train(
     else:
         refuse_for_store(stored, net, source)
         with FeatureStore(stored) as store:
-            table, view = stored_table(store), stored_view(store, view)
+            table, view = store.image_table(), stored_view(store, view)
             layers = one_layer(net.layer_names or store.layers[-1:])
             weights, decoder = store.provenance.weights, store.provenance.decoder
         rule = _rule(table, view, fit)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from decaf.protocols import (
     PublishedProtocol,
     ViewFeatures,
     get_protocol,
+    kept_splits,
     published_protocol_differences,
     trained,
 )
@@ -57,6 +59,8 @@ class Trials:
         For the head ``finetune``, how each layer's net is fine-tuned.
     recipe : str
         How that departs from the default; empty if it does not.
+    splits_file : pathlib.Path or None
+        Where splits are read from, if it is there, or written to.
     failed : list of str
         The heads that could not be trained, and why.
     """
@@ -67,6 +71,7 @@ class Trials:
     compute: Compute
     tunings: Mapping[str, FineTuning] = field(default_factory=dict)
     recipe: str = ""
+    splits_file: Path | None = None
     failed: list[str] = field(default_factory=list)
 
     def results(
@@ -79,7 +84,8 @@ class Trials:
         """
         total = len(layers) * len(heads) * sum(rule.n_splits for rule in rules)
         images = StoredImages(self.table, self.store, rules[0])
-        drawn = [(rule, list(rule.splits(self.table, images.done))) for rule in rules]
+        splits_of = kept_splits(rules, self.table, images.done, self.splits_file)
+        drawn = list(zip(rules, splits_of, strict=True))
         data = _Data(
             images,
             digest=digest_of(dataset_digest(self.table).encode(), images.image_sha256),

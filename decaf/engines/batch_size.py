@@ -6,8 +6,8 @@ from time import perf_counter
 
 import torch
 
+from decaf.engines.batch import Batch
 from decaf.engines.forward import Forward, bytes_per_view, is_out_of_memory
-from decaf.engines.load import Batch
 from decaf.engines.machine import free_memory_bytes, n_cores
 from decaf.engines.plan import Plan, threads_of_one
 from decaf.images.views import n_views

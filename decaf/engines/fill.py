@@ -1,12 +1,13 @@
 """A plan's features into its store, with what there is to say while it runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
 import torch
 
-from decaf.engines.fresh import Found, replaced_rows, take_over
+from decaf.engines.fresh import Found, replaced_rows
+from decaf.engines.grow import take_over
 from decaf.engines.local import run
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan, StageSeconds
@@ -39,7 +40,7 @@ def fill(
     asked : Provenance
         What decides its features' values.
     found : Found, optional
-        Whose donor's rows are taken over.
+        Whose donors' rows are taken over.
     quiet : bool
         Print neither progress nor the closing line.
 
@@ -67,31 +68,29 @@ def fill(
         stop_on_signals() as stop,
         FeatureWriter(path, asked, plan.dataset, sizes, n_views(plan.view)) as writer,
     ):
-        _settle(path, plan, writer, found)
+        if (n_done := asked.n_rows - writer.pending().size) > 0:
+            writer.redo(replaced_rows(path, plan.dataset))
+            n_done = asked.n_rows - writer.pending().size
+        if 0 < n_done < asked.n_rows:
+            _say(quiet, f"resuming {path}: {n_done} of {asked.n_rows} rows are done")
+        n_taken = 0
+        if found is not None and found.contents is not None:
+            n_taken = take_over(writer, found.donors, found.contents, stop)
         n_pending = writer.pending().size
-        if 0 < n_pending < asked.n_rows:
-            done = asked.n_rows - n_pending
-            _say(quiet, f"resuming {path}: {done} of {asked.n_rows} rows are done")
         with show_progress("extracting", n_pending, "images", quiet=quiet) as advance:
-            seconds = run(plan, writer, advance, stop)
+            seconds = run(replace(plan, even=True), writer, advance, stop)
         n_left = writer.pending().size
         if n_left:
             raise _stopped(stop, path, asked.n_rows - n_left, asked.n_rows)
         n_failed = writer.n_failed
         store = writer.finish()
-    if n_pending:
-        _say(quiet, closing_line(plan, n_pending, perf_counter() - start, seconds))
+    said = [closing_line(plan, n_pending, perf_counter() - start, seconds)] if n_pending else []
+    said += [f"{n_taken} rows taken over, {n_pending} computed"] if n_taken else []
+    if said:
+        _say(quiet, "; ".join(said))
     if n_failed:
         _say(quiet, f"{n_failed} images could not be used; see {store.stem}.failures.csv")
     return store
-
-
-def _settle(path: Path, plan: Plan, writer: FeatureWriter, found: Found | None) -> None:
-    """Do without work: rows of images that were replaced are pending, a donor's rows are done."""
-    if writer.pending().size < len(plan.dataset.image_ids):
-        writer.redo(replaced_rows(path, plan.dataset))
-    if found is not None and found.donor is not None:
-        take_over(writer, found.donor, np.intersect1d(found.kept, writer.pending()))
 
 
 def _stopped(stop: StopWish, path: Path, n_done: int, n_rows: int) -> KeyboardInterrupt:

@@ -1,15 +1,17 @@
 """From a batch to features in the machine's memory: the net on its device."""
 
 import threading
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from math import prod
 from time import perf_counter
 
 import torch
+from torch.nn.functional import pad
 
 from decaf.backbones import TorchBackbone, pool_features
+from decaf.engines.batch import Batch
 from decaf.engines.graphs import RecordedPass
-from decaf.engines.load import Batch
 from decaf.engines.machine import n_cores
 from decaf.engines.plan import N_ON_GPU, START, Plan
 from decaf.engines.planning import connected_layers
@@ -28,7 +30,8 @@ class Forward:
     On a CPU each core computes a batch of its own. On a GPU each thread has a stream of its own
     with copy, net and copy back in it, from and to pinned memory, so that the copies of one batch
     run beside the net of another; the net is a graph of its own there (see `RecordedPass`). Where
-    memory does not suffice, a batch is halved, for good.
+    memory does not suffice, a batch is halved, for good. With the plan's `even`, a pass of fewer
+    views than others is filled up: libraries choose kernels, and with them last bits, by the size.
 
     Parameters
     ----------
@@ -103,7 +106,7 @@ class Forward:
         while True:
             limit = self._limit
             try:
-                passes = [self._one_pass(part) for part in torch.split(batch, limit)]
+                passes = [self._one_pass(part, limit) for part in torch.split(batch, limit)]
                 if self._net.device.type == "cuda":
                     self._own.stream.synchronize()
                 return passes[0] if len(passes) == 1 else _joined(passes)
@@ -113,37 +116,48 @@ class Forward:
                 reason = " ".join(str(error).split())
             self._halve(limit, reason)
 
-    def _one_pass(self, part: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _one_pass(self, part: torch.Tensor, limit: int) -> dict[str, torch.Tensor]:
+        """Return the outputs of at most `limit` views."""
+        if self._deep:
+            return self._pooled(self._in_two_parts(part, limit))
+        filled, n_views = self._filled(part, limit), len(part)
         if self._net.device.type == "cpu":
-            return self._pooled(part)
+            return {k: v[:n_views] for k, v in self._pooled(self._pass(filled)).items()}
         recorded: RecordedPass | None = getattr(self._own, "recorded", None)
-        if recorded is None or recorded.n_views != self._limit:
-            recorded = RecordedPass(self._pooled, self._limit, self._own.stream)
+        if recorded is None or recorded.n_views != limit:
+            recorded = RecordedPass(lambda x: self._pooled(self._pass(x)), limit, self._own.stream)
             self._own.recorded = recorded
-        return {layer: _to_host(output) for layer, output in recorded(part).items()}
+        return {layer: _to_host(output[:n_views]) for layer, output in recorded(filled).items()}
 
-    def _pooled(self, on_device: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _filled(self, part: torch.Tensor, size: int) -> torch.Tensor:
+        """Return a part filled up with zeros, where the plan wants passes of one size."""
+        n_missing = size - len(part) if self._plan.even else 0
+        return pad(part, (0, 0) * (part.ndim - 1) + (0, n_missing)) if n_missing else part
+
+    def _pass(self, given: torch.Tensor) -> Mapping[str, torch.Tensor]:
         if self._plan.start is not None:
-            outputs = self._net.activations_after(START, on_device, self._plan.layers)
-        elif self._deep:
-            outputs = self._in_two_parts(on_device)
-        else:
-            outputs = self._net.activations(on_device, self._plan.layers)
-        return {
-            layer: pool_features(output, self._plan.pool, self._net.prefix_tokens)
-            for layer, output in outputs.items()
-        }
+            return self._net.activations_after(START, given, self._plan.layers)
+        return self._net.activations(given, self._plan.layers)
 
-    def _in_two_parts(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _in_two_parts(self, pixels: torch.Tensor, limit: int) -> dict[str, torch.Tensor]:
         """Return layers by convolutions on few images at once and the rest on all of them."""
         shallow = [layer for layer in self._plan.layers if layer not in self._deep]
-        parts = [
-            self._net.activations(few, list({START: None, **dict.fromkeys(shallow)}))
-            for few in torch.split(pixels, N_IN_CACHE)
-        ]
-        outputs = _joined(parts)
-        deep = self._net.activations_after(START, outputs[START], self._deep)
+        first, size = list({START: None, **dict.fromkeys(shallow)}), min(N_IN_CACHE, limit)
+        outputs = _joined(
+            [
+                {k: v[: len(few)] for k, v in self._net.activations(filled, first).items()}
+                for few in torch.split(pixels, size)
+                for filled in [self._filled(few, size)]
+            ]
+        )
+        maps = self._filled(outputs[START], limit)
+        deep = self._net.activations_after(START, maps, self._deep)
+        deep = {layer: output[: len(pixels)] for layer, output in deep.items()}
         return {layer: (deep if layer in deep else outputs)[layer] for layer in self._plan.layers}
+
+    def _pooled(self, outputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        pool, tokens = self._plan.pool, self._net.prefix_tokens
+        return {layer: pool_features(output, pool, tokens) for layer, output in outputs.items()}
 
     def _halve(self, limit: int, reason: str) -> None:
         with self._limiting:

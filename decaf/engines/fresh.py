@@ -4,35 +4,28 @@ A row's stamp is compared always. Where it is another one, the file is read and 
 compared with the stored one.
 """
 
-import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from decaf.datasets import read_bytes, stamp_of
-from decaf.engines.machine import n_cores
+from decaf.engines.contents import Contents
+from decaf.engines.grow import Donor, find_donors
 from decaf.errors import StoreError, StoreMismatchError
-from decaf.names import Names
 from decaf.store import (
     FeatureStore,
-    FeatureWriter,
     Provenance,
     StoreFile,
     find_stores,
     part_of,
     read_head,
     renew_stamps,
-    seal_stamps,
 )
 from decaf.types import ImageDataset, IntArray
 
-_THREADS_A_CORE = 4  # they wait for disks
 _N_NAMED = 3
-_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -41,8 +34,6 @@ class Comparison:
 
     Attributes
     ----------
-    same : numpy.ndarray
-        Rows that are done, of images whose content is as it was.
     changed : numpy.ndarray
         Rows that are done, of images whose content is another one now.
     again : numpy.ndarray
@@ -53,7 +44,6 @@ class Comparison:
         Whether a row that is as it was has another stamp.
     """
 
-    same: IntArray
     changed: IntArray
     again: IntArray
     stamps: npt.NDArray[np.uint8]
@@ -72,19 +62,19 @@ class Found:
         Its layers.
     n_again : int
         How many rows of it failed and can be tried again.
-    donor : pathlib.Path or None
-        Where there is none, a store of the same settings, some images of which were others.
-    kept : numpy.ndarray
-        The donor's rows of images that are as they were.
-    others : list of pathlib.Path
-        All stores of the same settings and of other images.
+    contents : Contents or None
+        Of the images now.
+    donors : tuple of Donor
+        Where there is no such store, those that have rows for it.
+    others : tuple of pathlib.Path
+        All stores of the same table and settings, and of other images.
     """
 
     path: Path | None = None
     layers: tuple[str, ...] = ()
     n_again: int = 0
-    donor: Path | None = None
-    kept: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
+    contents: Contents | None = None
+    donors: tuple[Donor, ...] = ()
     others: tuple[Path, ...] = ()
 
 
@@ -92,7 +82,7 @@ def compare(
     done: npt.NDArray[np.bool_],
     sha256: npt.NDArray[np.uint8],
     stamps: npt.NDArray[np.uint8],
-    dataset: ImageDataset,
+    contents: Contents,
 ) -> Comparison:
     """Compare stored rows with the images that they are of.
 
@@ -100,27 +90,20 @@ def compare(
     ----------
     done, sha256, stamps : numpy.ndarray
         ``(n_rows,)`` bool, ``(n_rows, 32)`` and ``(n_rows, 16)`` uint8, as stored.
-    dataset : ImageDataset
-        The images, a row each.
+    contents : Contents
+        Of the images, a row each.
 
     Returns
     -------
     Comparison
         A row whose image cannot be read now is as it was: there is no other image.
     """
-    first, of = _images(dataset)
-    found = [stamp_of(dataset, row) for row in first.tolist()]
-    sealed = seal_stamps(found)[of]
-    known = np.array([bool(stamp) for stamp in found])[of]
-    differ = np.flatnonzero(~(known & (sealed == stamps).all(axis=1)))
-    read = np.unique(of[differ]).tolist()
-    with ThreadPoolExecutor(_THREADS_A_CORE * n_cores()) as pool:
-        contents = dict(
-            zip(read, pool.map(lambda i: _sha256(dataset, int(first[i])), read), strict=True)
-        )
+    of, sealed = contents.of, contents.stamps[contents.of]
+    differ = np.flatnonzero(~(contents.known[of] & (sealed == stamps).all(axis=1)))
+    read = contents.sha256(np.unique(of[differ]).tolist())
     changed, again, renewed = [], [], stamps.copy()
     for row in differ.tolist():
-        content = contents[of[row]]
+        content = read[int(of[row])]
         if content is None:
             continue
         if not done[row]:
@@ -129,12 +112,13 @@ def compare(
             changed.append(row)
         else:
             renewed[row] = sealed[row]
-    same = np.setdiff1d(np.flatnonzero(done), changed)
     touched = bool((renewed != stamps).any())
-    return Comparison(same, np.array(changed, int), np.array(again, int), renewed, touched)
+    return Comparison(np.array(changed, int), np.array(again, int), renewed, touched)
 
 
-def find_fresh(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
+def find_fresh(
+    path: Path, asked: Provenance, dataset: ImageDataset, *, growing: bool = True
+) -> Found:
     """Look for a store of features of the images that are there now.
 
     Parameters
@@ -145,6 +129,8 @@ def find_fresh(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
         What decides the features' values.
     dataset : ImageDataset
         The images of its rows.
+    growing : bool
+        Where a folder has no such store, look for others that have rows for it.
 
     Raises
     ------
@@ -155,18 +141,17 @@ def find_fresh(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
     """
     if path.suffix == ".h5":
         return _found_at(path, asked, dataset)
-    best, others = Found(), []
+    contents, others = Contents(dataset), []
     for store in find_stores(path, asked):
-        comparison = compare_store(store, dataset)
+        comparison = compare_store(store, contents)
         if not len(comparison.changed):
             return Found(store, read_head(store).provenance.layers, len(comparison.again))
         others.append(store)
-        if len(comparison.same) > len(best.kept):
-            best = Found(donor=store, kept=comparison.same)
-    return Found(donor=best.donor, kept=best.kept, others=tuple(others))
+    donors = find_donors(path, asked, contents) if growing else ()
+    return Found(contents=contents, donors=donors, others=tuple(others))
 
 
-def compare_store(path: Path, dataset: ImageDataset) -> Comparison:
+def compare_store(path: Path, contents: Contents) -> Comparison:
     """Compare a complete store's rows with their images, and renew stamps that only differ.
 
     Raises
@@ -175,7 +160,7 @@ def compare_store(path: Path, dataset: ImageDataset) -> Comparison:
         If the store cannot be read.
     """
     with FeatureStore(path) as store:
-        found = compare(store.done, store.image_sha256, store.image_stamp, dataset)
+        found = compare(store.done, store.image_sha256, store.image_stamp, contents)
         joined = bool(store.parts)
     if found.touched and not joined:
         with suppress(OSError, StoreError):  # else they are compared again next time
@@ -195,32 +180,7 @@ def replaced_rows(path: Path, dataset: ImageDataset) -> IntArray:
     """
     with StoreFile(part_of(path), locking=False) as file:
         done, sha256, stamps = map(file.read, ("done", "image_sha256", "image_stamp"))
-    return compare(done.astype(bool), sha256, stamps, dataset).changed
-
-
-def take_over(writer: FeatureWriter, donor: Path, rows: IntArray) -> None:
-    """Write another store's rows into a store of the same settings.
-
-    Parameters
-    ----------
-    writer : FeatureWriter
-        Of the store to be.
-    donor : pathlib.Path
-        The other store, whose rows are of the same images.
-    rows : numpy.ndarray
-        Which rows.
-    """
-    with FeatureStore(donor) as store:
-        layers = writer.layers
-        for first in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[first : first + _ROWS_AT_ONCE]
-            stamps = store.image_stamp[some, :-4]
-            writer.note_stamps(
-                {row: s.tobytes() for row, s in zip(some.tolist(), stamps, strict=True)}
-            )
-            writer.note_sizes(dict(zip(some.tolist(), store.image_sizes_px[some], strict=True)))
-            features = {layer: store[layer][some] for layer in layers}
-            writer.write(some, features, [sha.tobytes() for sha in store.image_sha256[some]])
+    return compare(done.astype(bool), sha256, stamps, Contents(dataset)).changed
 
 
 def _found_at(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
@@ -228,7 +188,7 @@ def _found_at(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
         return Found()
     if not read_head(path).provenance.covers(asked):
         return Found()
-    comparison = compare_store(path, dataset)
+    comparison = compare_store(path, Contents(dataset))
     if rows := comparison.changed[:_N_NAMED].tolist():
         named = ", ".join(dataset.image_ids[row] for row in rows)
         raise StoreMismatchError(
@@ -238,21 +198,3 @@ def _found_at(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
             "folder, or delete the file"
         )
     return Found(path, read_head(path).provenance.layers, len(comparison.again))
-
-
-def _images(dataset: ImageDataset) -> tuple[IntArray, IntArray]:
-    """Return the first row of each image, and the number of each row's image."""
-    if dataset.boxes is None:
-        rows = np.arange(len(dataset.image_ids))
-        return rows, rows
-    _, first, of = np.unique(
-        Names(dataset.image_ids).encoded, return_index=True, return_inverse=True
-    )
-    return first, of
-
-
-def _sha256(dataset: ImageDataset, row: int) -> bytes | None:
-    try:
-        return hashlib.sha256(read_bytes(dataset, row)).digest()
-    except (OSError, ValueError):
-        return None

@@ -6,7 +6,7 @@ a time are on the device while the other threads read and decode.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import cycle, islice
 from time import perf_counter
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from decaf.engines.allocator import keep_freed_memory
-from decaf.engines.dense import DenseBatch, DenseForward, image_blocks, load_dense
+from decaf.engines.batch import Batch, load_batch
 from decaf.engines.forward import Forward
-from decaf.engines.load import Batch, load_batch
 from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
 from decaf.engines.stored import load_stored
+from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.errors import DataError
 from decaf.types import FeatureWriter, IntArray
 
@@ -79,10 +79,9 @@ class _Run:
         self.failed_images: set[int | str] = set()
         self.wish = wish
         self.stop = threading.Event()
-        pending = writer.pending()
-        self._pending = set(pending.tolist())
+        pending, size = writer.pending(), plan.batch_size
         self._blocks = (
-            _blocks(pending, plan.batch_size, len(plan.dataset.image_ids))
+            (pending[first : first + size] for first in range(0, len(pending), size))
             if plan.dense is None
             else image_blocks(pending, plan.dataset.image_ids)
         )
@@ -126,31 +125,25 @@ class _Run:
             self._carry(net, block)
 
     def _carry(self, net: Any, rows: IntArray) -> None:
-        """Take rows from file to store; those that are there already only fill up their batch."""
+        """Take rows from file to store."""
         batch = self._load(rows.tolist(), net)
         features = net.features(batch)
-        new = [i for i, row in enumerate(batch.rows) if row in self._pending]
-        failures = [(row, reason) for row, reason in batch.failures if row in self._pending]
         with self._writing:
             start = perf_counter()
             if isinstance(self.writer, _KnowsFiles):
                 self.writer.note_stamps(batch.stamps)
                 self.writer.note_sizes(batch.sizes_px)
-            if new:
-                self.writer.write(
-                    np.array(batch.rows)[new],
-                    {layer: values[new] for layer, values in features.items()},
-                    [batch.sha256[i] for i in new],
-                )
-            for row, reason in failures:
+            if batch.rows:
+                self.writer.write(np.array(batch.rows), features, batch.sha256)
+            for row, reason in batch.failures:
                 self.writer.fail(row, reason)
                 self.failed_images.add(self.plan.image_of(row))
             batch.seconds.write = perf_counter() - start
-            self.n_failed += len(failures)
+            self.n_failed += len(batch.failures)
             self.seconds.add(batch.seconds)
-            self.progress(len(new) + len(failures), self.n_failed)
-        if failures:
-            row, reason = failures[-1]
+            self.progress(len(batch.rows) + len(batch.failures), self.n_failed)
+        if batch.failures:
+            row, reason = batch.failures[-1]
             last = f"the last one: {self.plan.dataset.image_ids[row]} ({reason})"
             refuse_failures(self.plan, len(self.failed_images), last)
 
@@ -170,13 +163,3 @@ def refuse_failures(plan: Plan, n_failed: int, more: str) -> None:
         f"{n_failed} of {plan.n_images} images cannot be used, more than the share of "
         f"{plan.max_failures:g} that --max-failures allows; {more}"
     )
-
-
-def _blocks(pending: IntArray, batch_size: int, n_rows: int) -> Iterator[IntArray]:
-    """Yield blocks of rows that start at multiples of `batch_size` and have pending rows.
-
-    Whole blocks, so that a resumed run computes the batches that an uninterrupted one computes, to
-    the bit, wherever it was stopped.
-    """
-    for number in np.unique(pending // batch_size).tolist():
-        yield np.arange(number * batch_size, min((number + 1) * batch_size, n_rows))

@@ -1,7 +1,7 @@
 """What an extraction engine is told to do, and what it says when it is done."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -67,10 +67,12 @@ class Plan:
         The same net on further devices; threads take the devices in turn.
     dense : DensePass or None
         Rows are patches that are made at once for each scale of an image.
-    patches : PatchRule
+    patches : PatchRule or None
         Where rows are patches, which ones.
     start : StoredStart or None
         Stored maps that the layers are computed from, without the images.
+    even : bool
+        Passes are all of one size, so that a row does not depend on the rows beside it, to the bit.
     """
 
     dataset: ImageDataset
@@ -85,8 +87,14 @@ class Plan:
     box_scale: float | None = None
     replicas: tuple[TorchBackbone, ...] = ()
     dense: DensePass | None = None
-    patches: PatchRule = field(default_factory=PatchRule)
+    patches: PatchRule | None = None
     start: StoredStart | None = None
+    even: bool = False
+
+    @property
+    def edges(self) -> str:
+        """What lies outside of an image is left out (``clip``) or mirrored (``reflect``)."""
+        return "clip" if self.patches is None else self.patches.edges
 
     @cached_property
     def n_images(self) -> int:

@@ -95,7 +95,7 @@ def make_plan(
         workers=n_cores() if compute.workers is None else compute.workers,
         max_failures=compute.max_failures,
         box_scale=(view.box_scale or BOX_SCALE) if view.box == "crop" else None,
-        patches=patches or PatchRule(),
+        patches=patches,
         dense=dense,
     )
 
@@ -131,10 +131,10 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
     """Return everything that decides the values that a plan stores."""
     view = plan.view
     if plan.box_scale is not None:
-        mirrored = "mirrored " if plan.patches.edges == "reflect" else ""
+        mirrored = "mirrored " if plan.edges == "reflect" else ""
         view = f"{view} of {mirrored}box x {plan.box_scale:g}"
     if plan.dense is not None:
-        view = f"windows of {plan.dense.source}, edges {plan.patches.edges}"
+        view = f"windows of {plan.dense.source}, edges {plan.edges}"
     policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.decoder == "gpu" else {})
     net = plan.backbone
     libraries = _LIBRARIES + (("timm",) if net.name.startswith("timm/") else ())
@@ -158,6 +158,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
             "convolutions": net.convolutions,
             "net": net.code_sha256,
         },
+        patches=plan.patches,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from decaf import errors
 from decaf.datasets import slice_rows
+from decaf.engines.contents import Contents
 from decaf.engines.fresh import compare_store
 from decaf.engines.local import refuse_failures
 from decaf.engines.machine import n_cores
@@ -188,7 +189,7 @@ def _is_complete(path: Path, asked: Provenance, dataset: ImageDataset) -> bool:
     with FeatureStore(path) as store:
         if not store.provenance.covers(asked):
             return False
-    found = compare_store(path, dataset)
+    found = compare_store(path, Contents(dataset))
     if not (len(found.changed) or len(found.again)):
         return True
     reopen(path)

@@ -8,8 +8,8 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from decaf.engines.batch import Batch
 from decaf.engines.fresh import find_fresh
-from decaf.engines.load import Batch
 from decaf.engines.plan import START, Plan, StoredStart
 from decaf.store import FeatureStore, Provenance, failures_path, read_failures
 
@@ -36,7 +36,7 @@ def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | Non
     """
     if asked.pooling != "none" or asked.dtype != "float32" or START not in plan.backbone.layers:
         return None
-    found = find_fresh(folder, replace(asked, layers=(START,)), plan.dataset)
+    found = find_fresh(folder, replace(asked, layers=(START,)), plan.dataset, growing=False)
     path = None if found.n_again else found.path  # images that failed there can be read now
     if path is None or not plan.backbone.follows(START, plan.layers):
         return None

@@ -2,7 +2,7 @@
 
 from decaf.store.exported import export_features
 from decaf.store.failures import failed_images, failures_path, read_failures
-from decaf.store.find import find_store, find_stores, store_name
+from decaf.store.find import find_alike, find_store, find_stores, store_name
 from decaf.store.imported import import_features
 from decaf.store.join import join
 from decaf.store.layer import StoredLayer
@@ -10,20 +10,23 @@ from decaf.store.opening import StoreFile, read_head
 from decaf.store.part import part_of, renew_stamps, reopen
 from decaf.store.provenance import FEATURES_VERSION, Provenance
 from decaf.store.reader import FeatureStore
-from decaf.store.rows import seal_stamps
+from decaf.store.rows import BLOCK_BYTES, broken_seals, row_crcs, seal_stamps
 from decaf.store.verify import store_info, verify
 from decaf.store.writer import FeatureWriter
 
 __all__ = [
+    "BLOCK_BYTES",
     "FEATURES_VERSION",
     "FeatureStore",
     "FeatureWriter",
     "Provenance",
     "StoreFile",
     "StoredLayer",
+    "broken_seals",
     "export_features",
     "failed_images",
     "failures_path",
+    "find_alike",
     "find_store",
     "find_stores",
     "import_features",
@@ -33,6 +36,7 @@ __all__ = [
     "read_head",
     "renew_stamps",
     "reopen",
+    "row_crcs",
     "seal_stamps",
     "store_info",
     "store_name",

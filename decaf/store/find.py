@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from decaf.errors import StoreError
 from decaf.store.damage import DamagedStoreError, read_errors
 from decaf.store.opening import read_head
 from decaf.store.provenance import Provenance
@@ -43,13 +44,35 @@ def find_store(folder: Path, provenance: Provenance) -> Path | None:
 
 def find_stores(folder: Path, provenance: Provenance) -> list[Path]:
     """Return all stores that `find_store` chooses from, the best first."""
+    found = ((path, _provenance_of(path)) for path in _files(folder, ".h5"))
+    covering = {path: p for path, p in found if p is not None and p.covers(provenance)}
+    return sorted(covering, key=lambda path: len(covering[path].layers))
+
+
+def find_alike(folder: Path, provenance: Provenance) -> list[Path]:
+    """Return stores of a folder whose rows are as asked for, but of which images does not matter.
+
+    Unfinished ones too, but for the one that is to hold what is asked for.
+    """
+    alike = []
+    for path in _files(folder, ".h5", ".part"):
+        try:
+            found = read_head(path).provenance
+        except StoreError:
+            continue
+        own = path.suffix == ".part" and not provenance.differences(found)
+        if found.computes(provenance) and not own:
+            alike.append(path)
+    return alike
+
+
+def _files(folder: Path, *suffixes: str) -> list[Path]:
     if not folder.is_dir():
         return []
     with read_errors(folder):
-        files = sorted(file for file in folder.iterdir() if file.suffix == ".h5" and file.is_file())
-    found = {path: _provenance_of(path) for path in files}
-    covering = {path: p for path, p in found.items() if p is not None and p.covers(provenance)}
-    return sorted(covering, key=lambda path: len(covering[path].layers))
+        return sorted(
+            path for path in folder.iterdir() if path.suffix in suffixes and path.is_file()
+        )
 
 
 def _provenance_of(path: Path) -> Provenance | None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from decaf.choices import Decoder
 from decaf.errors import StoreError
-from decaf.types import Preprocessing
+from decaf.types import PatchRule, Preprocessing
 
 FEATURES_VERSION = 2
 """Of decaf's own arithmetic, from an image's bytes to its features; raised whenever a change of
@@ -51,6 +51,8 @@ class Provenance:
         SHA-256 of the net's structure, and of its code where that is the user's own.
     rows : tuple of (int, int) or None
         First row and end of those that a shard holds; None for the whole data set.
+    patches : decaf.types.PatchRule or None
+        Where rows are patches, which ones.
     """
 
     dataset: str
@@ -69,6 +71,7 @@ class Provenance:
     versions: Mapping[str, str]
     arithmetic: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[int, int] | None = None
+    patches: PatchRule | None = None
 
     @property
     def decoder(self) -> Decoder:
@@ -88,8 +91,9 @@ class Provenance:
     def to_json(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces, equal for equal provenances."""
         fields = asdict(self)
-        if self.rows is None:  # a whole store keeps the digest that it had before shards
-            del fields["rows"]
+        for name in ("rows", "patches"):  # what a store does not have leaves no trace
+            if fields[name] is None:
+                del fields[name]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -104,6 +108,8 @@ class Provenance:
         try:
             fields = json.loads(text)
             fields["preprocessing"] = Preprocessing(**_with_tuples(fields["preprocessing"]))
+            if fields.get("patches") is not None:
+                fields["patches"] = PatchRule(**_with_tuples(fields["patches"]))
             return cls(**_with_tuples(fields))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(
@@ -138,6 +144,16 @@ class Provenance:
             for name in dict.fromkeys([*asked, *found])
             if asked.get(name) != found.get(name)
         ]
+
+    def computes(self, other: "Provenance") -> bool:
+        """Return whether a store with this provenance has the rows that `other` asks for.
+
+        True if both are equal but for the table of images, and layers that only this one has:
+        images of the same content have the same features in both.
+        """
+        table = {"dataset": "", "dataset_digest": "", "n_images": 0, "rows": None}
+        mine, theirs = (replace(one._nameless(), **table) for one in (self, other))  # type: ignore[arg-type] # each of its own
+        return mine.covers(theirs)
 
     def covers(self, other: "Provenance") -> bool:
         """Return whether a store with this provenance holds all that `other` asks for.

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from decaf.engines import local
+
 NET = ("--backbone", "decaf-mini", "--weights", "random", "--device", "cpu")
 
 
@@ -48,3 +50,16 @@ def decaf(tmp_path: Path) -> Callable[..., BaseProcess]:
         return process
 
     return start
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note which rows are loaded."""
+    load_batch, rows_loaded = local.load_batch, []
+
+    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
+        rows_loaded.extend(rows)
+        return load_batch(plan, rows, *more)
+
+    monkeypatch.setattr(local, "load_batch", load)
+    return rows_loaded

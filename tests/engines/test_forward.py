@@ -12,8 +12,8 @@ from flat import extract, make_plan
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import load_dataset
 from decaf.engines import forward
+from decaf.engines.batch import load_batch
 from decaf.engines.forward import Forward
-from decaf.engines.load import load_batch
 from decaf.engines.plan import Plan
 from decaf.errors import ConfigError
 from decaf.store import FeatureStore

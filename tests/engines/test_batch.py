@@ -12,7 +12,7 @@ from PIL import Image
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
-from decaf.engines.load import load_batch
+from decaf.engines.batch import load_batch
 from decaf.errors import ConfigError
 from decaf.extraction import provenance
 from decaf.types import ImageDataset

@@ -13,12 +13,12 @@ from torchvision.transforms.v2 import functional
 
 from decaf.backbones import DensePass, TorchBackbone, pool_features
 from decaf.datasets import read_bytes, stamp_of
-from decaf.engines.load import failure_reason
+from decaf.engines.batch import failure_reason
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.errors import ConfigError, DataError
 from decaf.images.decode import decode
 from decaf.images.patches import DenseScale, dense_scales
-from decaf.types import FloatArray, IntArray, Preprocessing
+from decaf.types import FloatArray, IntArray, PatchRule, Preprocessing
 
 
 @dataclass
@@ -33,8 +33,13 @@ class DenseBatch:
         Resized ``(3, H, W)`` uint8 images.
     wanted : list of int
         Which of all patches the rows are.
+    <<<<<<< HEAD:decaf/engines/dense.py
     sha256, failures, stamps, sizes_px, seconds
         As in `decaf.engines.load.Batch`.
+    =======
+    sha256, failures, seconds
+        As in `decaf.engines.batch.Batch`.
+    >>>>>>> part-growth:decaf/engines/windows.py
     """
 
     rows: list[int]
@@ -148,7 +153,7 @@ def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch
     n_before = 0
     boxes = plan.dataset.boxes
     asked = [] if boxes is None else [tuple(box) for box in boxes[list(rows)].tolist()]
-    for scale in dense_scales(width, height, plan.patches, _dense(plan).grid):
+    for scale in dense_scales(width, height, plan.patches or PatchRule(), _dense(plan).grid):
         own = {tuple(box): number for number, box in enumerate(scale.boxes.tolist())}
         found = {box: n_before + own[box] for box in asked if box in own and box not in wanted}
         if found:

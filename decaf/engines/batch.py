@@ -88,7 +88,7 @@ def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> 
             image = whole
             if plan.box_scale is not None and plan.dataset.boxes is not None:
                 box = plan.dataset.boxes[file.row].tolist()
-                image = crop_box(whole, box, plan.box_scale, plan.patches.edges)
+                image = crop_box(whole, box, plan.box_scale, plan.edges)
             pixels[len(batch.rows)] = make_view(image, plan.view, plan.backbone.preprocessing)
         except DataError as error:
             batch.failures.append((file.row, failure_reason(error)))
