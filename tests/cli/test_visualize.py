@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flat import extract
 from click.testing import Result as Outcome
+from flat import extract
 from PIL import Image
 from typer.testing import CliRunner
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flat import make_plan
 import torch
+from flat import make_plan
 from PIL import Image
 
 from decaf.backbones import load_backbone

@@ -42,7 +42,10 @@ def test_random_weights_have_a_recipe_of_their_own() -> None:
         ("head_lr=nan", "head_lr is above 0"),
         ("dropout=nan", "dropout is from 0 to below 1"),
         ("epochs=3,lr=1,epochs=4", "epochs stands twice in the recipe"),
-        ("min_crop_area=0.5,crops=1", "asked for min_crop_area in a recipe, but crops=1 draws no crops"),
+        (
+            "min_crop_area=0.5,crops=1",
+            "asked for min_crop_area in a recipe, but crops=1 draws no crops",
+        ),
         ("lr_decay=0.5", "asked for lr_decay in a recipe, but a single block is trained"),
     ],
 )
@@ -89,7 +92,9 @@ def test_parts_of_a_recipe_that_the_data_or_the_protocol_leave_unused_are_refuse
     several = np.ones((4, 2), np.int8)
     for words in ("label_smoothing=0.1", Recipe(label_smoothing=0.1)):
         parse_recipe(words, labels=several[:, 0])
-        with pytest.raises(ConfigError, match=r"asked for label_smoothing .* the images have several"):
+        with pytest.raises(
+            ConfigError, match=r"asked for label_smoothing .* the images have several"
+        ):
             parse_recipe(words, labels=several)
     parse_recipe("", "random", labels=several)  # a default is not asked for
     for words in ("validation=0.3", Recipe(validation=0.3)):
