@@ -227,7 +227,7 @@ def test_killed_twenty_times_and_rerun_equals_an_uninterrupted_run(
     many_images: Path, tmp_path: Path
 ) -> None:
     fork = multiprocessing.get_context("forkserver")
-    fork.set_forkserver_preload(["decaf.extraction"])
+    fork.set_forkserver_preload(["flat"])
     whole, killed, note = tmp_path / "whole.h5", tmp_path / "killed.h5", tmp_path / "note"
     once = fork.Process(target=extract_and_note, args=(many_images, whole, note))
     once.start()

@@ -104,7 +104,7 @@ def test_what_a_store_does_not_use_is_refused(
 
 
 def test_what_a_store_cannot_do_is_said(store: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="finetune on the store .* which has no images"):
+    with pytest.raises(ConfigError, match=r"finetune on the store .* which has no images"):
         evaluate(store, heads="finetune", out=tmp_path / "r.csv")
     for verb, out in ((evaluate, "r.csv"), (train, "m.safetensors")):
         with pytest.raises(DecafError, match="fc99"):

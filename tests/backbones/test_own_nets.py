@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from flat import extract
 from torch import nn
 
-from decaf import extract
 from decaf.backbones import layer_table, load_backbone, wrap_module
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
