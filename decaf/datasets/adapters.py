@@ -34,7 +34,20 @@ class Adapter(Protocol):
     INFO: DatasetInfo
 
     def load(self, data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
-        """Read the data set under the data root."""
+        """Read the data set.
+
+        Parameters
+        ----------
+        data_root : pathlib.Path
+            Folder that holds the named data sets.
+        allow_partial : bool
+            Whether images may be missing; the table is marked.
+
+        Raises
+        ------
+        DataError
+            Images or lists are missing, or are not the published ones.
+        """
 
 
 ADAPTERS: Mapping[str, Adapter] = {

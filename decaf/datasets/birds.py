@@ -39,22 +39,10 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read CUB-200-2011.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         With the official split (5 994 to train, 5 794 to test) and the birds' boxes.
-
-    Raises
-    ------
-    DataError
-        Images or lists are missing, or the lists contradict each other.
     """
     tree = INFO.require(data_root)
     lists = tree.parent

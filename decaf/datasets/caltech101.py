@@ -59,22 +59,10 @@ COUNTS: dict[str, int] = {
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read Caltech-101, after fetching it if it is not there.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         Ids are ``<class>/image_NNNN.jpg``; the background class comes first.
-
-    Raises
-    ------
-    DataError
-        The images are not there and cannot be fetched, or are not the published ones.
     """
     if not INFO.is_present(data_root):
         fetch(INFO, data_root)

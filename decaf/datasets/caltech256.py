@@ -34,23 +34,11 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read Caltech-256.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         Classes are named as their folders, from ``001.ak47`` to ``257.clutter``. Strays, of
         other names than ``NNN_MMMM.jpg``, are passed over.
-
-    Raises
-    ------
-    DataError
-        Images are missing.
     """
     tree = INFO.require(data_root)
     class_names = [name for name in folders(tree) if re.fullmatch(r"[0-9]{3}\..+", name)]

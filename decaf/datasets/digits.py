@@ -33,22 +33,10 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read the digits, after writing them if they are not there.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         Ids are ``<digit>/<number in scikit-learn's order>.png``.
-
-    Raises
-    ------
-    DataError
-        Images were removed, or the folder cannot be written.
     """
     tree = data_root / INFO.tree
     if not tree.is_dir():

@@ -34,23 +34,11 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read MIT-67.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         The 5 360 images of the training list, then the 1 340 of the test list. The other 8 920
         images of the archive are in no list.
-
-    Raises
-    ------
-    DataError
-        Images or lists are missing.
     """
     tree = INFO.require(data_root)
     train = read_lines(tree.parent / "TrainImages.txt")

@@ -50,24 +50,12 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read SUN397.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         All the images, with the partitions in the columns of ``official``; each holds 50
         images to train and 50 to test of each class. Class names may have two levels, such as
         ``apartment_building/outdoor``.
-
-    Raises
-    ------
-    DataError
-        Images or lists are missing.
     """
     tree = INFO.require(data_root)
     lists = tree.parent / "Partitions"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from decaf.datasets.image_tables import image_table, only_present
+from decaf.datasets.image_tables import image_table, official_sides, only_present
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.lists import read_columns
 from decaf.errors import DataError
-from decaf.types import SIDES, ImageDataset, IntArray, Side
+from decaf.types import ImageDataset, IntArray, Side
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -54,6 +54,7 @@ def load_classification(
     tree = info.require(data_root)
     lists = tree / "ImageSets" / "Main"
     read = [read_labels(lists, CLASSES, side, n_keys=1) for side in sides]
+    side_of = [side for side, (keys, _) in zip(sides, read, strict=True) for _ in keys]
     ids = [f"JPEGImages/{key}.jpg" for keys, _ in read for (key,) in keys]
     table = image_table(
         info.name,
@@ -61,7 +62,7 @@ def load_classification(
         ids,
         np.concatenate([labels for _, labels in read]),
         CLASSES,
-        official=side_codes(sides, [len(keys) for keys, _ in read]),
+        official=official_sides(info.name, side_of),
     )
     return only_present(info, table, allow_partial=allow_partial)
 
@@ -115,22 +116,3 @@ def _label(file: Path, text: str) -> int:
             f"{file}: found the label {text[:40]!r}, expected 1, 0 or -1; unpack the archive anew"
         )
     return _LABELS[text]
-
-
-def side_codes(sides: tuple[Side, ...], counts: list[int]) -> IntArray:
-    """Return the official split of rows that come side after side.
-
-    Parameters
-    ----------
-    sides : tuple of str
-        The sides in order.
-    counts : list of int
-        Number of rows of each.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n_rows, 1)`` int8 codes, as in `ImageDataset`.
-    """
-    codes = [1 + SIDES.index(side) for side in sides]
-    return np.repeat(np.array(codes, dtype=np.int8), counts)[:, None]

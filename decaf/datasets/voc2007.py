@@ -39,22 +39,10 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read VOC 2007.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         2 501 images to train, 2 510 to validate and 4 952 to test.
-
-    Raises
-    ------
-    DataError
-        Images or lists are missing.
     """
     return load_classification(
         INFO, data_root, ("train", "val", "test"), allow_partial=allow_partial

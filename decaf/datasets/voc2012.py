@@ -34,21 +34,9 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read VOC 2012.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         5 717 images to train and 5 823 to validate.
-
-    Raises
-    ------
-    DataError
-        Images or lists are missing.
     """
     return load_classification(INFO, data_root, ("train", "val"), allow_partial=allow_partial)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from decaf.datasets import voc2012
-from decaf.datasets.image_tables import image_table, only_present
+from decaf.datasets.image_tables import image_table, official_sides, only_present
 from decaf.datasets.info import DatasetInfo
 from decaf.datasets.objects import read_annotation
-from decaf.datasets.voc import read_labels, side_codes
+from decaf.datasets.voc import read_labels
 from decaf.errors import DataError
 from decaf.types import ImageDataset, Side
 
@@ -35,26 +35,15 @@ INFO = DatasetInfo(
 def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
     """Read the persons of VOC 2012's action task.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset
         A row a person, with its box; the labels of the test side are not published.
-
-    Raises
-    ------
-    DataError
-        Images, lists or annotations are missing.
     """
     tree = INFO.require(data_root)
     lists = tree / "ImageSets" / "Action"
     read = [read_labels(lists, ACTIONS, side, n_keys=2) for side in _SIDES]
+    side_of = [side for side, (keys, _) in zip(_SIDES, read, strict=True) for _ in keys]
     persons = [key for keys, _ in read for key in keys]
     annotations = {
         image: [box for _, _, box in read_annotation(tree / "Annotations" / f"{image}.xml")]
@@ -66,7 +55,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
         [f"JPEGImages/{image}.jpg" for image, _ in persons],
         np.concatenate([labels for _, labels in read]),
         ACTIONS,
-        official=side_codes(_SIDES, [len(keys) for keys, _ in read]),
+        official=official_sides(INFO.name, side_of),
         boxes=np.array([_person(annotations[image], image, person) for image, person in persons]),
     )
     return only_present(INFO, table, allow_partial=allow_partial)

@@ -76,6 +76,9 @@ def _data(published: PublishedProtocol, dataset: ImageDataset, n_left_out: int) 
         words.append(f"partial data set: {_thousands(n_images)}{whole} images")
     if n_left_out:
         words.append(f"{_thousands(n_left_out)} images without features are left out")
+    if dataset.groups is not None:
+        n_groups = _thousands(len(set(dataset.groups)))
+        words.append(f"the images of each of {n_groups} groups are on one side")
     if dataset.official is not None and not (dataset.official == 3).any():
         words.append("no labelled test side: tested on the validation side")
     return words

@@ -34,6 +34,12 @@ def test_each_departure_is_said(make_table):
     ]
 
 
+def test_groups_are_said(make_table):
+    table = make_table([3, 2], groups=tuple("aabbc"))
+    said = "the images of each of 3 groups are on one side"
+    assert published_protocol_differences(get_protocol("kfold", table), table) == [said]
+
+
 def test_another_grid_than_the_published_is_said(make_table):
     table = make_table([40], name="caltech101")
     used = get_protocol("kornblith", table, c_grid=[0.1])
