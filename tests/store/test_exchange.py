@@ -232,6 +232,14 @@ def test_files_that_cannot_be_read(rows, values, tmp_path):
         import_features(tmp_path / "two.h5", rows, out)
     with pytest.raises(StoreError, match=r"import link .* found: a, b"):
         import_features(tmp_path / "two.h5", rows, out, layer="link")
+    with h5py.File(tmp_path / "far.h5", "w") as file:
+        file.create_dataset("a", (6, 4), "f4", external=[(str(tmp_path / "secret"), 0, 96)])
+        layout = h5py.VirtualLayout((6, 4), "f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "two.h5"), "a", (6, 4))
+        file.create_virtual_dataset("b", layout)
+    for name in "ab":
+        with pytest.raises(StoreError, match="found values of other files"):
+            import_features(tmp_path / "far.h5", rows, out, layer=name)
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     for name, content in {"cut.npy": b"\x93NUMPY", "cut.npz": b"PK", "cut.h5": b"x"}.items():
         (tmp_path / name).write_bytes(content)
