@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from decaf.cli.app import app
 from decaf.datasets import dataset_digest
 from decaf.datasets.manifest import load_manifest
-from decaf.errors import ConfigError, DecafError, StoreError
+from decaf.errors import ConfigError, DataError, StoreError
 from decaf.store import (
     FeatureStore,
     FeatureWriter,
@@ -258,6 +258,22 @@ def test_views_do_not_fit_a_csv_and_no_layer_is_invented(make, table, tmp_path):
     store = write(make, tmp_path / "a.h5", table, n_views=2)
     with pytest.raises(StoreError, match="2 views of an image"):
         export_features(store, tmp_path / "out.csv", "csv")
-    with pytest.raises(DecafError, match="unknown layer 'fc9'"):
+    with pytest.raises(ConfigError, match="unknown layer 'fc9'"):
         export_features(store, tmp_path / "out", "npy", layers="fc9")
     assert not list(tmp_path.glob("out*"))
+
+
+def test_no_file_is_written_over(make, table, tmp_path):
+    store = write(make, tmp_path / "a.h5", table)
+    with pytest.raises(ConfigError, match=r"name that ends in \.csv"):
+        export_features(store, store, "csv")
+    for form in ("csv", "npz"):
+        out = export_features(store, tmp_path / f"out.{form}", form)
+        before = out.read_bytes()
+        with pytest.raises(StoreError, match="found it there; delete it first"):
+            export_features(store, out, form)
+        assert out.read_bytes() == before
+    export_features(store, tmp_path / "out", "npy")
+    with pytest.raises(DataError, match="asked to write"):
+        export_features(store, tmp_path / "out", "npy")
+    assert verify(store) == []
