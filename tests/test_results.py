@@ -175,3 +175,13 @@ def test_names_that_a_spreadsheet_would_compute_are_quoted_and_come_back(tmp_pat
     text = (tmp_path / "r-classes.csv").read_text()
     assert ",'=1+1," in text
     assert set(read_beside([tmp_path / "r.csv"], "classes")["class"]) == {"=1+1", "'@x"}
+
+
+def test_a_table_shows_itself():
+    lines = repr(ResultTable((ONE, TWO, KNN))).splitlines()
+    assert len(lines) == 3
+    assert lines[0].split()[:4] == ["dataset", "backbone", "layer", "head"]
+    assert lines[1].split()[:7] == ["caltech101", "alexnet", "fc6", "svm", "decaf", "30",
+                                    "mean_per_class"]  # fmt: skip
+    assert "0.85" in lines[1]
+    assert repr(ResultTable(())).startswith("Empty DataFrame")

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.choices import FeatureForm, checked
-from decaf.errors import StoreError
+from decaf.errors import ConfigError, StoreError
 from decaf.escapes import csv_cell, csv_path
 from decaf.extras import missing_extra
 from decaf.progress import log
@@ -32,7 +32,7 @@ from decaf.store.layout import NAMES, TABLE
 from decaf.store.reader import FeatureStore, label_texts
 from decaf.store.rows import BLOCK_BYTES
 from decaf.types import SIDES, FloatArray, ImageDataset
-from decaf.whole_files import whole_file, whole_folder
+from decaf.whole_files import require_writable, whole_file, whole_folder
 
 ROWS = "rows.csv"
 PARQUET_KEY = b"decaf"
@@ -68,13 +68,19 @@ def export_features(
     Raises
     ------
     ConfigError
-        If a layer is not in the store, or pyarrow is not installed.
+        If a layer is not in the store, a file's name does not fit the form, or pyarrow is not
+        installed.
     StoreError
-        If the store cannot be read, or the form cannot hold its features.
+        If the store cannot be read, the form cannot hold its features, or the file is there.
     DataError
         If the file cannot be written.
     """
     out = Path(out)
+    if to != "npy" and out.suffix.lower() != f".{to}":
+        raise ConfigError(f"asked for {to} in {out}; give a name that ends in .{to}")
+    if out.is_file():
+        raise StoreError(f"asked to write {out}, found it there; delete it first")
+    require_writable(out)
     with FeatureStore(store) as opened:
         named = layers.split(",") if isinstance(layers, str) else layers or opened.layers
         names = [name.strip() for name in named]
@@ -202,6 +208,7 @@ def _unsaid(table: ImageDataset, labels: Sequence[str], has_split: bool) -> list
             is not None
             and not has_split,
             "boxes": table.boxes is not None,
+            "which image a patch is of": table.image_labels is not None,
             "which labels are difficult": table.labels.ndim == 2 and (table.labels == 0).any(),
             "that labels are one or several an image": (table.labels.ndim == 2) != several,
             "classes without an image": not set(table.class_names)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, StoreError
 from decaf.names import Names
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
@@ -73,9 +73,13 @@ class FeatureStore:
 
     def __repr__(self) -> str:
         layers = ", ".join(f"{name} {self[name].shape[1:]}" for name in self.layers)
+        try:
+            done = f"{int(self.done.sum())} done"
+        except StoreError:  # closed, or damaged
+            done = "unreadable"
         return (
-            f"FeatureStore({str(self.path)!r}: {self.n_images} rows, {int(self.done.sum())} done; "
-            f"{layers}; {self.provenance.dtype})"
+            f"FeatureStore({str(self.path)!r}: {self.n_images} rows, {done}; {layers}; "
+            f"{self.provenance.dtype})"
         )
 
     def close(self) -> None:

@@ -163,6 +163,9 @@ def test_a_frame_arrays_and_a_line_of_a_store(image_folder: Path, tmp_path: Path
             repr(store) == f"FeatureStore({str(path)!r}: 24 rows, 23 done; fc6 ({size},); float32)"
         )
         np.testing.assert_array_equal(X, store["fc6"][store.done])
+    with FeatureStore(path) as closed:
+        pass
+    assert "24 rows, unreadable" in repr(closed)
     assert X.shape == (23, size)
     assert "blue/3.png" not in frame.index
     assert frame.columns[0] == "label"

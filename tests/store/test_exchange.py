@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from decaf.cli.app import app
 from decaf.datasets import dataset_digest
 from decaf.datasets.manifest import load_manifest
-from decaf.errors import ConfigError, DecafError, StoreError
+from decaf.errors import ConfigError, DataError, StoreError
 from decaf.store import (
     FeatureStore,
     FeatureWriter,
@@ -232,6 +232,14 @@ def test_files_that_cannot_be_read(rows, values, tmp_path):
         import_features(tmp_path / "two.h5", rows, out)
     with pytest.raises(StoreError, match=r"import link .* found: a, b"):
         import_features(tmp_path / "two.h5", rows, out, layer="link")
+    with h5py.File(tmp_path / "far.h5", "w") as file:
+        file.create_dataset("a", (6, 4), "f4", external=[(str(tmp_path / "secret"), 0, 96)])
+        layout = h5py.VirtualLayout((6, 4), "f4")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "two.h5"), "a", (6, 4))
+        file.create_virtual_dataset("b", layout)
+    for name in "ab":
+        with pytest.raises(StoreError, match="found values of other files"):
+            import_features(tmp_path / "far.h5", rows, out, layer=name)
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     for name, content in {"cut.npy": b"\x93NUMPY", "cut.npz": b"PK", "cut.h5": b"x"}.items():
         (tmp_path / name).write_bytes(content)
@@ -250,6 +258,22 @@ def test_views_do_not_fit_a_csv_and_no_layer_is_invented(make, table, tmp_path):
     store = write(make, tmp_path / "a.h5", table, n_views=2)
     with pytest.raises(StoreError, match="2 views of an image"):
         export_features(store, tmp_path / "out.csv", "csv")
-    with pytest.raises(DecafError, match="unknown layer 'fc9'"):
+    with pytest.raises(ConfigError, match="unknown layer 'fc9'"):
         export_features(store, tmp_path / "out", "npy", layers="fc9")
     assert not list(tmp_path.glob("out*"))
+
+
+def test_no_file_is_written_over(make, table, tmp_path):
+    store = write(make, tmp_path / "a.h5", table)
+    with pytest.raises(ConfigError, match=r"name that ends in \.csv"):
+        export_features(store, store, "csv")
+    for form in ("csv", "npz"):
+        out = export_features(store, tmp_path / f"out.{form}", form)
+        before = out.read_bytes()
+        with pytest.raises(StoreError, match="found it there; delete it first"):
+            export_features(store, out, form)
+        assert out.read_bytes() == before
+    export_features(store, tmp_path / "out", "npy")
+    with pytest.raises(DataError, match="asked to write"):
+        export_features(store, tmp_path / "out", "npy")
+    assert verify(store) == []
