@@ -67,6 +67,6 @@ def load_stored(plan: Plan, rows: Sequence[int]) -> Batch:
     maps = torch.from_numpy(store[plan.start.layer][np.array(kept, np.int64)])
     digests = [store.image_sha256[row].tobytes() for row in kept]
     stamps = {row: store.image_stamp[row, :-4].tobytes() for row in rows}
-    batch = Batch(kept, maps.reshape(-1, *shape), digests, failed, stamps)
+    batch = Batch(kept, digests, failed, stamps, pixels=maps.reshape(-1, *shape))
     batch.seconds.read = perf_counter() - begun
     return batch

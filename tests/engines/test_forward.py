@@ -11,8 +11,8 @@ import torch
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.datasets import load_dataset
 from decaf.engines import forward
-from decaf.engines.forward import Forward
 from decaf.engines.batch import load_batch
+from decaf.engines.forward import Forward
 from decaf.engines.plan import Plan
 from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_folders import OPTIONS, bmp, features, run, write
+from small_folders import bmp, features, run, write
 
 from decaf.engines import contents, local
 from decaf.errors import StoreMismatchError
