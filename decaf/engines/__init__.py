@@ -5,7 +5,7 @@ from decaf.engines.fill import fill
 from decaf.engines.fresh import Found, find_fresh
 from decaf.engines.local import run
 from decaf.engines.machine import n_cores
-from decaf.engines.patches import as_patches
+from decaf.engines.patch_plan import as_patches
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.engines.planning import make_plan, n_features, provenance, shard_rows
 from decaf.engines.ray_engine import fill_with_ray

@@ -19,16 +19,13 @@ _CPU = torch.device("cpu")
 
 
 @dataclass
-class Batch:
-    """Pixels of the rows that could be read, and the reasons of those that could not.
+class Loaded:
+    """What was read of some rows, and why others could not be.
 
     Attributes
     ----------
     rows : list of int
-        Rows of the data set in `pixels`.
-    pixels : torch.Tensor
-        ``(len(rows) * n_views, 3, S, S)`` uint8, channels last in memory; or stored maps of a
-        plan's `start`, float32.
+        Rows of the data set that could be read.
     sha256 : list of bytes
         Digest of each row's file.
     failures : list of (int, str)
@@ -41,13 +38,26 @@ class Batch:
         Spent on reading, decoding and cropping.
     """
 
-    rows: list[int]
-    pixels: torch.Tensor
-    sha256: list[bytes]
-    failures: list[tuple[int, str]]
+    rows: list[int] = field(default_factory=list)
+    sha256: list[bytes] = field(default_factory=list)
+    failures: list[tuple[int, str]] = field(default_factory=list)
     stamps: dict[int, bytes] = field(default_factory=dict)
     sizes_px: dict[int, tuple[int, int]] = field(default_factory=dict)
     seconds: StageSeconds = field(default_factory=StageSeconds)
+
+
+@dataclass
+class Batch(Loaded):
+    """Rows of any images, whose views are ready for the net.
+
+    Attributes
+    ----------
+    pixels : torch.Tensor
+        ``(len(rows) * n_views, 3, S, S)`` uint8, channels last in memory; or stored maps of a
+        plan's `start`, float32.
+    """
+
+    pixels: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> Batch:
@@ -77,11 +87,9 @@ def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> 
         pin_memory=not on_gpu and plan.backbone.device.type == "cuda",
     )
     pixels = pixels.permute(0, 1, 4, 2, 3)
-    batch = Batch([], pixels, [], [])
-    files = _read(plan, rows, batch)
-    images = (
-        _decoded_there(files, batch, device) if on_gpu else _decoded(files, batch, plan.decoder)
-    )
+    batch = Batch()
+    files = read(plan, rows, batch)
+    images = _decoded_there(files, batch, device) if on_gpu else decoded(files, batch, plan.decoder)
     for file, whole in images:
         start = perf_counter()
         try:
@@ -109,13 +117,16 @@ def failure_reason(error: OSError | DataError) -> str:
 
 
 @dataclass
-class _File:
+class File:
+    """An image's file, and its row."""
+
     row: int
     sha256: bytes
     data: bytes
 
 
-def _read(plan: Plan, rows: Sequence[int], batch: Batch) -> Iterator[_File]:
+def read(plan: Plan, rows: Sequence[int], batch: Loaded) -> Iterator[File]:
+    """Yield the files of rows; the others are failures of the batch."""
     for row in rows:
         start = perf_counter()
         try:
@@ -125,14 +136,15 @@ def _read(plan: Plan, rows: Sequence[int], batch: Batch) -> Iterator[_File]:
             batch.failures.append((row, failure_reason(error)))
             continue
         batch.stamps[row] = stamp
-        file = _File(row, hashlib.sha256(data).digest(), data)
+        file = File(row, hashlib.sha256(data).digest(), data)
         batch.seconds.read += perf_counter() - start
         yield file
 
 
-def _decoded(
-    files: Iterable[_File], batch: Batch, decoder: Decoder
-) -> Iterator[tuple[_File, torch.Tensor]]:
+def decoded(
+    files: Iterable[File], batch: Loaded, decoder: Decoder
+) -> Iterator[tuple[File, torch.Tensor]]:
+    """Yield files and their images; those that are damaged are failures of the batch."""
     for file in files:
         start = perf_counter()
         try:
@@ -145,8 +157,8 @@ def _decoded(
 
 
 def _decoded_there(
-    files: Iterable[_File], batch: Batch, device: torch.device
-) -> Iterator[tuple[_File, torch.Tensor]]:
+    files: Iterable[File], batch: Batch, device: torch.device
+) -> Iterator[tuple[File, torch.Tensor]]:
     """Decode on a GPU, all at once, and on the CPU what that leaves."""
     files = list(files)
     start = perf_counter()
@@ -156,5 +168,5 @@ def _decoded_there(
         if image is not None:
             yield file, image
         else:
-            for _, left in _decoded([file], batch, "gpu"):
+            for _, left in decoded([file], batch, "gpu"):
                 yield file, left.to(device)

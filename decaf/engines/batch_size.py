@@ -98,7 +98,7 @@ def _seconds(plan: Plan) -> float:
     size_px, n_pixels = plan.backbone.preprocessing.input_size_px, plan.batch_size
     shape = (n_pixels * n_views(plan.view), 3, size_px, size_px)
     pixels = torch.zeros(shape, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
-    batch = Batch(list(range(n_pixels)), pixels, [], [])
+    batch = Batch(list(range(n_pixels)), pixels=pixels)
     forward = Forward(plan, plan.backbone, halving=False)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(threads_of_one(plan))

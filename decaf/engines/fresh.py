@@ -98,7 +98,8 @@ def compare(
     Comparison
         A row whose image cannot be read now is as it was: there is no other image.
     """
-    of, sealed = contents.of, contents.stamps[contents.of]
+    _, of = contents.rows
+    sealed = contents.stamps[of]
     differ = np.flatnonzero(~(contents.known[of] & (sealed == stamps).all(axis=1)))
     read = contents.sha256(np.unique(of[differ]).tolist())
     changed, again, renewed = [], [], stamps.copy()

@@ -86,8 +86,9 @@ def find_donors(folder: Path, asked: Provenance, contents: Contents) -> tuple[Do
         return ()
     sha256, known = _contents(offers, asked, contents)
     by_box = contents.dataset.boxes if any(" of " in view for view in asked.views) else None
-    wanted = _keys(sha256[contents.of], by_box)
-    left, donors = np.flatnonzero(known[contents.of]), []
+    _, of = contents.rows
+    wanted = _keys(sha256[of], by_box)
+    left, donors = np.flatnonzero(known[of]), []
     for offer in offers:
         there = _keys(offer.sha256, None if by_box is None else offer.boxes)
         order = np.argsort(there)
@@ -120,12 +121,12 @@ def take_over(
     int
         Number of rows.
     """
-    n_taken = 0
+    (_, of), n_taken = contents.rows, 0
     for donor in donors:
         left = np.isin(donor.here, writer.pending())
         wanted = replace(donor, there=donor.there[left], here=donor.here[left])
         for here, features, sha256, sizes_px in _sound_rows(wanted, writer.layers):
-            writer.note_stamps({row: contents.raw[contents.of[row]] for row in here.tolist()})
+            writer.note_stamps({row: contents.raw[of[row]] for row in here.tolist()})
             writer.note_sizes(dict(zip(here.tolist(), sizes_px.tolist(), strict=True)))
             writer.write(here, features, sha256)
             n_taken += len(here)
@@ -152,7 +153,7 @@ def _contents(
     offers: list[_Offer], asked: Provenance, contents: Contents
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """Return the SHA-256 of each image, and whether it is known."""
-    names = Names(contents.dataset.image_ids).encoded[contents.first]
+    names = Names(contents.dataset.image_ids).encoded[contents.rows[0]]
     sha256, known = np.zeros((len(names), 32), np.uint8), np.zeros(len(names), bool)
     related = False
     for offer in offers:

@@ -68,6 +68,6 @@ def load_stored(plan: Plan, rows: Sequence[int]) -> Batch:
     digests = [store.image_sha256[row].tobytes() for row in kept]
     stamps = {row: store.image_stamp[row, :-4].tobytes() for row in rows}
     sizes = {row: (int(w), int(h)) for row in kept for w, h in [store.image_sizes_px[row]]}
-    batch = Batch(kept, maps.reshape(-1, *shape), digests, failed, stamps, sizes)
+    batch = Batch(kept, digests, failed, stamps, sizes, pixels=maps.reshape(-1, *shape))
     batch.seconds.read = perf_counter() - begun
     return batch

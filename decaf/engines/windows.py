@@ -1,6 +1,5 @@
 """Extraction of patches by one pass over the larger image for each scale."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -12,44 +11,27 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from decaf.backbones import DensePass, TorchBackbone, pool_features
-from decaf.datasets import read_bytes, stamp_of
-from decaf.engines.batch import failure_reason
-from decaf.engines.plan import Plan, StageSeconds
+from decaf.engines.batch import Loaded, decoded, read
+from decaf.engines.plan import Plan
 from decaf.errors import ConfigError, DataError
-from decaf.images.decode import decode
 from decaf.images.patches import DenseScale, dense_scales
 from decaf.types import FloatArray, IntArray, PatchRule, Preprocessing
 
 
 @dataclass
-class DenseBatch:
+class DenseBatch(Loaded):
     """The patches of one image.
 
     Attributes
     ----------
-    rows : list of int
-        Rows of the data set; none if the image failed.
     scales : list of (torch.Tensor, DenseScale)
         Resized ``(3, H, W)`` uint8 images.
     wanted : list of int
         Which of all patches the rows are.
-    <<<<<<< HEAD:decaf/engines/dense.py
-    sha256, failures, stamps, sizes_px, seconds
-        As in `decaf.engines.load.Batch`.
-    =======
-    sha256, failures, seconds
-        As in `decaf.engines.batch.Batch`.
-    >>>>>>> part-growth:decaf/engines/windows.py
     """
 
-    rows: list[int]
     scales: list[tuple[torch.Tensor, DenseScale]] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
-    sha256: list[bytes] = field(default_factory=list)
-    failures: list[tuple[int, str]] = field(default_factory=list)
-    stamps: dict[int, bytes] = field(default_factory=dict)
-    sizes_px: dict[int, tuple[int, int]] = field(default_factory=dict)
-    seconds: StageSeconds = field(default_factory=StageSeconds)
 
 
 def image_blocks(pending: IntArray, image_ids: Sequence[str]) -> Iterator[IntArray]:
@@ -73,26 +55,19 @@ def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
     DenseBatch
         The image at each scale that a row needs.
     """
-    start = perf_counter()
-    stamps: dict[int, bytes] = {}
-    try:
-        stamp = stamp_of(plan.dataset, rows[0])
-        data = read_bytes(plan.dataset, rows[0])
-        stamps = dict.fromkeys(rows, stamp)
-        digest = hashlib.sha256(data).digest()
-        was_read = perf_counter()
-        image = decode(data, plan.decoder)
-        decoded = perf_counter()
-        batch = _resized(plan, rows, image)
-    except (OSError, DataError) as error:
-        reason = failure_reason(error)
-        return DenseBatch([], failures=[(row, reason) for row in rows], stamps=stamps)
-    batch.stamps = stamps
-    batch.sizes_px = dict.fromkeys(rows, (image.shape[2], image.shape[1]))
-    batch.sha256 = [digest] * len(rows)
-    batch.seconds.read = was_read - start
-    batch.seconds.decode = decoded - was_read
-    batch.seconds.view = perf_counter() - decoded
+    batch = DenseBatch()
+    for file, image in decoded(read(plan, rows[:1], batch), batch, plan.decoder):
+        start = perf_counter()
+        try:
+            batch.scales, batch.wanted = _resized(plan, rows, image)
+        except DataError as error:
+            batch.failures.append((file.row, str(error)))
+            continue
+        batch.rows, batch.sha256 = list(rows), [file.sha256] * len(rows)
+        batch.sizes_px = dict.fromkeys(rows, (image.shape[2], image.shape[1]))
+        batch.seconds.view = perf_counter() - start
+    batch.failures = [(row, reason) for _, reason in batch.failures for row in rows]
+    batch.stamps = {row: stamp for stamp in batch.stamps.values() for row in rows}
     return batch
 
 
@@ -145,8 +120,10 @@ def _dense(plan: Plan) -> DensePass:
     return plan.dense
 
 
-def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch:
-    """Return the image at the scales that its rows' boxes are of."""
+def _resized(
+    plan: Plan, rows: Sequence[int], image: torch.Tensor
+) -> tuple[list[tuple[torch.Tensor, DenseScale]], list[int]]:
+    """Return the image at the scales that its rows' boxes are of, and which patches they are."""
     height, width = image.shape[1:]
     scales: list[tuple[torch.Tensor, DenseScale]] = []
     wanted: dict[tuple[float, ...], int] = {}
@@ -163,7 +140,7 @@ def _resized(plan: Plan, rows: Sequence[int], image: torch.Tensor) -> DenseBatch
             n_before += len(own)
     if len(wanted) < len(set(asked)):
         raise DataError(f"has {width} x {height} pixels, not as many as when it was listed")
-    return DenseBatch(list(rows), scales, [wanted[box] for box in asked])
+    return scales, [wanted[box] for box in asked]
 
 
 def at_scale(image: torch.Tensor, scale: DenseScale, preprocessing: Preprocessing) -> torch.Tensor:
