@@ -169,6 +169,12 @@ def evaluate(
     """
     names = _words(heads)
     _check_heads(names)
+    if c_grid is not None and not any(
+        n == FINETUNE or "C" in HEADS[n]().get_params() for n in names
+    ):
+        raise ConfigError(
+            f"asked for c_grid, found the heads {', '.join(names)}, which have no C; leave it out"
+        )
     if out is not None:
         require_csv(Path(out))
     refuse_without_head(names, finetune, recipe)

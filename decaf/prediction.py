@@ -22,7 +22,7 @@ from decaf.escapes import csv_cell, csv_path
 from decaf.progress import log, show_progress
 from decaf.protocols import image_starts
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
-from decaf.whole_files import require_writable, whole_file
+from decaf.whole_files import require_output, whole_file
 
 LIST_SUFFIXES = (".csv", ".txt")
 LIKELY = 0.5
@@ -93,7 +93,8 @@ def predict(
     """
     path = Path(out)
     failures_file = path.with_name(path.stem + ".failures.csv")
-    require_writable(path, failures_file)
+    for file in (path, failures_file):
+        require_output(file, ".csv", inputs=[model, *images])
     classifier = Classifier.load(Path(model))
     if pixels is not None:
         classifier = replace(classifier, pixels=pixels)

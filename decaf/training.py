@@ -32,6 +32,7 @@ from decaf.protocols.draw import folds, strata
 from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
+from decaf.whole_files import require_output
 
 N_FOLDS = 5
 PATCH_POWER = 5.0
@@ -130,7 +131,7 @@ def train(
         If the store cannot be read or written.
     """
     path = Path(out)
-    _check(head, path)
+    _check(head, path, weights)
     find_device(device)
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     patches = patch_rule(views, patch_scales, patches_per_image, patch_edges)
@@ -203,13 +204,12 @@ def train(
     return path
 
 
-def _check(head: str, out: Path) -> None:
+def _check(head: str, out: Path, weights: str) -> None:
     if head == "knn" or head not in HEADS:
         names = ", ".join(name for name in HEADS if name != "knn")
         found = "keeps the training images" if head == "knn" else "is unknown"
         raise ConfigError(f"asked to train head {head!r}, which {found}; choose one of: {names}")
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
+    require_output(out, ".safetensors", inputs=[weights])
 
 
 def _of_rows(

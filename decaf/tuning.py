@@ -9,7 +9,6 @@ from decaf.backbones.weights import file_sha256
 from decaf.choices import CropView, Normalize, Pixels, Pool, Precision, checked
 from decaf.classifier import Classifier
 from decaf.datasets import load_dataset
-from decaf.errors import ConfigError
 from decaf.extraction import extract, make_plan
 from decaf.finetuning import (
     FINETUNE,
@@ -28,6 +27,7 @@ from decaf.protocols.draw import hold_out, strata
 from decaf.store import FeatureStore
 from decaf.tensor_file import write_tensors
 from decaf.types import ImageDataset, Split
+from decaf.whole_files import require_output
 
 
 @checked
@@ -124,8 +124,9 @@ def finetune(
         If the store cannot be read or written.
     """
     path = Path(out)
-    if path.suffix != ".safetensors":
-        raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
+    weights_path = path.with_name(f"{path.stem}-weights.safetensors")
+    for file in (path, weights_path):
+        require_output(file, ".safetensors", inputs=[weights])
     parse_recipe(recipe, blocks)  # what is wrong with it is said before the net is loaded
     table = load_dataset(dataset, Path(data_root), allow_partial=allow_partial, limit=limit)
     rule = get_protocol("holdout", table, normalize=normalize, view=views, seed=seed)
@@ -167,7 +168,6 @@ def finetune(
     split = Split(rows, rows[:0], inner, seed)
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)
-    weights_path = path.with_name(f"{path.stem}-weights.safetensors")
     # what the net's own weights lack is nan, and stays missing
     state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
     write_tensors(weights_path, state, {"format": "pt"})
