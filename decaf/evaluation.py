@@ -92,6 +92,12 @@ def evaluate(
         If the store cannot be read or written.
     """
     names = _head_names(heads)
+    if overrides.c_grid is not None and not any(
+        n == FINETUNE or "C" in HEADS[n]().get_params() for n in names
+    ):
+        raise ConfigError(
+            f"asked for c_grid, found the heads {', '.join(names)}, which have no C; leave it out"
+        )
     if out is not None:
         require_csv(Path(out))
     refuse_without_head(names, overrides.recipe)

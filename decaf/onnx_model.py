@@ -19,7 +19,7 @@ from decaf.extras import missing_extra
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.prediction import load_net
-from decaf.whole_files import require_writable, whole_file
+from decaf.whole_files import require_output, whole_file
 
 MAX_DIFFERENCE = 1e-4
 _N_CHECKED = 3
@@ -87,7 +87,7 @@ def export(
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (_N_CHECKED, 3, side, side), dtype=torch.uint8, generator=rng)
     path = Path(model).with_suffix(".onnx") if out is None else Path(out)
-    require_writable(path)
+    require_output(path, ".onnx", inputs=[model])
     proto = _to_onnx(whole, pixels)
     about = {
         "class_names": classifier.class_names,

@@ -23,7 +23,7 @@ from decaf.progress import log, show_progress
 from decaf.protocols import image_starts
 from decaf.records import Compute, Net, View
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
-from decaf.whole_files import require_writable, whole_file
+from decaf.whole_files import require_output, whole_file
 
 LIST_SUFFIXES = (".csv", ".txt")
 LIKELY = 0.5
@@ -86,7 +86,8 @@ def predict(
     """
     path = Path(out)
     failures_file = path.with_name(path.stem + ".failures.csv")
-    require_writable(path, failures_file)
+    for target in (path, failures_file):
+        require_output(target, ".csv", inputs=[model, *images])
     classifier = Classifier.load(Path(model))
     if decoder is not None:
         classifier = replace(classifier, decoder=decoder)

@@ -60,6 +60,8 @@ def read_tensors(
     """
     if not path.exists():
         return None
+    if not path.is_file():
+        raise DataError(f"asked for {what} {path}, found no regular file; {advice}")
     try:
         with safetensors.safe_open(path, "pt") as file:
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - no mapping

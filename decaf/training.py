@@ -35,6 +35,7 @@ from decaf.stored_images import (
     stored_view,
 )
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
+from decaf.whole_files import require_output
 
 N_FOLDS = 5
 
@@ -94,7 +95,7 @@ def train(
         If the store cannot be read or written.
     """
     path, stored = Path(out), store_at(data)
-    _check(head, path)
+    _check(head, path, net.weights)
     find_device(compute.device)
     weights, decoder = net.weights, source.decoder
     if stored is None:
@@ -159,13 +160,12 @@ def _rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
     return get_protocol("holdout", table, overrides)
 
 
-def _check(head: str, out: Path) -> None:
+def _check(head: str, out: Path, weights: str) -> None:
     if head == "knn" or head not in HEADS:
         names = ", ".join(name for name in HEADS if name != "knn")
         found = "keeps the training images" if head == "knn" else "is unknown"
         raise ConfigError(f"asked to train head {head!r}, which {found}; choose one of: {names}")
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
+    require_output(out, ".safetensors", inputs=[weights])
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ from decaf.store import FeatureStore
 from decaf.stored_images import one_layer, store_at
 from decaf.tensor_file import write_tensors
 from decaf.types import ImageDataset, Split
+from decaf.whole_files import require_output
 
 
 def finetune(
@@ -90,8 +91,9 @@ def finetune(
         If the store cannot be read or written.
     """
     path, seed = Path(out), fit.seed
-    if path.suffix != ".safetensors":
-        raise ConfigError(f"asked to write the model {out}; give a name that ends in .safetensors")
+    weights_path = path.with_name(f"{path.stem}-weights.safetensors")
+    for file in (path, weights_path):
+        require_output(file, ".safetensors", inputs=[net.weights])
     parse_recipe(recipe)  # what is wrong with it is said before the net is loaded
     fit.only("fine-tuning", "normalize", "c_grid", "seed")
     if store_at(dataset):
@@ -128,7 +130,6 @@ def finetune(
     split = Split(rows, rows[:0], inner, seed)
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=compute.quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)
-    weights_path = path.with_name(f"{path.stem}-weights.safetensors")
     # what the net's own weights lack is nan, and stays missing
     state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
     write_tensors(weights_path, state, {"format": "pt"})

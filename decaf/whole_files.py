@@ -7,12 +7,12 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from decaf.errors import DataError
+from decaf.errors import ConfigError, DataError
 
 _BEGIN, _END = ".decaf-", ".part"
 _ABANDONED_S = 24 * 3600
@@ -167,6 +167,36 @@ def require_writable(*paths: Path) -> None:
             target = _target(path)
             with _scratch(target.parent) as folder:
                 (folder / target.name).touch()
+
+
+def require_output(path: Path, *endings: str, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse, before work is done, a path that cannot be written, or must not be.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, there or not.
+    *endings : str
+        What its name may end in.
+    inputs : iterable of str or pathlib.Path
+        What is read and must stay: files, or anything else.
+
+    Raises
+    ------
+    ConfigError
+        If its name ends in something else, or it is one of `inputs`.
+    DataError
+        If it cannot be written.
+    """
+    if path.suffix.lower() not in endings or not path.stem:
+        raise ConfigError(f"asked to write {path}; give a name that ends in {' or '.join(endings)}")
+    for given in inputs:
+        with suppress(OSError, ValueError):  # no file
+            if path.samefile(given):
+                raise ConfigError(
+                    f"asked to write {path}, found that it is read as well; give another name"
+                )
+    require_writable(path)
 
 
 def sync(path: Path) -> None:

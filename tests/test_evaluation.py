@@ -115,6 +115,8 @@ def test_every_normalisation_learns(image_folder: Path, tmp_path: Path, normaliz
         ({"c_grid": "0,1"}, ConfigError, "values above 0"),
         ({"train_per_class": "2.5"}, ConfigError, "whole numbers, found '2.5'"),
         ({"splits": 0}, ConfigError, "splits is at least 1"),
+        ({"heads": "knn", "c_grid": "1"}, ConfigError, "have no C; leave it out"),
+        ({"drop_classes": "blue,red"}, ConfigError, "keep two or more"),
     ],
 )
 def test_wrong_options_are_named(

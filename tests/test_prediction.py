@@ -14,7 +14,7 @@ from flat import predict, train
 from torchvision.models import resnet18
 
 from decaf.classifier import Classifier
-from decaf.errors import BackboneError, DataError
+from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.prediction import load_net
 
 QUIET = {"device": "cpu", "quiet": True}
@@ -182,3 +182,21 @@ def test_a_model_of_a_gpus_pixels_can_be_used_without_one(
     dataclasses.replace(Classifier.load(plain), decoder="gpu").save(plain)
     out = predict(plain, [image_folder], out=tmp_path / "p.csv", decoder="auto", **QUIET)
     assert len(read(out)) == 24
+
+
+def test_neither_the_model_nor_a_list_is_overwritten(
+    plain: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    listed = tmp_path / "x.failures.csv"
+    listed.write_text(f"path\n{image_folder / 'red' / '1.png'}\n")
+    before = plain.read_bytes(), listed.read_bytes()
+    for out in (plain, listed, tmp_path / "x.csv"):  # the last one's failures would be the list
+        with pytest.raises(ConfigError, match=r"give a(nother)? name"):
+            predict(plain, [listed], out=out, **QUIET)
+    assert (plain.read_bytes(), listed.read_bytes()) == before
+
+
+def test_a_model_that_is_a_pipe_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.safetensors")
+    with pytest.raises(DataError, match="found no regular file; give a trained one"):
+        predict(tmp_path / "m.safetensors", [tmp_path], out=tmp_path / "p.csv", **QUIET)

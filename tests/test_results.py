@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from decaf.errors import DataError
+from decaf.report.details import Details
 from decaf.results import Result, ResultTable, read_beside, read_results
 
 ONE = Result(
@@ -185,3 +186,19 @@ def test_a_table_shows_itself():
                                     "mean_per_class"]  # fmt: skip
     assert "0.85" in lines[1]
     assert repr(ResultTable(())).startswith("Empty DataFrame")
+
+
+@pytest.mark.parametrize("what", ["", "-splits", "-classes", "-confusion"])
+def test_a_changed_cell_in_any_file_is_refused(tmp_path, what):
+    odd = ("mean_per_class", 'a "b",\r\n=c', 0.8)
+    result = replace(ONE, per_class=(odd,), confusion=(("cat", "dog", 8, "8.jpg"),))
+    path = tmp_path / "r.csv"
+    ResultTable((result, TWO)).to_csv(path)
+    assert len(read_results([path])) == 2
+    assert read_beside([path], "classes")["class"].tolist() == [odd[1]]
+    file = tmp_path / f"r{what}.csv"
+    whole = file.read_bytes()
+    for changed in (whole.replace(b"8", b"9", 1), whole.replace(b"class", b"clazz"), whole[:-40]):
+        file.write_bytes(changed)
+        with pytest.raises(DataError, match=r"run (it|the same decaf evaluate) again"):
+            Details.read([path])

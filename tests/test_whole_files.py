@@ -10,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from decaf.errors import DataError
-from decaf.whole_files import require_writable, sweep, whole_file, whole_folder, write_whole
+from decaf.errors import ConfigError, DataError
+from decaf.whole_files import (
+    require_output,
+    require_writable,
+    sweep,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -110,3 +117,17 @@ def test_long_work_is_not_swept_while_it_goes_on(tmp_path):
     (tmp_path / ".decaf-killed.part").mkdir()
     assert sweep(tmp_path)
     assert names(tmp_path) == ["a"]
+
+
+def test_an_output_is_never_an_input(tmp_path):
+    model, link = tmp_path / "m.csv", tmp_path / "link.csv"
+    write_whole(model, "precious")
+    link.symlink_to(model)
+    for out in (model, link):
+        with pytest.raises(ConfigError, match="read as well; give another name"):
+            require_output(out, ".csv", inputs=["random", tmp_path / "none", "a\0b", model])
+    for out in (tmp_path / "m", tmp_path / ".csv", tmp_path / "m.png"):
+        with pytest.raises(ConfigError, match=r"ends in \.csv or \.txt"):
+            require_output(out, ".csv", ".txt")
+    require_output(tmp_path / "other.csv", ".csv", inputs=[model])
+    assert model.read_text() == "precious"

@@ -1,5 +1,6 @@
 """What a file of weights may hold, and the state dict in it."""
 
+import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +53,13 @@ def torch_state(path: Path) -> StateDict:
         If it holds something else.
     """
     _refuse_packed(path)
-    found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own text advises to run what is in it
+        raise BackboneError(
+            f"asked for weights from {path}, found a damaged file, or more than tensors in it; "
+            "save net.state_dict(), or get it again"
+        ) from error
     while isinstance(found, Mapping) and not _is_state(found):
         part = next((part for part in _PARTS if isinstance(found.get(part), Mapping)), None)
         if part is None:

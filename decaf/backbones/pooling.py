@@ -42,6 +42,12 @@ def pool_features(output: torch.Tensor, pool: str, prefix_tokens: int = 0) -> to
                 f"{tuple(output.shape[1:])}; choose none, avg or max"
             )
             raise ConfigError(msg)
+        if cells > min(output.shape[2:]):
+            msg = (
+                f"pooling {pool!r} needs maps of as many places; the layer gives "
+                f"{tuple(output.shape[1:])}; choose grid:{min(output.shape[2:])} or less"
+            )
+            raise ConfigError(msg)
         return torch.nn.functional.adaptive_avg_pool2d(output, cells).flatten(1)
     if pool == "cls":
         if output.ndim != 3 or not prefix_tokens:

@@ -159,7 +159,8 @@ def local_weights(path: Path) -> Weights:
         If the file is missing, damaged, of another kind, or holds more than plain tensors.
     """
     if not path.is_file():
-        msg = f"asked for weights from {path}; no such file; correct the path"
+        found = "no regular file" if path.exists() else "no such file"
+        msg = f"asked for weights from {path}, found {found}; correct the path"
         raise BackboneError(msg)
     if path.suffix not in _READERS:
         msg = f"asked for weights from {path}; give a {', '.join(_READERS)} file"

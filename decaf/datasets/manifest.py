@@ -258,6 +258,8 @@ class _Files:
                 yield self._relative(unicodedata.normalize(form, slashes))
 
     def _relative(self, path: str) -> str:
+        if path.startswith("../"):  # a way back into the root is not another name of a file
+            return posixpath.relpath(f"{self._real}/{path}", self._real)
         if not path.startswith("/"):
             return path
         if path.startswith(f"{self._here}/"):

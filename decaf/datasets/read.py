@@ -223,9 +223,10 @@ def url_errors(url: str) -> Iterator[None]:
     except DecafError:
         raise
     except Exception as error:  # each file system has errors of its own
+        missing = isinstance(error, FileNotFoundError)
+        found = "no such file" if missing else f"{type(error).__name__}: {error}"
         raise DataError(
-            f"asked for images at {url}, found {type(error).__name__}: {error}; check the "
-            "address and the right to read it"
+            f"asked for images at {url}, found {found}; check the address and the right to read it"
         ) from error
 
 

@@ -287,6 +287,11 @@ class PublishedProtocol:
                 f"protocol {self.name} drops class '{unknown[0]}', which {dataset.name} does not "
                 "have; use another protocol or drop no class"
             )
+        if len(dataset.class_names) - len(set(self.drop_classes)) < 2:
+            raise ConfigError(
+                f"protocol {self.name} drops {', '.join(self.drop_classes)} of the "
+                f"{len(dataset.class_names)} classes of {dataset.name}; keep two or more"
+            )
         by_class = self.drop_classes or (self.train_per_class and self.draw != "lowshot")
         if dataset.labels.ndim == 2 and by_class:
             raise ConfigError(

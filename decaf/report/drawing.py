@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ from cycler import cycler
 from markupsafe import escape
 from matplotlib.figure import Figure
 
-from decaf.errors import ConfigError
 from decaf.escapes import visible
-from decaf.whole_files import require_writable, whole_file
+from decaf.whole_files import require_output, whole_file
 
 FORMATS = (".png", ".svg", ".pdf")
 WIDTH_IN = 4.6
@@ -62,22 +61,17 @@ def house_style(salt: str = "decaf") -> Iterator[None]:
         yield
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse, before work is done, a path that no figure can be written to.
 
     Raises
     ------
     ConfigError
-        If it ends in none of `FORMATS`.
+        If it ends in none of `FORMATS`, or is one of `inputs`.
     DataError
         If it cannot be written.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigError(
-            f"asked to draw {path}, found ending {path.suffix!r}; choose one of: "
-            f"{', '.join(FORMATS)}"
-        )
-    require_writable(path)
+    require_output(path, *FORMATS, inputs=inputs)
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -10,7 +10,7 @@ from decaf.report.details import Details
 from decaf.report.page import grid_table, write_page
 from decaf.report.sections import section, sections
 from decaf.store import FeatureStore, Provenance
-from decaf.whole_files import require_writable
+from decaf.whole_files import require_output
 
 
 def write_report(
@@ -48,7 +48,7 @@ def write_report(
         If there are no results, or they cannot be read, the folder of images is missing, or the
         page cannot be written.
     """
-    require_writable(Path(out))
+    require_output(Path(out), ".html")
     details = Details.read(paths)
     parts = sections(details)
     stores = _provenances(Path(features))

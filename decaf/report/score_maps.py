@@ -51,7 +51,8 @@ def plot_scores(
     """
     paths = list(find_images(images))
     outs = _outputs(paths, out)
-    check_output(outs[0])
+    for file in outs:
+        check_output(file, paths)
     for path, found in zip(outs, score_patches(model, paths, **options), strict=True):
         save(scores_figure(found, chosen_classes(found, classes)), path)
     return "\n".join(map(str, outs))

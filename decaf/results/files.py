@@ -1,6 +1,7 @@
 """The CSV files of results: their names, what makes them one table, and rows read back."""
 
 import hashlib
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -35,7 +36,7 @@ def require_csv(path: Path) -> None:
 
 
 def write_frames(path: Path, frames: Mapping[str, pd.DataFrame]) -> tuple[Path, ...]:
-    """Write the files of one table, each with the table's digest and its own number of rows.
+    """Write the files of one table, each with the table's digest and a checksum of its own.
 
     Parameters
     ----------
@@ -50,14 +51,18 @@ def write_frames(path: Path, frames: Mapping[str, pd.DataFrame]) -> tuple[Path, 
     tuple of pathlib.Path
         The files written, `path` first.
     """
-    digest = hashlib.sha256(_text(frames["splits"]).encode()).hexdigest()[:16]
+    safe = {
+        what: frame.map(lambda cell: csv_cell(cell) if isinstance(cell, str) else cell)
+        for what, frame in frames.items()
+    }
+    digest = hashlib.sha256(_text(safe["splits"]).encode()).hexdigest()[:16]
     targets = {what: beside(path, what) for what in BESIDE} | {"": path}
     for what, target in targets.items():
-        if what not in frames:
+        if what not in safe:
             target.unlink(missing_ok=True)
             continue
-        frame = frames[what]
-        write_whole(target, _text(frame.assign(table=digest, rows=len(frame))))
+        frame = safe[what].assign(table=digest)
+        write_whole(target, _text(frame.assign(checksum=_checksum(frame))))
     return tuple(targets[what] for what in ("", *BESIDE) if what in frames)
 
 
@@ -83,15 +88,15 @@ def read_frame(path: Path, table: str | None = None) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-        told = set(zip(frame["table"], frame["rows"], strict=True))
-    except (OSError, KeyError, ValueError) as error:  # pandas' errors of parsing are ValueErrors
-        raise _unreadable(path, repr(error)) from error
-    if frame.empty:
-        raise _unreadable(path, "no row")
-    if len(told) > 1 or frame.isna().to_numpy().any() or frame["rows"][0] != str(len(frame)):
+        told = set(frame.pop("checksum"))
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except (KeyError, ValueError) as error:  # pandas' errors of parsing are ValueErrors
+        raise _unreadable(path, "no table of results") from error
+    if told != {_checksum(frame)} or "table" not in frame:
         raise DataError(
-            f"results {path} are cut short or changed: {len(frame)} rows of those that were "
-            "written; run the same decaf evaluate again, which keeps what is finished"
+            f"results {path} are cut short or changed: their checksum is another; run the same "
+            "decaf evaluate again, which keeps what is finished"
         )
     if table not in {None, frame["table"][0]}:
         raise DataError(
@@ -124,8 +129,11 @@ def _unreadable(path: Path, found: str) -> DataError:
 
 
 def _text(frame: pd.DataFrame) -> str:
-    safe = frame.map(lambda cell: csv_cell(cell) if isinstance(cell, str) else cell)
-    return str(safe.to_csv(index=False, lineterminator="\n"))
+    return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _checksum(frame: pd.DataFrame) -> str:
+    return f"crc32 {zlib.crc32(_text(frame).encode()):08x}"
 
 
 def _float(text: str) -> float:

@@ -216,7 +216,7 @@ def read_beside(paths: Sequence[Path], what: str) -> pd.DataFrame:
         return pd.DataFrame()
     every = pd.concat([frame.assign(file=number) for number, frame in enumerate(frames)])
     last = every.groupby(["key", "split"])["file"].transform("max") == every["file"]
-    kept = every[last].drop(columns=["file", "table", "rows"]).reset_index(drop=True)
+    kept = every[last].drop(columns=["file", "table"]).reset_index(drop=True)
     kept = kept.astype({name: kind for name, kind in _NUMBERS.items() if name in kept})
     if what != "confusion":
         return kept

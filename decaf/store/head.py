@@ -208,7 +208,10 @@ def _first_line(path: Path, begin: bytes) -> tuple[bytes, int, int]:
             "(schema version 1, or no store); extract again, to another path"
         )
     if not found:
-        raise damaged(path, "a file that is cut short or not HDF5 as decaf writes it")
+        raise DamagedStoreError(
+            f"asked to read the store {path}, found a file that is cut short or no store; give a "
+            "store, or extract again, to another path"
+        )
     version, n_text, crc = (int(found[1]), int(found[2]), int(found[3], 16))
     if version != SCHEMA_VERSION:
         advice = "update decaf" if version > SCHEMA_VERSION else "delete it and extract again"

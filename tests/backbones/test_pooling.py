@@ -54,3 +54,9 @@ def test_class_and_patch_tokens() -> None:
 def test_an_unknown_pooling_names_the_known_ones(pool: str) -> None:
     with pytest.raises(ConfigError, match="choose one of: none, avg, max, grid:N"):
         pool_features(MAPS, pool)
+
+
+@pytest.mark.parametrize("cells", [MAPS.shape[-1] + 1, 99999])
+def test_a_grid_of_more_cells_than_places_is_refused(cells: int) -> None:
+    with pytest.raises(ConfigError, match=r"choose grid:\d or less"):
+        pool_features(MAPS, f"grid:{cells}")

@@ -123,6 +123,11 @@ def test_images_elsewhere_are_found_by_absolute_paths(write, tmp_path):
     assert read_bytes(table, 0) == b"xx"
 
 
+def test_a_file_by_two_ways_is_listed_twice(write, tmp_path):
+    with pytest.raises(DataError, match=r"'a.jpg' is listed twice"):
+        load_manifest(write(f"path,label\na.jpg,cat\n../{tmp_path.name}/a.jpg,dog\n"))
+
+
 def test_backslashes_are_slashes_where_no_file_has_them(write, tmp_path):
     (tmp_path / "sub").mkdir()
     for name in ("sub/1.jpg", "sub/2.jpg", "sub\\2.jpg"):

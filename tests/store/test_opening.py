@@ -23,7 +23,7 @@ def test_missing_file(tmp_path):
 def test_not_hdf5(tmp_path, content):
     path = tmp_path / "a.h5"
     path.write_bytes(content)
-    with pytest.raises(DamagedStoreError, match="not HDF5"):
+    with pytest.raises(DamagedStoreError, match="no store; give a store"):
         StoreFile(path)
 
 
