@@ -9,10 +9,15 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from decaf.device import find_device
-from decaf.heads.designs import BLOCK_ROWS, blocks
-from decaf.heads.features import checked_features, compute_dtype
-from decaf.heads.linear import check_positive, checked_rows
-from decaf.heads.predictions import Predictions
+from decaf.heads.features import (
+    BLOCK_ROWS,
+    blocks,
+    check_positive,
+    checked_features,
+    checked_rows,
+    compute_dtype,
+)
+from decaf.heads.scores import Predictions
 from decaf.heads.targets import encode
 from decaf.types import FloatArray
 
@@ -67,11 +72,8 @@ class KNN(Predictions):
         device: str = "auto",
         memory_share: float = 0.5,
     ) -> None:
-        self.n_neighbors = n_neighbors
-        self.metric = metric
-        self.weights = weights
-        self.device = device
-        self.memory_share = memory_share
+        self.n_neighbors, self.metric, self.weights = n_neighbors, metric, weights
+        self.device, self.memory_share = device, memory_share
 
     def fit(self, X: Any, y: npt.ArrayLike) -> Self:
         """Keep the training rows.
@@ -135,7 +137,7 @@ class KNN(Predictions):
             distances the lower row number comes first.
         """
         check_is_fitted(self)
-        X = checked_features(self, X, reset=False, memory_share=self.memory_share)
+        X = checked_features(self, X, reset=False)
         device, dtype = find_device(self.device), compute_dtype(self._X)
         found = [
             self._nearest(self._ready(part))
@@ -189,18 +191,7 @@ class KNN(Predictions):
         return difference
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Return each class's share of the votes as a probability.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``.
-        """
+        """Return each class's share of the votes as a probability, ``(n_images, n_classes)``."""
         votes = self._poll(X)
         return (1 + votes) / 2 if self.multilabel_ else votes
 

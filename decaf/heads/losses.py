@@ -7,7 +7,8 @@ Shapes, for n rows and m classes::
     weight  (n, m)   weight of a row in a class, or anything that broadcasts to it
 
 A *group* is a set of classes that are solved together: one class each for the one-vs-rest
-losses, all classes for the softmax. Sums over groups have shape ``(n_groups,)``.
+losses, all classes for the softmax. Sums over groups have shape ``(n_groups,)``; values are
+summed in float64.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class Curvature(Protocol):
     def mean(self) -> Tensor:
         """Return the mean curvature of a row in each class, ``(m,)``."""
 
-    def columns(self, classes: Tensor) -> "Curvature":
+    def columns(self, groups: Tensor) -> "Curvature":
         """Return the curvature of some groups only."""
 
 
@@ -45,7 +46,7 @@ class Loss(Protocol):
         """Return coefficients ``(n_params, m)`` without what cannot change the loss."""
 
     def value(self, F: Tensor) -> Tensor:
-        """Return each group's loss ``(n_groups,)``, summed in float64."""
+        """Return each group's loss ``(n_groups,)``."""
 
     def gradient(self, F: Tensor) -> Tensor:
         """Return the derivative in the scores ``(n, m)``."""
@@ -53,16 +54,12 @@ class Loss(Protocol):
     def curvature(self, F: Tensor) -> Curvature:
         """Return the (generalised) second derivative in the scores."""
 
-    def columns(self, classes: Tensor) -> Self:
+    def columns(self, groups: Tensor) -> Self:
         """Return the loss of some groups only."""
 
 
 LossType = Callable[[Tensor, Tensor, float], Loss]
 """Makes a loss of signs, weight and C."""
-
-
-def _columns(x: Tensor, classes: Tensor) -> Tensor:
-    return x if x.shape[1] == 1 else x[:, classes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +69,16 @@ class Diagonal:
     D: Tensor
 
     def product(self, V: Tensor) -> Tensor:
-        """Return the Hessian's product with a change of scores ``(n, m)``."""
+        """Return the Hessian's product with a change of scores."""
         return self.D * V
 
     def mean(self) -> Tensor:
-        """Return the mean curvature of a row in each class, ``(m,)``."""
+        """Return the mean curvature of a row in each class."""
         return self.D.mean(0)
 
-    def columns(self, classes: Tensor) -> "Diagonal":
+    def columns(self, groups: Tensor) -> "Diagonal":
         """Return the curvature of some classes only."""
-        return Diagonal(self.D[:, classes])
+        return Diagonal(self.D[:, groups])
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +102,10 @@ class OneVsRest:
         """Return the coefficients as they are: all of them matter."""
         return params
 
-    def columns(self, classes: Tensor) -> Self:
+    def columns(self, groups: Tensor) -> Self:
         """Return the loss of some classes only."""
-        return replace(self, Y=self.Y[:, classes], weight=_columns(self.weight, classes))
+        weight = self.weight if self.weight.shape[1] == 1 else self.weight[:, groups]
+        return replace(self, Y=self.Y[:, groups], weight=weight)
 
 
 class SquaredHinge(OneVsRest):
@@ -118,11 +116,11 @@ class SquaredHinge(OneVsRest):
         return (1 - self.Y * F).clamp_(min=0) * self.Y.abs()
 
     def value(self, F: Tensor) -> Tensor:
-        """Return each class's loss ``(m,)``, summed in float64."""
+        """Return each class's loss."""
         return self.C * (self.weight * self.slack(F).square_()).sum(0, dtype=torch.float64)
 
     def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
+        """Return the derivative in the scores."""
         return self.slack(F).mul_(self.Y).mul_(-2 * self.C * self.weight)
 
     def curvature(self, F: Tensor) -> Diagonal:
@@ -134,12 +132,12 @@ class Logistic(OneVsRest):
     """``C * weight * log(1 + exp(-Y F))``."""
 
     def value(self, F: Tensor) -> Tensor:
-        """Return each class's loss ``(m,)``, summed in float64."""
+        """Return each class's loss."""
         loss = torch.nn.functional.softplus(-self.Y * F) * self.Y.abs()
         return self.C * (self.weight * loss).sum(0, dtype=torch.float64)
 
     def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
+        """Return the derivative in the scores."""
         return torch.sigmoid(-self.Y * F).mul_(self.Y).mul_(-self.C * self.weight)
 
     def curvature(self, F: Tensor) -> Diagonal:
@@ -156,16 +154,13 @@ class _SoftmaxCurvature:
     weight: Tensor
 
     def product(self, V: Tensor) -> Tensor:
-        """Return the Hessian's product with a change of scores ``(n, m)``."""
         pV = self.probability * V
         return pV.sub_(self.probability * pV.sum(1, keepdim=True)).mul_(self.weight)
 
     def mean(self) -> Tensor:
-        """Return the mean curvature of a row in each class, ``(m,)``."""
         return (self.weight * self.probability * (1 - self.probability)).mean(0)
 
-    def columns(self, classes: Tensor) -> "_SoftmaxCurvature":  # noqa: ARG002 - one group
-        """Return the whole: all classes are one group."""
+    def columns(self, groups: Tensor) -> "_SoftmaxCurvature":  # noqa: ARG002 - one group
         return self
 
 
@@ -177,10 +172,7 @@ class Softmax:
     weight: Tensor
     C: float
 
-    @property
-    def n_groups(self) -> int:
-        """One: the classes are coupled."""
-        return 1
+    n_groups = 1
 
     def total(self, per_class: Tensor) -> Tensor:
         """Return the sum over classes, ``(1,)``."""
@@ -191,19 +183,19 @@ class Softmax:
         return params - params.mean(1, keepdim=True)
 
     def value(self, F: Tensor) -> Tensor:
-        """Return the loss ``(1,)``, summed in float64."""
+        """Return the loss ``(1,)``."""
         own = F[self.Y > 0].unsqueeze(1)
         loss = torch.logsumexp(F, 1, keepdim=True) - own
         return self.C * (self.weight * loss).sum(0, dtype=torch.float64)
 
     def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
+        """Return the derivative in the scores."""
         return torch.softmax(F, 1).sub_(self.Y.clamp(min=0)).mul_(self.C * self.weight)
 
     def curvature(self, F: Tensor) -> _SoftmaxCurvature:
         """Return the second derivative in the scores."""
         return _SoftmaxCurvature(torch.softmax(F, 1), self.C * self.weight)
 
-    def columns(self, classes: Tensor) -> Self:  # noqa: ARG002 - one group
-        """Return the whole: all classes are one group."""
+    def columns(self, groups: Tensor) -> Self:  # noqa: ARG002 - one group
+        """Return the whole."""
         return self
