@@ -28,23 +28,9 @@ from decaf.types import FloatArray, IntArray
 def adaptation_layers(
     n_features: int, hidden: int, n_outputs: int, dropout: float, seed: int
 ) -> nn.Sequential:
-    """Return FCa and FCb.
+    """Return FCa, a ReLU, dropout and FCb: of ``(n, n_features)`` rows ``(n, n_outputs)`` logits.
 
     Weights start as He et al. (2015) have it for FCa, and small for FCb.
-
-    Parameters
-    ----------
-    n_features, hidden, n_outputs : int
-        Inputs of FCa, and outputs of FCa and FCb.
-    dropout : float
-        Probability that a hidden unit is dropped in training.
-    seed : int
-        Seed of the weights.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        FCa, a ReLU, dropout and FCb: of ``(n, n_features)`` rows the logits ``(n, n_outputs)``.
     """
     fca, fcb = nn.Linear(n_features, hidden), nn.Linear(hidden, n_outputs)
     chance = torch.Generator().manual_seed(seed)
@@ -71,9 +57,12 @@ class AdaptationHead(Probabilities, LayeredScores):
     learning_rate : float or None
         None to find it by short trials on the validation rows.
     momentum, weight_decay : float
-        Of the descent.
-    batch_size, n_epochs, patience, n_decays : int
-        See `decaf.heads.descent.Recipe`.
+        Of the descent; biases do not decay.
+    batch_size, n_epochs : int
+        Rows a step; most epochs.
+    patience, n_decays : int
+        Epochs without a lower validation loss before the rate is divided by 10, and how often it
+        is before the descent ends.
     validation_fraction : float
         Share of each class's training rows that is held out where `fit` is not told which.
     random_state : int
@@ -227,18 +216,11 @@ class AdaptationHead(Probabilities, LayeredScores):
         return self.layers_
 
     def _check(self) -> None:
-        check_positive(
-            hidden=self.hidden,
-            batch_size=self.batch_size,
-            n_epochs=self.n_epochs,
-            patience=self.patience,
-            **({} if self.learning_rate is None else {"learning_rate": self.learning_rate}),
-        )
-        for name, value in {
-            "dropout": self.dropout,
-            "validation_fraction": self.validation_fraction,
-            "momentum": self.momentum,
-        }.items():
+        whole = ("hidden", "batch_size", "n_epochs", "patience")
+        rate = ("learning_rate",) if self.learning_rate is not None else ()
+        check_positive(**{name: getattr(self, name) for name in whole + rate})
+        for name in ("dropout", "validation_fraction", "momentum"):
+            value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1; got {name}={value!r}")
 
@@ -247,10 +229,10 @@ class AdaptationHead(Probabilities, LayeredScores):
         rows = np.arange(len(targets.signs))
         if validation is None:
             chance = np.random.default_rng(self.random_state)
-            one_label = not targets.multilabel
-            group = targets.signs.argmax(1) if targets.n_columns > 1 and one_label else rows * 0
-            if one_label and targets.n_columns == 1:
-                group = targets.signs[:, 0]
+            group = rows * 0
+            if not targets.multilabel:
+                two = targets.n_columns == 1
+                group = targets.signs[:, 0] if two else targets.signs.argmax(1)
             chosen = []
             for value in np.unique(group):
                 members = chance.permutation(rows[group == value])
@@ -265,20 +247,10 @@ class AdaptationHead(Probabilities, LayeredScores):
 
 
 def mean_loss(scores: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean over rows of the cross-entropy.
+    """Return the mean over rows of the cross-entropy of logits ``(n, m)``.
 
-    Parameters
-    ----------
-    scores : torch.Tensor
-        ``(n, m)`` logits.
-    wanted : torch.Tensor
-        ``(n,)`` class numbers for a softmax; else ``(n, m)`` of 1, -1 and 0 (not counted) for a
-        sigmoid a column, whose losses are added.
-
-    Returns
-    -------
-    torch.Tensor
-        A number.
+    Wanted are ``(n,)`` class numbers for a softmax, or ``(n, m)`` of 1, -1 and 0 (not counted) for
+    a sigmoid a column, whose losses are added.
     """
     if wanted.ndim == 1:
         return nn.functional.cross_entropy(scores, wanted)

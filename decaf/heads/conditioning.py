@@ -22,7 +22,6 @@ Matrix Analysis and Applications 44, 2023 (algorithm 2.1).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +42,7 @@ def can_factorise(design: Design, loss: Loss) -> bool:
     """Return whether there is an exact step: not for streamed features, nor a coupled loss."""
     if isinstance(design, Gram):
         return isinstance(loss, SquaredHinge)
-    return isinstance(design, Rows) and isinstance(design.X, Tensor)
+    return isinstance(design.X, Tensor) and not loss.coupled
 
 
 def cheap_to_factorise(design: Design, D: Tensor) -> Tensor:
@@ -57,29 +56,18 @@ def cheap_to_factorise(design: Design, D: Tensor) -> Tensor:
     return flops + OVERHEAD <= ROWS_STEPS * 4.0 * n * p
 
 
-def exact_step(design: Any, loss: Loss, D: Tensor, gradient: Tensor, P: Tensor) -> Tensor:
+def exact_step(design: Design, loss: Loss, D: Tensor, gradient: Tensor, P: Tensor) -> Tensor:
     """Return each class's Newton step ``(n_params, m)``, by the smaller of its two systems.
 
-    Parameters
-    ----------
-    design : Gram or Rows
-        The training rows.
-    loss : Loss
-        A loss that :func:`can_factorise` with the design.
-    D : torch.Tensor
-        ``(n, m)`` second derivative of the loss in the scores.
-    gradient, P : torch.Tensor
-        ``(n_params, m)`` gradient and coefficients.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(n_params, m)``.
+    `D` ``(n, m)`` is the second derivative of a loss that :func:`can_factorise` with the design;
+    `gradient` and `P` are ``(n_params, m)``.
     """
     step = torch.empty_like(P)
     for k in range(P.shape[1]):
         support = D[:, k].nonzero()[:, 0]
-        if isinstance(loss, SquaredHinge) and len(support) < design.n_params:
+        if isinstance(design, Gram) or (
+            isinstance(loss, SquaredHinge) and len(support) < design.n_params
+        ):
             Y = loss.Y[support, k]
             step[:, k] = _ridge_minimiser(design, support, Y, D[support, k], P[-1, k]) - P[:, k]
         else:
@@ -87,9 +75,7 @@ def exact_step(design: Any, loss: Loss, D: Tensor, gradient: Tensor, P: Tensor) 
     return step
 
 
-def _ridge_minimiser(
-    design: Gram | Rows, support: Tensor, y: Tensor, D: Tensor, bias: Tensor
-) -> Tensor:
+def _ridge_minimiser(design: Design, support: Tensor, y: Tensor, D: Tensor, bias: Tensor) -> Tensor:
     """Return the minimiser ``(n_params,)`` of a class's quadratic piece.
 
     A free bias is kept where a class has no support row.

@@ -23,23 +23,7 @@ MIN_STEPS = 30
 
 
 class Recipe(Protocol):
-    """How a net is trained.
-
-    Attributes
-    ----------
-    learning_rate : float or None
-        Of the first epochs; None for the one of `TRIED_RATES` that serves validation best after
-        `MIN_STEPS` steps.
-    momentum, weight_decay : float
-        Of the descent; biases do not decay.
-    batch_size, n_epochs : int
-        Rows a step; most epochs.
-    patience, n_decays : int
-        Epochs without a lower validation loss before the rate is divided by 10; how often it is
-        before the descent ends.
-    random_state : int
-        Seed of order and masks.
-    """
+    """How a net is trained; :class:`decaf.heads.adaptation.AdaptationHead` says it in full."""
 
     learning_rate: float | None
     momentum: float
@@ -53,36 +37,20 @@ class Recipe(Protocol):
 
 @dataclass
 class Progress:
-    """Where a descent is.
-
-    Attributes
-    ----------
-    first_rate : float
-        Learning rate of the first epochs.
-    epoch : int
-        Epochs done.
-    waited : int
-        Epochs since the lowest validation loss, or since the last division of the rate.
-    n_decays : int
-        Divisions of the rate so far.
-    best_loss : float
-        The lowest validation loss.
-    at_rate : int
-        Epochs at the present rate.
-    kept : list of int
-        For each rate, the epochs that led to the lowest validation loss.
-    refitted : int
-        Epochs done on all rows.
-    """
+    """Where a descent is."""
 
     first_rate: float
     epoch: int = 0
     waited: int = 0
+    """Epochs since the lowest validation loss, or since the last division of the rate."""
     n_decays: int = 0
     best_loss: float = float("inf")
     at_rate: int = 0
+    """Epochs at the present rate."""
     kept: list[int] = field(default_factory=lambda: [0])
+    """For each rate, the epochs that led to the lowest validation loss."""
     refitted: int = 0
+    """Epochs done on all rows."""
 
     def rate(self, n_decays: int) -> float:
         """Return the learning rate after so many divisions."""
@@ -107,20 +75,9 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """Training of a net on some rows, watched on others.
+    """Training of a net on some rows, watched on others; all are row numbers on its device.
 
-    Attributes
-    ----------
-    net : torch.nn.Module
-        On its device, with its initial weights.
-    loss : callable
-        ``loss(scores, rows)``: the mean over rows.
-    read : callable
-        ``read(rows)``: their features on the device.
-    train, validation : torch.Tensor
-        Row numbers on the device.
-    recipe : Recipe
-        How.
+    ``loss(scores, rows)`` is a mean over rows, ``read(rows)`` their features.
     """
 
     net: nn.Module
@@ -135,20 +92,8 @@ class Descent:
 
         Where the validation rows are those to train on, the best weights are kept instead.
 
-        Parameters
-        ----------
-        checkpoint : pathlib.Path, optional
-            File that is written after each epoch, and taken up where there is one.
-
-        Returns
-        -------
-        Progress
-            Where it ended.
-
-        Raises
-        ------
-        DataError
-            If the checkpoint cannot be read or written.
+        The checkpoint, if there is to be one, is written after each epoch, and taken up where it
+        is found.
         """
         optimizer = self._optimizer(1.0)
         initial = best = _copied(self.net)

@@ -5,6 +5,7 @@ A design holds n rows ``x_i`` and maps coefficients of m classes to scores and b
     forward   F = X W + 1 b'                        (n, m)
     adjoint   [X' R; 1' R]                          the gradient of sum(R * F)
     inner     (W, b)' M (V, c) = sum(W * V) + b c   per class, (m,)
+    metric    M (V, c), which Gram has from F = forward((V, c)) already
 
 :class:`Rows` keeps ``W`` itself, ``(n_features, m)``. :class:`Gram` keeps ``A``, ``(n, m)``, with
 ``W = X' A``: no minimiser of a penalised loss leaves the span of the rows (the representer
@@ -17,7 +18,7 @@ mean, which changes nothing but the conditioning.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,32 +58,12 @@ class Scaling:
         return (X - self.mean).mul_(self.scale)
 
 
-class Design(Protocol):
-    """Rows of features, seen through their linear maps."""
-
-    bias: Bias
-    n_rows: int
-    n_params: int
-
-    def forward(self, params: Tensor) -> Tensor:
-        """Return the scores ``(n_rows, m)`` of coefficients ``(n_params, m)``."""
-
-    def adjoint(self, R: Tensor) -> Tensor:
-        """Return the gradient ``(n_params, m)`` of ``sum(R * forward(params))``."""
-
-    def metric(self, params: Tensor, scores: Tensor) -> Tensor:
-        """Return M c ``(n_params, m)`` of coefficients c with ``forward(c)``; see `inner`."""
-
-    def zeros(self, n_classes: int) -> Tensor:
-        """Return coefficients that are all 0."""
-
-
-def inner(design: Design, a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
+def inner(design: "Design", a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
     """Return the inner product ``a' M b`` of each class's coefficients, ``(m,)``."""
     return (a * design.metric(b, forward_b)).sum(0)
 
 
-def penalised(design: Design, params: Tensor) -> Tensor:
+def penalised(design: "Design", params: Tensor) -> Tensor:
     """Return the coefficients with a free bias set to 0: the gradient of the penalty."""
     if not design.bias.free:
         return params
@@ -197,6 +178,9 @@ class Gram:
         return A, params[-1] - (self.K @ A).mean(0)
 
 
+Design = Rows | Gram
+
+
 def column_moments(X: Any, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return the mean and variance ``(n_features,)`` over rows, merged block by block.
 
@@ -227,17 +211,8 @@ class Samples:
     Gram matrix of a subset (a fold's training rows) is then a submatrix, and the scores of other
     rows are products with another one, so that the features are not touched again.
 
-    Parameters
-    ----------
-    X : numpy.ndarray or array-like
-        ``(n_rows, n_features)`` features; an array is put on the device, anything else is read in
-        blocks of rows.
-    bias : Bias
-        How the intercept is learned.
-    device : torch.device
-        Where to compute.
-    standardize : bool
-        Scale features to mean 0 and variance 1 over the rows that are trained on.
+    An array is put on the device, anything else is read in blocks of rows; to *standardize* is to
+    scale features to mean 0 and variance 1 over the rows that are trained on.
     """
 
     def __init__(

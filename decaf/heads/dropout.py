@@ -96,25 +96,7 @@ class DropoutHead(LinearModel):
         """Return the loss of the scores."""
 
     def fit(self, X: Any, y: npt.ArrayLike) -> Self:
-        """Fit on rows of features.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-        y : array-like
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0.
-
-        Returns
-        -------
-        self
-            The fitted head.
-
-        Raises
-        ------
-        ValueError
-            If features, labels or arguments cannot be used.
-        """
+        """Fit on rows of features; see :meth:`decaf.heads.LinearSVM.fit`."""
         (fitted,) = self._fit_heads([self], X, y)
         return fitted
 

@@ -76,24 +76,9 @@ class KNN(Predictions):
         self.device, self.memory_share = device, memory_share
 
     def fit(self, X: Any, y: npt.ArrayLike) -> Self:
-        """Keep the training rows.
+        """Keep the training rows ``(n_images, n_features)`` and their labels.
 
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-        y : array-like
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0 (no vote).
-
-        Returns
-        -------
-        self
-            The fitted head.
-
-        Raises
-        ------
-        ValueError
-            If features, labels or arguments cannot be used.
+        Labels are ``(n_images,)``, or ``(n_images, n_classes)`` of 1, -1 and 0 (no vote).
         """
         check_positive(n_neighbors=self.n_neighbors)
         for name, choices in (
@@ -123,18 +108,9 @@ class KNN(Predictions):
         return (signs > 0).astype(np.int8)
 
     def kneighbors(self, X: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        """Return the distances and row numbers of the nearest training rows.
+        """Return distances and row numbers of the nearest rows, ``(n_images, n_neighbors)`` each.
 
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            Distances and row numbers, each ``(n_images, n_neighbors)``, nearest first; of equal
-            distances the lower row number comes first.
+        The nearest comes first; of equal distances the lower row number.
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False)
@@ -171,18 +147,9 @@ class KNN(Predictions):
         return torch.cdist(A, B)
 
     def decision_function(self, X: Any) -> FloatArray:
-        """Return each class's share of the votes.
+        """Return each class's share of the votes, ``(n_images, n_classes)``.
 
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``; ``(n_images,)``, the difference of the second class and
-            the first, where there are two.
+        Of two classes it is ``(n_images,)``: the second one's less the first one's.
         """
         votes = self._poll(X)
         if self.multilabel_ or votes.shape[1] > 2:

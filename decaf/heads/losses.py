@@ -13,102 +13,77 @@ summed in float64.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 
-class Curvature(Protocol):
-    """Second derivative of a loss in the scores."""
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Second derivative of a loss in the scores: `D` of each score, where nothing is coupled."""
+
+    D: Tensor
 
     def product(self, V: Tensor) -> Tensor:
         """Return the Hessian's product with a change of scores ``(n, m)``."""
+        return self.D * V
 
     def mean(self) -> Tensor:
         """Return the mean curvature of a row in each class, ``(m,)``."""
+        return self.D.mean(0)
 
     def columns(self, groups: Tensor) -> "Curvature":
         """Return the curvature of some groups only."""
+        return Curvature(self.D[:, groups])
 
 
-class Loss(Protocol):
-    """A convex loss of the scores, summed over rows."""
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """A convex loss of the scores, summed over rows; as it stands here, each class for itself."""
+
+    Y: Tensor
+    weight: Tensor
+    C: float
+
+    coupled = False
 
     @property
     def n_groups(self) -> int:
         """Number of groups that can be solved apart."""
+        return self.Y.shape[1]
 
     def total(self, per_class: Tensor) -> Tensor:
         """Return sums over groups ``(n_groups,)`` of a value per class ``(m,)``."""
+        return per_class
 
     def visible(self, params: Tensor) -> Tensor:
         """Return coefficients ``(n_params, m)`` without what cannot change the loss."""
-
-    def value(self, F: Tensor) -> Tensor:
-        """Return each group's loss ``(n_groups,)``."""
-
-    def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
-
-    def curvature(self, F: Tensor) -> Curvature:
-        """Return the (generalised) second derivative in the scores."""
+        return params
 
     def columns(self, groups: Tensor) -> Self:
         """Return the loss of some groups only."""
+        weight = self.weight if self.weight.shape[1] == 1 else self.weight[:, groups]
+        return replace(self, Y=self.Y[:, groups], weight=weight)
+
+    def value(self, F: Tensor) -> Tensor:
+        """Return each group's loss ``(n_groups,)``."""
+        raise NotImplementedError
+
+    def gradient(self, F: Tensor) -> Tensor:
+        """Return the derivative in the scores ``(n, m)``."""
+        raise NotImplementedError
+
+    def curvature(self, F: Tensor) -> Curvature:
+        """Return the (generalised) second derivative in the scores."""
+        raise NotImplementedError
 
 
 LossType = Callable[[Tensor, Tensor, float], Loss]
 """Makes a loss of signs, weight and C."""
 
 
-@dataclass(frozen=True, eq=False)
-class Diagonal:
-    """Curvature that couples neither rows nor classes."""
-
-    D: Tensor
-
-    def product(self, V: Tensor) -> Tensor:
-        """Return the Hessian's product with a change of scores."""
-        return self.D * V
-
-    def mean(self) -> Tensor:
-        """Return the mean curvature of a row in each class."""
-        return self.D.mean(0)
-
-    def columns(self, groups: Tensor) -> "Diagonal":
-        """Return the curvature of some classes only."""
-        return Diagonal(self.D[:, groups])
-
-
-@dataclass(frozen=True, eq=False)
-class OneVsRest:
-    """A loss of the margins ``Y * F``, each class for itself."""
-
-    Y: Tensor
-    weight: Tensor
-    C: float
-
-    @property
-    def n_groups(self) -> int:
-        """Number of classes: each is solved apart."""
-        return self.Y.shape[1]
-
-    def total(self, per_class: Tensor) -> Tensor:
-        """Return the values as they are: a group is a class."""
-        return per_class
-
-    def visible(self, params: Tensor) -> Tensor:
-        """Return the coefficients as they are: all of them matter."""
-        return params
-
-    def columns(self, groups: Tensor) -> Self:
-        """Return the loss of some classes only."""
-        weight = self.weight if self.weight.shape[1] == 1 else self.weight[:, groups]
-        return replace(self, Y=self.Y[:, groups], weight=weight)
-
-
-class SquaredHinge(OneVsRest):
+class SquaredHinge(Loss):
     """``C * weight * max(0, 1 - Y F)**2``, LIBLINEAR's L2-loss."""
 
     def slack(self, F: Tensor) -> Tensor:
@@ -123,12 +98,12 @@ class SquaredHinge(OneVsRest):
         """Return the derivative in the scores."""
         return self.slack(F).mul_(self.Y).mul_(-2 * self.C * self.weight)
 
-    def curvature(self, F: Tensor) -> Diagonal:
+    def curvature(self, F: Tensor) -> Curvature:
         """Return the generalised second derivative: ``2 C weight`` on the support rows."""
-        return Diagonal((self.slack(F) > 0) * (2 * self.C * self.weight))
+        return Curvature((self.slack(F) > 0) * (2 * self.C * self.weight))
 
 
-class Logistic(OneVsRest):
+class Logistic(Loss):
     """``C * weight * log(1 + exp(-Y F))``."""
 
     def value(self, F: Tensor) -> Tensor:
@@ -140,39 +115,38 @@ class Logistic(OneVsRest):
         """Return the derivative in the scores."""
         return torch.sigmoid(-self.Y * F).mul_(self.Y).mul_(-self.C * self.weight)
 
-    def curvature(self, F: Tensor) -> Diagonal:
+    def curvature(self, F: Tensor) -> Curvature:
         """Return the second derivative in the scores."""
         p = torch.sigmoid(F)
-        return Diagonal(p.mul_(1 - p).mul_(self.Y.abs()).mul_(self.C * self.weight))
+        return Curvature(p.mul_(1 - p).mul_(self.Y.abs()).mul_(self.C * self.weight))
 
 
 @dataclass(frozen=True, eq=False)
-class _SoftmaxCurvature:
-    """``C * weight * (diag(p) - p p')`` of every row."""
+class _SoftmaxCurvature(Curvature):
+    """``weight * (diag(p) - p p')`` of every row, with the probabilities as `D`."""
 
-    probability: Tensor
     weight: Tensor
 
     def product(self, V: Tensor) -> Tensor:
-        pV = self.probability * V
-        return pV.sub_(self.probability * pV.sum(1, keepdim=True)).mul_(self.weight)
+        pV = self.D * V
+        return pV.sub_(self.D * pV.sum(1, keepdim=True)).mul_(self.weight)
 
     def mean(self) -> Tensor:
-        return (self.weight * self.probability * (1 - self.probability)).mean(0)
+        return (self.weight * self.D * (1 - self.D)).mean(0)
 
     def columns(self, groups: Tensor) -> "_SoftmaxCurvature":  # noqa: ARG002 - one group
         return self
 
 
-@dataclass(frozen=True, eq=False)
-class Softmax:
+class Softmax(Loss):
     """``-C * weight * log(softmax(F)[class])``, all classes together; `weight` is ``(n, 1)``."""
 
-    Y: Tensor
-    weight: Tensor
-    C: float
+    coupled = True
 
-    n_groups = 1
+    @property
+    def n_groups(self) -> int:
+        """One."""
+        return 1
 
     def total(self, per_class: Tensor) -> Tensor:
         """Return the sum over classes, ``(1,)``."""

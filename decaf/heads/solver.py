@@ -40,7 +40,7 @@ from decaf.heads.conditioning import (
     nystroem,
 )
 from decaf.heads.designs import Design, TrainingSet, inner, penalised
-from decaf.heads.losses import Curvature, Diagonal, Loss, LossType
+from decaf.heads.losses import Curvature, Loss, LossType
 from decaf.heads.targets import Targets
 
 DEFAULT_TOL = {torch.float32: 1e-4, torch.float64: 1e-10}
@@ -59,19 +59,7 @@ LEFT = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Coefficients and how good they are.
-
-    Attributes
-    ----------
-    params : torch.Tensor
-        ``(n_params, m)`` in the design's coordinates.
-    objective, gradient_norm : torch.Tensor
-        ``(n_groups,)`` at `params`.
-    converged : torch.Tensor
-        ``(n_groups,)`` whether the stopping rule was met.
-    n_iter : int
-        Newton steps taken.
-    """
+    """Coefficients ``(n_params, m)`` and how good they are, group by group."""
 
     params: Tensor
     objective: Tensor
@@ -84,15 +72,8 @@ class Solution:
 class Solver:
     """What a linear head asks of the solver.
 
-    Attributes
-    ----------
-    loss : callable
-        Makes the loss of signs, weight and C.
-    tol : float or None
-        Relative distance from the least objective before the last step; None is 1e-4 for float32
-        features and 1e-10 for float64.
-    max_iter : int
-        Most Newton steps for a value of C.
+    `tol` is the relative distance from the least objective before the last step; None is 1e-4 for
+    float32 features and 1e-10 for float64. `max_iter` is the most Newton steps for a value of C.
     """
 
     loss: LossType
@@ -113,23 +94,8 @@ class Solver:
         Where float32 is not enough for a C to converge, the path goes on in float64, as long as
         that takes no large copy of the features.
 
-        Parameters
-        ----------
-        training : TrainingSet
-            The rows.
-        targets : Targets
-            Their labels.
-        Cs : sequence of float
-            Values of C.
-        start : torch.Tensor, optional
-            ``(n_params, m)`` coefficients to start at.
-        rough : bool
-            Whether the solutions are only to be compared with each other.
-
-        Yields
-        ------
-        tuple of (float, Solution)
-            C and the minimiser.
+        Solutions that are *rough* are only to be compared with each other. `start` has
+        ``(n_params, m)`` coefficients.
         """
         tol = self.tol or (ROUGH_TOL if rough else DEFAULT_TOL)[training.samples.dtype]
         problem = _Problem(self, training.design, targets)
@@ -263,7 +229,7 @@ def _newton_step(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the step ``-H^-1 gradient``, its change of the scores, and where it was solved."""
     design, curvature = system.design, system.curvature
-    if not (can_factorise(design, system.loss) and isinstance(curvature, Diagonal)):
+    if not can_factorise(design, system.loss):
         return _conjugate_gradients(system, preconditioner)
     step, change = torch.zeros_like(P), torch.zeros_like(F)
     direct = cheap_to_factorise(design, curvature.D)

@@ -1,6 +1,7 @@
 """Every head passes scikit-learn's own checks of estimators, in full."""
 
 import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from decaf.heads import HEADS
 
