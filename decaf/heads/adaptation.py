@@ -229,7 +229,7 @@ class AdaptationHead(Probabilities, LayeredScores):
         rows = np.arange(len(targets.signs))
         if validation is None:
             chance = np.random.default_rng(self.random_state)
-            group = rows * 0
+            group: npt.NDArray[Any] = rows * 0
             if not targets.multilabel:
                 two = targets.n_columns == 1
                 group = targets.signs[:, 0] if two else targets.signs.argmax(1)

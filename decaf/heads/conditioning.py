@@ -33,8 +33,6 @@ from decaf.heads.losses import Loss, SquaredHinge
 GRAM_STEPS = 6
 ROWS_STEPS = 10
 """Products of conjugate gradients that a factorisation is weighed against, by the design."""
-OVERHEAD = 4e6
-"""What else a class's own factorisation takes on the CPU, in operations."""
 RANK = 96
 
 
@@ -52,8 +50,9 @@ def cheap_to_factorise(design: Design, D: Tensor) -> Tensor:
     if isinstance(design, Gram):
         return n_support**3 / 3 <= GRAM_STEPS * 2.0 * n**2
     order = n_support.clamp(max=p)
-    flops = 2 * n_support * p * order + order**3 / 3
-    return flops + OVERHEAD <= ROWS_STEPS * 4.0 * n * p
+    # rows are copied and scaled for a primal step, which takes about as long as their products
+    products = torch.where(n_support < p, 2.0, 4.0) * n_support * p * order
+    return products + order**3 / 3 <= ROWS_STEPS * 4.0 * n * p
 
 
 def exact_step(design: Design, loss: Loss, D: Tensor, gradient: Tensor, P: Tensor) -> Tensor:
@@ -111,7 +110,9 @@ def _ridge(K: Callable[[], Tensor], y: Tensor, D: Tensor, bias: Bias) -> tuple[T
 def _primal_step(design: Rows, support: Tensor, D: Tensor, gradient: Tensor) -> Tensor:
     def products() -> Tensor:
         A = D.new_zeros((design.n_params, design.n_params))
-        for rows, d in zip(support.split(BLOCK_ROWS), D.split(BLOCK_ROWS), strict=True):
+        for rows, d in zip(
+            torch.split(support, BLOCK_ROWS), torch.split(D, BLOCK_ROWS), strict=True
+        ):
             Z = design.features(rows).mul_(d.sqrt()[:, None])
             A.addmm_(Z.T, Z)
         return A

