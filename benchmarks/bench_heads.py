@@ -7,6 +7,7 @@ classes or folds) and scaled by the number of fits; the table says so.
 """
 
 import argparse
+import signal
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +33,8 @@ from decaf.types import FloatArray, IntArray
 C_CALTECH = tuple(10.0 ** (k / 3 * 2 - 2) for k in range(7))
 C_SUN397 = tuple(10.0**k for k in range(-3, 5))
 C_VOC = tuple(2.0**k for k in range(-7, 8))
-PARTS = ("caltech101", "sun397", "voc", "growth")
+PARTS = ("caltech101", "sun397", "voc", "few_rows", "growth")
+LIMIT_S = 120
 PEERS = {"svm": LinearSVC, "logreg": LogisticRegression}
 
 
@@ -44,12 +46,13 @@ def main() -> None:
     parser.add_argument("--svm-splits", type=int, default=5, help="of them for LinearSVC")
     parser.add_argument("--logreg-splits", type=int, default=5, help="of them for scikit-learn's")
     parser.add_argument("--sun397-classes", type=int, default=12, help="for LinearSVC")
+    parser.add_argument("--few-rows-classes", type=int, default=1_000, help="of three rows each")
     parser.add_argument("--voc-classes", type=int, default=20, help="for LinearSVC")
     add_skip(parser, PARTS)
     parser.add_argument("--figure", type=Path, default=Path("heads_cost.svg"))
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    bench = (bench_caltech101, bench_sun397, bench_voc, bench_growth)
+    bench = (bench_caltech101, bench_sun397, bench_voc, bench_few_rows, bench_growth)
     lacking = dict.fromkeys(options.skip, "as asked")
     if options.assets is None:
         lacking.setdefault("caltech101", "it needs real images; give --assets DIR")
@@ -162,6 +165,41 @@ def bench_voc(options: argparse.Namespace) -> dict[str, float]:
             f"scikit-learn timed on {len(classes)} of 20 classes" if len(classes) < 20 else "",
         ),
     }
+
+
+def bench_few_rows(options: argparse.Namespace) -> dict[str, float]:
+    """Time one C on many classes of three rows; scikit-learn is given up after `LIMIT_S`."""
+    figures: dict[str, float] = {}
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(options.few_rows_classes), 3)
+    X = rng.standard_normal((y[-1] + 1, 64))[y] + rng.standard_normal((len(y), 64))
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    for head, peer in PEERS.items():
+        ours_s, ours = timed(lambda h=head: HEADS[h](device="cpu").fit(X, y))
+        theirs_s, theirs = timed(lambda p=peer: limited(lambda: p().fit(X, y)))
+        what = f"{y[-1] + 1} classes x 3 rows x 64 {head}"
+        note = "" if theirs is not None else "scikit-learn had not ended"
+        figures[f"few_rows_{head}_speedup"] = row(what, ours_s, theirs_s, note)
+        if theirs is not None:
+            found = [objective(head, one, X, y) for one in (ours, theirs)]
+            figures[f"few_rows_{head}_objective_ratio"] = found[0] / min(found)
+    return figures
+
+
+def limited(action: Callable[[], Any]) -> Any:
+    """Return what an action returns, or None where it takes longer than `LIMIT_S`."""
+
+    def end(*_: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(LIMIT_S)
+    try:
+        return action()
+    except TimeoutError:
+        return None
+    finally:
+        signal.alarm(0)
 
 
 def bench_growth(options: argparse.Namespace) -> dict[str, float]:

@@ -13,7 +13,7 @@ from decaf.device import find_device
 from decaf.errors import ConfigError
 from decaf.extraction import extract_table, load_nets, patch_rule, source_table
 from decaf.heads import HEADS, fit_splits
-from decaf.heads.linear import LinearModel
+from decaf.heads.estimators import LinearModel
 from decaf.heads.matrices import calibrate, head_layers, scores_of
 from decaf.metrics import METRICS
 from decaf.progress import log

@@ -1,11 +1,14 @@
-"""Heads: what is trained on frozen features."""
+"""Heads: what is trained on frozen features.
+
+Read `estimators` (the linear heads), `solver` (Newton's method for all classes; `conditioning`),
+`designs` (where coefficients live) and `losses`; then `select` (the choice of C in a split).
+"""
 
 from decaf.heads.adaptation import AdaptationHead
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
+from decaf.heads.estimators import LinearSVM, LogisticRegression
 from decaf.heads.knn import KNN
-from decaf.heads.logistic import LogisticRegression
 from decaf.heads.select import FittedSplit, fit_splits
-from decaf.heads.svm import LinearSVM
 
 HEADS = {
     "svm": LinearSVM,
@@ -17,4 +20,4 @@ HEADS = {
 }
 """Every head by its name."""
 
-__all__ = ["HEADS", "FittedSplit", "fit_splits"]
+__all__ = ["HEADS", "FittedSplit", "LinearSVM", "LogisticRegression", "fit_splits"]

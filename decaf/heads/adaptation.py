@@ -7,65 +7,40 @@ representations using convolutional neural networks", CVPR 2014 (section 3.2: la
 """
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from decaf.device import find_device
-from decaf.heads.descent import Descent, Recipe, Rows
-from decaf.heads.designs import blocks
-from decaf.heads.features import SMALLEST_SIZE, checked_features, compute_dtype
-from decaf.heads.linear import check_positive, checked_rows
-from decaf.heads.predictions import Probabilities, check_weights
+from decaf.heads.descent import Descent, Progress
+from decaf.heads.features import SMALLEST_SIZE, blocks, check_positive, checked_rows, compute_dtype
+from decaf.heads.scores import LayeredScores, Probabilities, check_weights
 from decaf.heads.targets import Targets, encode
+from decaf.held import held
 from decaf.types import FloatArray, IntArray
 
 
-class AdaptationLayers(nn.Module):
-    """FCa and FCb.
+def adaptation_layers(
+    n_features: int, hidden: int, n_outputs: int, dropout: float, seed: int
+) -> nn.Sequential:
+    """Return FCa, a ReLU, dropout and FCb: of ``(n, n_features)`` rows ``(n, n_outputs)`` logits.
 
     Weights start as He et al. (2015) have it for FCa, and small for FCb.
-
-    Parameters
-    ----------
-    n_features, hidden, n_outputs : int
-        Inputs of FCa, and outputs of FCa and FCb.
-    dropout : float
-        Probability that a hidden unit is dropped; the others are divided by its complement.
-    seed : int
-        Seed of the weights.
     """
-
-    def __init__(
-        self, n_features: int, hidden: int, n_outputs: int, dropout: float, seed: int
-    ) -> None:
-        super().__init__()
-        self.fca, self.fcb = nn.Linear(n_features, hidden), nn.Linear(hidden, n_outputs)
-        self.dropout = dropout
-        chance = torch.Generator().manual_seed(seed)
-        for layer, gain in ((self.fca, 2.0), (self.fcb, 0.1)):
-            nn.init.normal_(layer.weight, std=(gain / layer.in_features) ** 0.5, generator=chance)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the logits ``(n, n_outputs)`` of ``(n, n_features)`` rows.
-
-        Hidden units are dropped only with a generator, which masks are drawn from.
-        """
-        hidden = torch.relu(self.fca(features))
-        if generator is not None and self.dropout:
-            draws = torch.rand(hidden.shape, generator=generator, device=hidden.device)
-            hidden = hidden * (draws >= self.dropout) / (1 - self.dropout)
-        scores: Tensor = self.fcb(hidden)
-        return scores
+    fca, fcb = nn.Linear(n_features, hidden), nn.Linear(hidden, n_outputs)
+    chance = torch.Generator().manual_seed(seed)
+    for layer, gain in ((fca, 2.0), (fcb, 0.1)):
+        nn.init.normal_(layer.weight, std=(gain / layer.in_features) ** 0.5, generator=chance)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(fca, nn.ReLU(), nn.Dropout(dropout), fcb)
 
 
-class AdaptationHead(Probabilities):
+class AdaptationHead(Probabilities, LayeredScores):
     """FCa, a hidden layer with a ReLU and dropout, and FCb, a softmax, or a sigmoid a class.
 
     Trained by stochastic gradient descent with momentum on the mean cross-entropy; label 0 of a
@@ -82,9 +57,12 @@ class AdaptationHead(Probabilities):
     learning_rate : float or None
         None to find it by short trials on the validation rows.
     momentum, weight_decay : float
-        Of the descent.
-    batch_size, n_epochs, patience, n_decays : int
-        See `decaf.heads.descent.Recipe`.
+        Of the descent; biases do not decay.
+    batch_size, n_epochs : int
+        Rows a step; most epochs.
+    patience, n_decays : int
+        Epochs without a lower validation loss before the rate is divided by 10, and how often it
+        is before the descent ends.
     validation_fraction : float
         Share of each class's training rows that is held out where `fit` is not told which.
     random_state : int
@@ -94,8 +72,7 @@ class AdaptationHead(Probabilities):
     memory_share : float
         Share of the machine's memory above which features are read in batches.
     checkpoint : str or None
-        File that a stopped training goes on from, or a folder for one named after the training;
-        gone when it ends.
+        Folder in which a stopped training leaves what it goes on from, apart from other trainings.
 
     Attributes
     ----------
@@ -134,20 +111,12 @@ class AdaptationHead(Probabilities):
         memory_share: float = 0.5,
         checkpoint: str | None = None,
     ) -> None:
-        self.hidden = hidden
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.n_epochs = n_epochs
-        self.patience = patience
-        self.n_decays = n_decays
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.device = device
-        self.memory_share = memory_share
-        self.checkpoint = checkpoint
+        self.hidden, self.dropout = hidden, dropout
+        self.learning_rate, self.momentum = learning_rate, momentum
+        self.weight_decay, self.batch_size = weight_decay, batch_size
+        self.n_epochs, self.patience, self.n_decays = n_epochs, patience, n_decays
+        self.validation_fraction, self.random_state = validation_fraction, random_state
+        self.device, self.memory_share, self.checkpoint = device, memory_share, checkpoint
 
     def fit(self, X: Any, y: npt.ArrayLike, validation: IntArray | None = None) -> Self:
         """Train on rows of features.
@@ -172,7 +141,7 @@ class AdaptationHead(Probabilities):
         ValueError
             If features, labels or arguments cannot be used.
         DataError
-            If the checkpoint is of another training, or cannot be written.
+            If the checkpoint cannot be read or written.
         """
         self._check()
         X, y = checked_rows(self, X, y)
@@ -180,41 +149,59 @@ class AdaptationHead(Probabilities):
         train, held_out = self._sides(targets, validation)
         device, dtype = find_device(self.device), compute_dtype(X)
         scale = _root_mean_square(X)
-        inside = torch.as_tensor(X).to(device, dtype) / scale if type(X) is np.ndarray else X
-        n_outputs = targets.n_columns
-        net = AdaptationLayers(
-            X.shape[1], self.hidden, n_outputs, self.dropout, self.random_state
+        in_memory = type(X) is np.ndarray
+        inside = torch.as_tensor(X).to(device, dtype) / scale if in_memory else X
+        net = adaptation_layers(
+            X.shape[1], self.hidden, targets.n_columns, self.dropout, self.random_state
         ).to(device, dtype)
         wanted = _wanted(targets, device, dtype)
-        divisor = 1.0 if isinstance(inside, Tensor) else scale
 
-        def loss(rows: Tensor, features: Tensor, generator: torch.Generator | None) -> Tensor:
-            return mean_loss(net(features / divisor, generator), wanted[rows])
+        def read(rows: Tensor) -> Tensor:
+            if in_memory:
+                return inside[rows]
+            return torch.as_tensor(X[rows.cpu().numpy()]).to(device, dtype) / scale
 
         descent = Descent(
             net=net,
-            loss=loss,
-            rows=Rows(inside, device, dtype),
+            loss=lambda scores, rows: mean_loss(scores, wanted[rows]),
+            read=read,
             train=torch.as_tensor(train, device=device),
             validation=torch.as_tensor(held_out, device=device),
-            recipe=self._recipe(),
+            recipe=self,
         )
-        problem = self._problem(X, y, train)
-        progress = descent.run(self._checkpoint_path(problem), problem)
+        progress = self._run(descent, X, y, train)
         self.n_features_in_ = X.shape[1]
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
-        V, c = _numpy(net.fcb.weight), _numpy(net.fcb.bias)
+        W, b, V, c = (p.detach().cpu().numpy() for p in net.parameters())
         V[targets.constant != 0] = 0
-        self.layers_ = [
-            (_numpy(net.fca.weight / scale), _numpy(net.fca.bias)),
-            (V, np.where(targets.constant == 0, c, targets.constant.astype(c.dtype))),
-        ]
+        c = np.where(targets.constant == 0, c, targets.constant.astype(c.dtype))
+        self.layers_ = [(W / scale, b), (V, c)]
         check_weights(self, np.array(progress.best_loss), *sum(self.layers_, ()))
         self.n_iter_ = progress.epoch + progress.refitted
         self.learning_rate_ = progress.first_rate
         self.objective_ = progress.best_loss
         self.converged_ = progress.n_decays > self.n_decays
         return self
+
+    def _run(self, descent: Descent, X: Any, y: Any, train: IntArray) -> Progress:
+        """Train, or go on; another run of this training waits until this one has ended."""
+        if self.checkpoint is None:
+            return descent.run()
+        folder = Path(self.checkpoint) / f"adaptation-{self._digest(X, y, train)}"
+        with held(folder):
+            progress = descent.run(folder / "epoch.safetensors")
+            shutil.rmtree(folder)
+        return progress
+
+    def _digest(self, X: Any, y: Any, train: IntArray) -> str:
+        """Return what tells this training from others: arguments, labels, rows, features."""
+        arguments = {k: v for k, v in self.get_params().items() if k != "checkpoint"}
+        digest = hashlib.sha256(repr(("refitted", arguments, X.shape, str(X.dtype))).encode())
+        digest.update(np.unique(np.asarray(y), return_inverse=True)[1].tobytes())
+        digest.update(train.tobytes())
+        for _, block in blocks(X, torch.device("cpu"), compute_dtype(X)):
+            digest.update(np.ascontiguousarray(block.numpy()).data)
+        return digest.hexdigest()[:16]
 
     @property
     def summary_(self) -> str:
@@ -224,46 +211,16 @@ class AdaptationHead(Probabilities):
             f"validation loss {self.objective_:.3f}"
         )
 
-    def decision_function(self, X: Any) -> FloatArray:
-        """Return one logit per row and class.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``, or ``(n_images,)`` where there are two classes: positive
-            for the second.
-        """
-        check_is_fitted(self)
-        X = checked_features(self, X, reset=False, memory_share=self.memory_share)
-        device, dtype = find_device(self.device), compute_dtype(X)
-        (W, b), (V, c) = [
-            [torch.as_tensor(part).to(device, dtype) for part in layer] for layer in self.layers_
-        ]
-        parts = [
-            torch.addmm(c, torch.addmm(b, block, W.T).relu_(), V.T).cpu()
-            for _, block in blocks(X, device, dtype)
-        ]
-        F: FloatArray = torch.cat(parts).numpy()
-        return F if F.shape[1] > 1 else F[:, 0]
+    def layers(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Return weights and biases of FCa and FCb."""
+        return self.layers_
 
     def _check(self) -> None:
-        check_positive(
-            hidden=self.hidden,
-            batch_size=self.batch_size,
-            n_epochs=self.n_epochs,
-            patience=self.patience,
-            **({} if self.learning_rate is None else {"learning_rate": self.learning_rate}),
-        )
-        for name, value in {
-            "dropout": self.dropout,
-            "validation_fraction": self.validation_fraction,
-            "momentum": self.momentum,
-        }.items():
+        whole = ("hidden", "batch_size", "n_epochs", "patience")
+        rate = ("learning_rate",) if self.learning_rate is not None else ()
+        check_positive(**{name: getattr(self, name) for name in whole + rate})
+        for name in ("dropout", "validation_fraction", "momentum"):
+            value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1; got {name}={value!r}")
 
@@ -272,10 +229,10 @@ class AdaptationHead(Probabilities):
         rows = np.arange(len(targets.signs))
         if validation is None:
             chance = np.random.default_rng(self.random_state)
-            one_label = not targets.multilabel
-            group = targets.signs.argmax(1) if targets.n_columns > 1 and one_label else rows * 0
-            if one_label and targets.n_columns == 1:
-                group = targets.signs[:, 0]
+            group: npt.NDArray[Any] = rows * 0
+            if not targets.multilabel:
+                two = targets.n_columns == 1
+                group = targets.signs[:, 0] if two else targets.signs.argmax(1)
             chosen = []
             for value in np.unique(group):
                 members = chance.permutation(rows[group == value])
@@ -288,50 +245,12 @@ class AdaptationHead(Probabilities):
             raise ValueError("validation holds all rows; leave some to train on")
         return train, np.asarray(validation)
 
-    def _recipe(self) -> Recipe:
-        return Recipe(
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            n_epochs=self.n_epochs,
-            patience=self.patience,
-            n_decays=self.n_decays,
-            seed=self.random_state,
-        )
-
-    def _checkpoint_path(self, problem: str) -> Path | None:
-        if self.checkpoint is None:
-            return None
-        path = Path(self.checkpoint)
-        return path / f"adaptation-{problem[:12]}.safetensors" if path.is_dir() else path
-
-    def _problem(self, X: Any, y: Any, train: IntArray) -> str:
-        """Return what tells this training from others: arguments, labels, rows, some features."""
-        if self.checkpoint is None:
-            return ""
-        arguments = {k: v for k, v in self.get_params().items() if k != "checkpoint"}
-        some = np.ascontiguousarray(X[:: max(1, X.shape[0] // 16)][:16])
-        labels = np.unique(np.asarray(y), return_inverse=True)[1]
-        parts = [repr(("refitted", arguments, X.shape)).encode(), labels.tobytes(), train.tobytes()]
-        return hashlib.sha256(b"".join([*parts, some.tobytes()])).hexdigest()
-
 
 def mean_loss(scores: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean over rows of the cross-entropy.
+    """Return the mean over rows of the cross-entropy of logits ``(n, m)``.
 
-    Parameters
-    ----------
-    scores : torch.Tensor
-        ``(n, m)`` logits.
-    wanted : torch.Tensor
-        ``(n,)`` class numbers for a softmax; else ``(n, m)`` of 1, -1 and 0 (not counted) for a
-        sigmoid a column, whose losses are added.
-
-    Returns
-    -------
-    torch.Tensor
-        A number.
+    Wanted are ``(n,)`` class numbers for a softmax, or ``(n, m)`` of 1, -1 and 0 (not counted) for
+    a sigmoid a column, whose losses are added.
     """
     if wanted.ndim == 1:
         return nn.functional.cross_entropy(scores, wanted)
@@ -350,8 +269,3 @@ def _root_mean_square(X: Any) -> float:
     some = np.asarray(X[::step], np.float64)
     size = float(np.sqrt(np.square(some).mean()))
     return size if size > SMALLEST_SIZE else 1.0
-
-
-def _numpy(tensor: Tensor) -> FloatArray:
-    values: FloatArray = tensor.detach().cpu().numpy()
-    return values

@@ -5,6 +5,7 @@ A design holds n rows ``x_i`` and maps coefficients of m classes to scores and b
     forward   F = X W + 1 b'                        (n, m)
     adjoint   [X' R; 1' R]                          the gradient of sum(R * F)
     inner     (W, b)' M (V, c) = sum(W * V) + b c   per class, (m,)
+    metric    M (V, c), which Gram has from F = forward((V, c)) already
 
 :class:`Rows` keeps ``W`` itself, ``(n_features, m)``. :class:`Gram` keeps ``A``, ``(n, m)``, with
 ``W = X' A``: no minimiser of a penalised loss leaves the span of the rows (the representer
@@ -16,28 +17,29 @@ of constant value `scaling`, as in LIBLINEAR. With a free bias the features are 
 mean, which changes nothing but the conditioning.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK_ROWS = 1024  # what is worked on at once where rows must be copied
+from decaf.heads.features import BLOCK_ROWS, RowsOf, blocks, compute_dtype
+from decaf.types import IntArray
+
 NARROW = 24
-BLOCK_BYTES = 1 << 28  # what a streamed block of rows may take
+GRAM_SHARE = 1.5
+"""Rows a feature up to which inner products are used: n^2 against 2 n d for each product."""
+FEW_FEATURES = 256
+"""Up to which a copy of the features in float64 costs little beside the scores of all classes."""
 
 
 @dataclass(frozen=True)
 class Bias:
     """How the intercept is learned.
 
-    Attributes
-    ----------
-    free : bool
-        Not penalised.
-    scaling : float
-        Value of the constant feature behind a penalised bias; 0 for none.
+    *Free* is not penalised; else `scaling` is the value of the constant feature behind it, 0 for
+    none.
     """
 
     free: bool
@@ -56,32 +58,12 @@ class Scaling:
         return (X - self.mean).mul_(self.scale)
 
 
-class Design(Protocol):
-    """Rows of features, seen through their linear maps."""
-
-    bias: Bias
-    n_rows: int
-    n_params: int
-
-    def forward(self, params: Tensor) -> Tensor:
-        """Return the scores ``(n_rows, m)`` of coefficients ``(n_params, m)``."""
-
-    def adjoint(self, R: Tensor) -> Tensor:
-        """Return the gradient ``(n_params, m)`` of ``sum(R * forward(params))``."""
-
-    def metric(self, params: Tensor, scores: Tensor) -> Tensor:
-        """Return M c ``(n_params, m)`` of coefficients c with ``forward(c)``; see `inner`."""
-
-    def zeros(self, n_classes: int) -> Tensor:
-        """Return coefficients that are all 0."""
-
-
-def inner(design: Design, a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
+def inner(design: "Design", a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
     """Return the inner product ``a' M b`` of each class's coefficients, ``(m,)``."""
     return (a * design.metric(b, forward_b)).sum(0)
 
 
-def penalised(design: Design, params: Tensor) -> Tensor:
+def penalised(design: "Design", params: Tensor) -> Tensor:
     """Return the coefficients with a free bias set to 0: the gradient of the penalty."""
     if not design.bias.free:
         return params
@@ -90,31 +72,10 @@ def penalised(design: Design, params: Tensor) -> Tensor:
     return params
 
 
-def blocks(X: Any, device: torch.device, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
-    """Yield slices of rows, each with its features as a tensor; one slice for a tensor."""
-    if isinstance(X, Tensor):
-        yield slice(0, X.shape[0]), X
-        return
-    n, d = X.shape
-    step = max(1, BLOCK_BYTES // (d * dtype.itemsize))
-    for start in range(0, n, step):
-        rows = slice(start, min(n, start + step))
-        yield rows, torch.as_tensor(X[rows]).to(device, dtype)
-
-
 class Rows:
-    """The features themselves, in memory or read in blocks of rows.
+    """The features themselves, a tensor, or what is read anew, in blocks, for each product.
 
-    Parameters
-    ----------
-    X : torch.Tensor or array-like
-        ``(n_rows, n_features)``; what is not a tensor is read anew, in blocks, for each product.
-    bias : Bias
-        How the intercept is learned.
-    device, dtype : torch.device, torch.dtype
-        Where and in what precision to compute.
-    scaling : Scaling, optional
-        Shift and scale of the features, applied to the coefficients instead of to `X`.
+    A scaling of the features is applied to the coefficients instead of to `X`.
     """
 
     def __init__(
@@ -136,7 +97,7 @@ class Rows:
         self.mean, self.scale = scaling.mean, scaling.scale[:, None]
 
     def forward(self, params: Tensor) -> Tensor:
-        """Return the scores ``(n_rows, m)`` of coefficients ``(n_params, m)``."""
+        """Return the scores of coefficients."""
         W, intercept = self.coefficients(params)
         F = torch.empty((self.n_rows, W.shape[1]), device=self.device, dtype=self.dtype)
         for rows, X in blocks(self.X, self.device, self.dtype):
@@ -144,7 +105,7 @@ class Rows:
         return F
 
     def adjoint(self, R: Tensor) -> Tensor:
-        """Return the gradient ``(n_params, m)`` of ``sum(R * forward(params))``."""
+        """Return the gradient of ``sum(R * forward(params))``."""
         total = R.sum(0)
         G = torch.zeros((self.n_params, R.shape[1]), device=self.device, dtype=self.dtype)
         for rows, X in blocks(self.X, self.device, self.dtype):
@@ -175,15 +136,7 @@ class Rows:
 
 
 class Gram:
-    """The inner products of the training rows.
-
-    Parameters
-    ----------
-    K : torch.Tensor
-        ``(n_rows, n_rows)`` of ``X X'``.
-    bias : Bias
-        How the intercept is learned.
-    """
+    """The inner products ``K = X X'`` of the training rows, ``(n_rows, n_rows)``."""
 
     def __init__(self, K: Tensor, bias: Bias) -> None:
         self.K, self.bias = K, bias
@@ -191,7 +144,7 @@ class Gram:
         self.n_params = self.n_rows + 1
 
     def forward(self, params: Tensor) -> Tensor:
-        """Return the scores ``(n_rows, m)`` of coefficients ``(n_params, m)``."""
+        """Return the scores of coefficients."""
         A = params[:-1]
         if self.bias.free:
             F = self._product(A - A.mean(0))
@@ -203,7 +156,7 @@ class Gram:
         return self.K @ (A.T.contiguous().T if A.shape[1] <= NARROW else A)
 
     def adjoint(self, R: Tensor) -> Tensor:
-        """Return the gradient ``(n_params, m)`` of ``sum(R * forward(params))``."""
+        """Return the gradient of ``sum(R * forward(params))``."""
         last = R.sum(0, keepdim=True) if self.bias.free else torch.zeros_like(R[:1])
         return torch.cat([R, last])
 
@@ -223,6 +176,9 @@ class Gram:
             return A, self.bias.scaling**2 * A.sum(0)
         A = A - A.mean(0)
         return A, params[-1] - (self.K @ A).mean(0)
+
+
+Design = Rows | Gram
 
 
 def column_moments(X: Any, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -246,3 +202,145 @@ def column_moments(X: Any, device: torch.device, dtype: torch.dtype) -> tuple[Te
             spread += b_spread + delta**2 * (before * len(block) / seen)
             mean += delta * (len(block) / seen)
     return mean, spread / n
+
+
+class Samples:
+    """Rows of features on a device, from which the designs of any subset of them are made.
+
+    With at most as many rows as features the inner products of all rows are computed once; the
+    Gram matrix of a subset (a fold's training rows) is then a submatrix, and the scores of other
+    rows are products with another one, so that the features are not touched again.
+
+    An array is put on the device, anything else is read in blocks of rows; to *standardize* is to
+    scale features to mean 0 and variance 1 over the rows that are trained on.
+    """
+
+    def __init__(
+        self, X: Any, bias: Bias, device: torch.device, *, standardize: bool = False
+    ) -> None:
+        self.bias, self.device, self.standardize = bias, device, standardize
+        self.dtype = compute_dtype(X)
+        in_memory = type(X) is np.ndarray
+        self.X = torch.as_tensor(X).to(device, self.dtype) if in_memory else X
+        self.n_rows, self.n_features = X.shape
+        self.K = None
+        if not standardize and self.n_rows <= GRAM_SHARE * self.n_features:
+            self.K = self.gram(np.arange(self.n_rows), None, self.dtype)
+
+    def read(self, rows: IntArray) -> Tensor:
+        """Return the features of some rows, ``(len(rows), n_features)``."""
+        if isinstance(self.X, Tensor):
+            return self.X[torch.as_tensor(rows, device=self.device)]
+        return torch.as_tensor(self.X[rows]).to(self.device, self.dtype)
+
+    def gram(self, rows: IntArray, scaling: Scaling | None, dtype: torch.dtype) -> Tensor:
+        """Return the inner products of some rows, in blocks: half the work of ``X X'``."""
+        K = torch.empty((len(rows), len(rows)), device=self.device, dtype=dtype)
+
+        def block(start: int) -> Tensor:
+            X = self.read(rows[start : start + BLOCK_ROWS])
+            return (X if scaling is None else scaling.apply(X)).to(dtype)
+
+        for i in range(0, len(rows), BLOCK_ROWS):
+            left = block(i)
+            for j in range(0, i + 1, BLOCK_ROWS):
+                part = left @ (left if i == j else block(j)).T
+                K[i : i + BLOCK_ROWS, j : j + BLOCK_ROWS] = part
+                K[j : j + BLOCK_ROWS, i : i + BLOCK_ROWS] = part.T
+        return K
+
+    def train(self, rows: IntArray | None = None) -> "TrainingSet":
+        """Return the training set of some rows, all by default."""
+        return TrainingSet(self, rows)
+
+
+class TrainingSet:
+    """Some rows of samples, the design made of them, and what its coefficients mean."""
+
+    def __init__(self, samples: Samples, rows: IntArray | None) -> None:
+        self.samples, self.whole = samples, rows is None
+        self.rows = np.arange(samples.n_rows) if rows is None else rows
+        self.scaling = self._scaling() if samples.standardize else None
+        self.design = self._design()
+
+    def _scaling(self) -> Scaling:
+        s = self.samples
+        mean, variance = column_moments(self._features(), s.device, s.dtype)
+        # A constant feature stays as it is, as in scikit-learn's StandardScaler.
+        scale = torch.where(variance > 0, variance, 1.0).rsqrt()
+        return Scaling(mean.to(s.device, s.dtype), scale.to(s.device, s.dtype))
+
+    def _features(self) -> Any:
+        s = self.samples
+        if self.whole:
+            return s.X
+        return s.read(self.rows) if isinstance(s.X, Tensor) else RowsOf(s.X, self.rows)
+
+    def _design(self) -> Gram | Rows:
+        s = self.samples
+        if len(self.rows) > GRAM_SHARE * s.n_features:
+            return Rows(self._features(), s.bias, s.device, s.dtype, self.scaling)
+        if s.K is None:
+            return Gram(s.gram(self.rows, self.scaling, s.dtype), s.bias)
+        if self.whole:
+            return Gram(s.K, s.bias)
+        rows = torch.as_tensor(self.rows, device=s.device)
+        return Gram(s.K[rows[:, None], rows], s.bias)
+
+    def double_design(self) -> Gram | Rows | None:
+        """Return the design in float64; None where that would copy many features."""
+        s, double = self.samples, torch.float64
+        if isinstance(self.design, Gram):
+            return Gram(s.gram(self.rows, self.scaling, double), s.bias)
+        X = self.design.X
+        if not isinstance(X, Tensor) or s.n_features > FEW_FEATURES:
+            return None
+        return Rows(X.to(double), s.bias, s.device, double, self.scaling)
+
+    def lift(self, part: "TrainingSet", params: Tensor, n_columns: int) -> Tensor | None:
+        """Return a solution on some of these rows as coefficients on all of them.
+
+        None where the designs differ in kind, or a class is missing in the part.
+        """
+        if type(part.design) is not type(self.design) or params.shape[1] != n_columns:
+            return None
+        params = params.to(self.samples.dtype)
+        if isinstance(self.design, Rows):
+            return params
+        lifted = self.design.zeros(n_columns)
+        own = torch.as_tensor(np.searchsorted(self.rows, part.rows), device=params.device)
+        lifted[own], lifted[-1] = params[:-1], params[-1]
+        return lifted
+
+    def coefficients(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights ``(n_features, m)`` and intercepts ``(m,)`` on the features as given."""
+        s = self.samples
+        params = params.to(s.dtype)
+        if isinstance(self.design, Rows):
+            return self.design.coefficients(params)
+        A, intercept = self.design.dual(params)
+        W = torch.zeros((s.n_features, A.shape[1]), device=s.device, dtype=s.dtype)
+        for start in range(0, len(self.rows), BLOCK_ROWS):
+            block = s.read(self.rows[start : start + BLOCK_ROWS])
+            if self.scaling is not None:
+                block = self.scaling.apply(block)
+            W.addmm_(block.T, A[start : start + BLOCK_ROWS])
+        if self.scaling is None:
+            return W, intercept
+        W *= self.scaling.scale[:, None]
+        return W, intercept - self.scaling.mean @ W
+
+    def scores(self, params: Tensor, rows: IntArray) -> Tensor:
+        """Return the scores ``(len(rows), m)`` of rows that need not be trained on."""
+        s = self.samples
+        if s.K is not None and isinstance(self.design, Gram):
+            A, intercept = self.design.dual(params.to(s.dtype))
+            others = torch.as_tensor(rows, device=s.device)[:, None]
+            own = torch.as_tensor(self.rows, device=s.device)
+            return torch.addmm(intercept, s.K[others, own], A)
+        W, intercept = self.coefficients(params)
+        parts = [
+            torch.addmm(intercept, s.read(rows[start : start + BLOCK_ROWS]), W)
+            for start in range(0, len(rows), BLOCK_ROWS)
+        ]
+        return torch.cat(parts)

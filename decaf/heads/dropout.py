@@ -25,12 +25,10 @@ from sklearn.base import clone
 from torch import Tensor
 
 from decaf.device import find_device
-from decaf.heads.designs import blocks
-from decaf.heads.features import SMALLEST_SIZE, compute_dtype
-from decaf.heads.linear import LinearModel, check_positive, checked_rows
-from decaf.heads.logistic import logistic_loss
+from decaf.heads.estimators import LinearModel, logistic_loss
+from decaf.heads.features import SMALLEST_SIZE, blocks, check_positive, checked_rows, compute_dtype
 from decaf.heads.losses import LossType, SquaredHinge
-from decaf.heads.predictions import Probabilities, check_weights
+from decaf.heads.scores import Probabilities
 from decaf.heads.targets import ClassWeight, Targets, encode
 from decaf.types import FloatArray
 
@@ -89,57 +87,21 @@ class DropoutHead(LinearModel):
         device: str = "auto",
         memory_share: float = 0.5,
     ) -> None:
-        self.C = C
-        self.rate = rate
-        self.class_weight = class_weight
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.random_state = random_state
-        self.device = device
-        self.memory_share = memory_share
+        self.C, self.rate, self.class_weight = C, rate, class_weight
+        self.n_epochs, self.batch_size, self.random_state = n_epochs, batch_size, random_state
+        self.device, self.memory_share = device, memory_share
 
     @abstractmethod
     def _loss(self, targets: Targets) -> LossType:
         """Return the loss of the scores."""
 
     def fit(self, X: Any, y: npt.ArrayLike) -> Self:
-        """Fit on rows of features.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-        y : array-like
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0.
-
-        Returns
-        -------
-        self
-            The fitted head.
-
-        Raises
-        ------
-        ValueError
-            If features, labels or arguments cannot be used.
-        """
+        """Fit on rows of features; see :meth:`decaf.heads.LinearSVM.fit`."""
         (fitted,) = self._fit_heads([self], X, y)
         return fitted
 
     def fit_path(self, X: Any, y: npt.ArrayLike, Cs: Sequence[float]) -> list[Self]:
-        """Fit one head for each value of C, on the same masks.
-
-        Parameters
-        ----------
-        X, y : array-like
-            As in :meth:`fit`.
-        Cs : sequence of float
-            Values of C.
-
-        Returns
-        -------
-        list
-            Fitted heads in the order of `Cs`.
-        """
+        """Return one fitted head for each value of C, all on the same masks; see :meth:`fit`."""
         return self._fit_heads([clone(self).set_params(C=C) for C in Cs], X, y)
 
     def _fit_heads(self, heads: list[Self], X: Any, y: Any) -> list[Self]:
@@ -149,16 +111,12 @@ class DropoutHead(LinearModel):
         if not 0 <= self.rate <= 1 - 1 / LEVELS:
             raise ValueError(f"rate must be at least 0 and below 1; got rate={self.rate!r}")
         X, y = checked_rows(self, X, y)
-        targets = encode(y, class_weight=self.class_weight, weight_of=self._weight_of)
+        targets = encode(y, self.class_weight, weight_of=self._weight_of)
         W, history = self._descend(X, targets, [head.C for head in heads])
         last = -(-self.n_epochs // 5)
         now, before = history[-last:].mean(0), history[-2 * last : -last].mean(0)
         for k, head in enumerate(heads):
-            head.n_features_in_ = X.shape[1]
-            head.classes_, head.multilabel_ = targets.classes, targets.multilabel
-            head.coef_ = W[:-1, k].T.cpu().numpy()
-            head.intercept_ = W[-1, k].cpu().numpy() + targets.constant.astype(head.coef_.dtype)
-            check_weights(head, head.coef_, head.intercept_)
+            head.learn(W[:-1, k], W[-1, k], targets)
             head.n_iter_ = self.n_epochs
             head.objective_ = float(now[k])
             head.converged_ = bool(abs(before[k] - now[k]) <= SETTLED * now[k])

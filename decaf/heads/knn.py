@@ -9,10 +9,15 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from decaf.device import find_device
-from decaf.heads.designs import BLOCK_ROWS, blocks
-from decaf.heads.features import checked_features, compute_dtype
-from decaf.heads.linear import check_positive, checked_rows
-from decaf.heads.predictions import Predictions
+from decaf.heads.features import (
+    BLOCK_ROWS,
+    blocks,
+    check_positive,
+    checked_features,
+    checked_rows,
+    compute_dtype,
+)
+from decaf.heads.scores import Predictions
 from decaf.heads.targets import encode
 from decaf.types import FloatArray
 
@@ -67,31 +72,13 @@ class KNN(Predictions):
         device: str = "auto",
         memory_share: float = 0.5,
     ) -> None:
-        self.n_neighbors = n_neighbors
-        self.metric = metric
-        self.weights = weights
-        self.device = device
-        self.memory_share = memory_share
+        self.n_neighbors, self.metric, self.weights = n_neighbors, metric, weights
+        self.device, self.memory_share = device, memory_share
 
     def fit(self, X: Any, y: npt.ArrayLike) -> Self:
-        """Keep the training rows.
+        """Keep the training rows ``(n_images, n_features)`` and their labels.
 
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-        y : array-like
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0 (no vote).
-
-        Returns
-        -------
-        self
-            The fitted head.
-
-        Raises
-        ------
-        ValueError
-            If features, labels or arguments cannot be used.
+        Labels are ``(n_images,)``, or ``(n_images, n_classes)`` of 1, -1 and 0 (no vote).
         """
         check_positive(n_neighbors=self.n_neighbors)
         for name, choices in (
@@ -121,21 +108,12 @@ class KNN(Predictions):
         return (signs > 0).astype(np.int8)
 
     def kneighbors(self, X: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        """Return the distances and row numbers of the nearest training rows.
+        """Return distances and row numbers of the nearest rows, ``(n_images, n_neighbors)`` each.
 
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            Distances and row numbers, each ``(n_images, n_neighbors)``, nearest first; of equal
-            distances the lower row number comes first.
+        The nearest comes first; of equal distances the lower row number.
         """
         check_is_fitted(self)
-        X = checked_features(self, X, reset=False, memory_share=self.memory_share)
+        X = checked_features(self, X, reset=False)
         device, dtype = find_device(self.device), compute_dtype(self._X)
         found = [
             self._nearest(self._ready(part))
@@ -169,18 +147,9 @@ class KNN(Predictions):
         return torch.cdist(A, B)
 
     def decision_function(self, X: Any) -> FloatArray:
-        """Return each class's share of the votes.
+        """Return each class's share of the votes, ``(n_images, n_classes)``.
 
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``; ``(n_images,)``, the difference of the second class and
-            the first, where there are two.
+        Of two classes it is ``(n_images,)``: the second one's less the first one's.
         """
         votes = self._poll(X)
         if self.multilabel_ or votes.shape[1] > 2:
@@ -189,18 +158,7 @@ class KNN(Predictions):
         return difference
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Return each class's share of the votes as a probability.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``.
-        """
+        """Return each class's share of the votes as a probability, ``(n_images, n_classes)``."""
         votes = self._poll(X)
         return (1 + votes) / 2 if self.multilabel_ else votes
 

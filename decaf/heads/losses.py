@@ -7,67 +7,21 @@ Shapes, for n rows and m classes::
     weight  (n, m)   weight of a row in a class, or anything that broadcasts to it
 
 A *group* is a set of classes that are solved together: one class each for the one-vs-rest
-losses, all classes for the softmax. Sums over groups have shape ``(n_groups,)``.
+losses, all classes for the softmax. Sums over groups have shape ``(n_groups,)``; values are
+summed in float64.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 
-class Curvature(Protocol):
-    """Second derivative of a loss in the scores."""
-
-    def product(self, V: Tensor) -> Tensor:
-        """Return the Hessian's product with a change of scores ``(n, m)``."""
-
-    def mean(self) -> Tensor:
-        """Return the mean curvature of a row in each class, ``(m,)``."""
-
-    def columns(self, classes: Tensor) -> "Curvature":
-        """Return the curvature of some groups only."""
-
-
-class Loss(Protocol):
-    """A convex loss of the scores, summed over rows."""
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups that can be solved apart."""
-
-    def total(self, per_class: Tensor) -> Tensor:
-        """Return sums over groups ``(n_groups,)`` of a value per class ``(m,)``."""
-
-    def visible(self, params: Tensor) -> Tensor:
-        """Return coefficients ``(n_params, m)`` without what cannot change the loss."""
-
-    def value(self, F: Tensor) -> Tensor:
-        """Return each group's loss ``(n_groups,)``, summed in float64."""
-
-    def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
-
-    def curvature(self, F: Tensor) -> Curvature:
-        """Return the (generalised) second derivative in the scores."""
-
-    def columns(self, classes: Tensor) -> Self:
-        """Return the loss of some groups only."""
-
-
-LossType = Callable[[Tensor, Tensor, float], Loss]
-"""Makes a loss of signs, weight and C."""
-
-
-def _columns(x: Tensor, classes: Tensor) -> Tensor:
-    return x if x.shape[1] == 1 else x[:, classes]
-
-
 @dataclass(frozen=True, eq=False)
-class Diagonal:
-    """Curvature that couples neither rows nor classes."""
+class Curvature:
+    """Second derivative of a loss in the scores: `D` of each score, where nothing is coupled."""
 
     D: Tensor
 
@@ -79,38 +33,57 @@ class Diagonal:
         """Return the mean curvature of a row in each class, ``(m,)``."""
         return self.D.mean(0)
 
-    def columns(self, classes: Tensor) -> "Diagonal":
-        """Return the curvature of some classes only."""
-        return Diagonal(self.D[:, classes])
+    def columns(self, groups: Tensor) -> "Curvature":
+        """Return the curvature of some groups only."""
+        return Curvature(self.D[:, groups])
 
 
 @dataclass(frozen=True, eq=False)
-class OneVsRest:
-    """A loss of the margins ``Y * F``, each class for itself."""
+class Loss:
+    """A convex loss of the scores, summed over rows; as it stands here, each class for itself."""
 
     Y: Tensor
     weight: Tensor
     C: float
 
+    coupled = False
+
     @property
     def n_groups(self) -> int:
-        """Number of classes: each is solved apart."""
+        """Number of groups that can be solved apart."""
         return self.Y.shape[1]
 
     def total(self, per_class: Tensor) -> Tensor:
-        """Return the values as they are: a group is a class."""
+        """Return sums over groups ``(n_groups,)`` of a value per class ``(m,)``."""
         return per_class
 
     def visible(self, params: Tensor) -> Tensor:
-        """Return the coefficients as they are: all of them matter."""
+        """Return coefficients ``(n_params, m)`` without what cannot change the loss."""
         return params
 
-    def columns(self, classes: Tensor) -> Self:
-        """Return the loss of some classes only."""
-        return replace(self, Y=self.Y[:, classes], weight=_columns(self.weight, classes))
+    def columns(self, groups: Tensor) -> Self:
+        """Return the loss of some groups only."""
+        weight = self.weight if self.weight.shape[1] == 1 else self.weight[:, groups]
+        return replace(self, Y=self.Y[:, groups], weight=weight)
+
+    def value(self, F: Tensor) -> Tensor:
+        """Return each group's loss ``(n_groups,)``."""
+        raise NotImplementedError
+
+    def gradient(self, F: Tensor) -> Tensor:
+        """Return the derivative in the scores ``(n, m)``."""
+        raise NotImplementedError
+
+    def curvature(self, F: Tensor) -> Curvature:
+        """Return the (generalised) second derivative in the scores."""
+        raise NotImplementedError
 
 
-class SquaredHinge(OneVsRest):
+LossType = Callable[[Tensor, Tensor, float], Loss]
+"""Makes a loss of signs, weight and C."""
+
+
+class SquaredHinge(Loss):
     """``C * weight * max(0, 1 - Y F)**2``, LIBLINEAR's L2-loss."""
 
     def slack(self, F: Tensor) -> Tensor:
@@ -118,68 +91,61 @@ class SquaredHinge(OneVsRest):
         return (1 - self.Y * F).clamp_(min=0) * self.Y.abs()
 
     def value(self, F: Tensor) -> Tensor:
-        """Return each class's loss ``(m,)``, summed in float64."""
+        """Return each class's loss."""
         return self.C * (self.weight * self.slack(F).square_()).sum(0, dtype=torch.float64)
 
     def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
+        """Return the derivative in the scores."""
         return self.slack(F).mul_(self.Y).mul_(-2 * self.C * self.weight)
 
-    def curvature(self, F: Tensor) -> Diagonal:
+    def curvature(self, F: Tensor) -> Curvature:
         """Return the generalised second derivative: ``2 C weight`` on the support rows."""
-        return Diagonal((self.slack(F) > 0) * (2 * self.C * self.weight))
+        return Curvature((self.slack(F) > 0) * (2 * self.C * self.weight))
 
 
-class Logistic(OneVsRest):
+class Logistic(Loss):
     """``C * weight * log(1 + exp(-Y F))``."""
 
     def value(self, F: Tensor) -> Tensor:
-        """Return each class's loss ``(m,)``, summed in float64."""
+        """Return each class's loss."""
         loss = torch.nn.functional.softplus(-self.Y * F) * self.Y.abs()
         return self.C * (self.weight * loss).sum(0, dtype=torch.float64)
 
     def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
+        """Return the derivative in the scores."""
         return torch.sigmoid(-self.Y * F).mul_(self.Y).mul_(-self.C * self.weight)
 
-    def curvature(self, F: Tensor) -> Diagonal:
+    def curvature(self, F: Tensor) -> Curvature:
         """Return the second derivative in the scores."""
         p = torch.sigmoid(F)
-        return Diagonal(p.mul_(1 - p).mul_(self.Y.abs()).mul_(self.C * self.weight))
+        return Curvature(p.mul_(1 - p).mul_(self.Y.abs()).mul_(self.C * self.weight))
 
 
 @dataclass(frozen=True, eq=False)
-class _SoftmaxCurvature:
-    """``C * weight * (diag(p) - p p')`` of every row."""
+class _SoftmaxCurvature(Curvature):
+    """``weight * (diag(p) - p p')`` of every row, with the probabilities as `D`."""
 
-    probability: Tensor
     weight: Tensor
 
     def product(self, V: Tensor) -> Tensor:
-        """Return the Hessian's product with a change of scores ``(n, m)``."""
-        pV = self.probability * V
-        return pV.sub_(self.probability * pV.sum(1, keepdim=True)).mul_(self.weight)
+        pV = self.D * V
+        return pV.sub_(self.D * pV.sum(1, keepdim=True)).mul_(self.weight)
 
     def mean(self) -> Tensor:
-        """Return the mean curvature of a row in each class, ``(m,)``."""
-        return (self.weight * self.probability * (1 - self.probability)).mean(0)
+        return (self.weight * self.D * (1 - self.D)).mean(0)
 
-    def columns(self, classes: Tensor) -> "_SoftmaxCurvature":  # noqa: ARG002 - one group
-        """Return the whole: all classes are one group."""
+    def columns(self, groups: Tensor) -> "_SoftmaxCurvature":  # noqa: ARG002 - one group
         return self
 
 
-@dataclass(frozen=True, eq=False)
-class Softmax:
+class Softmax(Loss):
     """``-C * weight * log(softmax(F)[class])``, all classes together; `weight` is ``(n, 1)``."""
 
-    Y: Tensor
-    weight: Tensor
-    C: float
+    coupled = True
 
     @property
     def n_groups(self) -> int:
-        """One: the classes are coupled."""
+        """One."""
         return 1
 
     def total(self, per_class: Tensor) -> Tensor:
@@ -191,19 +157,19 @@ class Softmax:
         return params - params.mean(1, keepdim=True)
 
     def value(self, F: Tensor) -> Tensor:
-        """Return the loss ``(1,)``, summed in float64."""
+        """Return the loss ``(1,)``."""
         own = F[self.Y > 0].unsqueeze(1)
         loss = torch.logsumexp(F, 1, keepdim=True) - own
         return self.C * (self.weight * loss).sum(0, dtype=torch.float64)
 
     def gradient(self, F: Tensor) -> Tensor:
-        """Return the derivative in the scores ``(n, m)``."""
+        """Return the derivative in the scores."""
         return torch.softmax(F, 1).sub_(self.Y.clamp(min=0)).mul_(self.C * self.weight)
 
     def curvature(self, F: Tensor) -> _SoftmaxCurvature:
         """Return the second derivative in the scores."""
         return _SoftmaxCurvature(torch.softmax(F, 1), self.C * self.weight)
 
-    def columns(self, classes: Tensor) -> Self:  # noqa: ARG002 - one group
-        """Return the whole: all classes are one group."""
+    def columns(self, groups: Tensor) -> Self:  # noqa: ARG002 - one group
+        """Return the whole."""
         return self

@@ -7,7 +7,6 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from decaf.heads.linear import LinearModel
 from decaf.types import FloatArray, IntArray
 
 
@@ -19,7 +18,7 @@ def head_layers(head: Any) -> list[tuple[FloatArray, FloatArray]]:
     """
     scaler = head[0] if isinstance(head, Pipeline) else None
     last = head[-1] if isinstance(head, Pipeline) else head
-    layers = [(last.coef_, last.intercept_)] if isinstance(last, LinearModel) else [*last.layers_]
+    layers = [*last.layers()]
     if scaler is not None:
         weight, bias = layers[0]
         layers[0] = (weight / scaler.scale_, bias - weight @ (scaler.mean_ / scaler.scale_))

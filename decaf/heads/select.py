@@ -7,7 +7,7 @@ final fit see the rows of ``split.train`` only.
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from decaf.errors import DataError
-from decaf.heads.features import UnusableRowsError, take_rows
-from decaf.heads.linear import LinearHead, checked_rows
-from decaf.heads.samples import Samples, TrainingSet
+from decaf.heads.designs import Samples, TrainingSet
+from decaf.heads.estimators import LinearHead
+from decaf.heads.features import UnusableRowsError, checked_rows, take_rows
 from decaf.heads.targets import constant_columns
 from decaf.types import FloatArray, IntArray, Scorer, Split
 
@@ -142,7 +142,7 @@ def fit_splits(
     DataError
         If features or labels of a split cannot be used.
     """
-    fit = _fit_linear if isinstance(head, LinearHead) and head.shares else _fit_any
+    fit = _fit_linear if isinstance(head, LinearHead) else _fit_any
     for split in splits:
         began = time.perf_counter()
         rows = take_rows(X, split.train, head.memory_share)
@@ -187,15 +187,13 @@ class _Task:
 def _fit_linear(head: LinearHead, task: _Task) -> tuple[LinearHead, FloatArray]:
     """Choose C and refit on designs that are parts of one."""
     X, y = checked_rows(head, task.X, task.y)
-    samples = head.samples(X, standardize=task.standardize)
+    samples, task = head.samples(X, standardize=task.standardize), replace(task, y=y)
     training, targets = samples.train(), head.encode(y)
     chosen, start = 0, None
     validation: FloatArray = np.empty(0)
     if len(task.grid) > 1:
-        table, solutions = validation_scores(
-            head, samples, y, folds=task.folds, c_grid=task.grid, score=task.score
-        )
-        validation = mean_over_folds(table)
+        table, solutions = _validation_scores(head, samples, task)
+        validation = _mean_over_folds(table)
         chosen = best(validation)
         start = training.lift(*solutions[chosen], targets.n_columns)
     C = task.grid[chosen]
@@ -222,7 +220,7 @@ def _fit_any(head: Any, task: _Task) -> tuple[Any, FloatArray]:
             for rows, held_out in task.folds
             for left_out in [np.flatnonzero(_constant(task.y[rows]))]
         ]
-        validation = mean_over_folds(table)
+        validation = _mean_over_folds(table)
     C = task.grid[best(validation)] if len(validation) else task.grid[0]
     (fitted,) = _fit_grid(head, task, everything, [C])
     return fitted, validation
@@ -271,7 +269,7 @@ def _constant(labels: IntArray) -> npt.NDArray[np.int8]:
     return constant_columns(labels) if labels.ndim == 2 else np.empty(0, np.int8)
 
 
-def mean_over_folds(table: Any) -> FloatArray:
+def _mean_over_folds(table: Any) -> FloatArray:
     """Return the mean over folds ``(n_values,)``; folds without a class to score do not count."""
     scored = np.asarray(table)[~np.isnan(table).all(1)]
     mean: FloatArray = scored.mean(0) if len(scored) else np.full(np.shape(table)[1], np.nan)
@@ -299,53 +297,23 @@ def best(validation: FloatArray) -> int:
     return int(ties[(len(ties) - 1) // 2])
 
 
-def validation_scores(
-    head: LinearHead,
-    samples: Samples,
-    y: IntArray,
-    *,
-    folds: Sequence[Fold],
-    c_grid: Sequence[float],
-    score: Score,
-    sample_weight: FloatArray | None = None,
+def _validation_scores(
+    head: LinearHead, samples: Samples, task: _Task
 ) -> tuple[FloatArray, list[tuple[TrainingSet, Tensor]]]:
     """Return the score of each fold and value of C, and the solutions of the last fold.
 
-    Parameters
-    ----------
-    head : LinearHead
-        Says what is minimised.
-    samples : Samples
-        Features of the rows.
-    y : numpy.ndarray
-        Their labels.
-    folds : sequence of (numpy.ndarray, numpy.ndarray)
-        Row numbers to fit on and to validate on.
-    c_grid : sequence of float
-        Values of C, ascending.
-    score : callable
-        ``score(labels, scores, classes) -> float``.
-    sample_weight : numpy.ndarray, optional
-        ``(n,)`` weights of the rows in training.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n_folds, n_values)``.
-    list of (TrainingSet, torch.Tensor)
-        For each C the last fold's rows and their solution, a good start for a fit on all.
+    These, for each C its rows and coefficients, are a good start for a fit on all.
     """
-    table = np.empty((len(folds), len(c_grid)))
+    table = np.empty((len(task.folds), len(task.grid)))
     solutions: list[tuple[TrainingSet, Tensor]] = []
-    for i, (fit, val) in enumerate(folds):
-        training = samples.train(fit)
+    for i, (fit, val) in enumerate(task.folds):
+        training, targets = samples.train(fit), head.encode(task.y[fit])
         solutions = []
-        targets = head.encode(y[fit], None if sample_weight is None else sample_weight[fit])
-        path = head.solver(targets).path(training, targets, c_grid, rough=True)
+        path = head.solver(targets).path(training, targets, task.grid, rough=True)
         for j, (_, solution) in enumerate(path):
             solutions.append((training, solution.params))
             scores = training.scores(solution.params, val).cpu().numpy()
             flat = scores[:, 0] if scores.shape[1] == 1 else scores
-            held_out = without(y[val], np.flatnonzero(targets.constant))
-            table[i, j] = score(held_out, flat, targets.classes)
+            held_out = without(task.y[val], np.flatnonzero(targets.constant))
+            table[i, j] = task.score(held_out, flat, targets.classes)
     return table, solutions

@@ -31,18 +31,18 @@ class Targets:
         ``(n, m)`` int8 of 1, -1 and 0; m is 1 where there are two classes, one label a row.
     weight : numpy.ndarray
         ``(n, m)``, ``(n, 1)`` or ``(1, 1)``.
-    multilabel : bool
-        Whether a row may have several labels.
     constant : numpy.ndarray
         ``(m,)`` int8: the one score of a class that all rows have (1) or none has (-1), from
         which nothing is learned and which leaves all rows out; 0 for all others.
+    multilabel : bool
+        Whether a row may have several labels.
     """
 
     classes: npt.NDArray[Any]
     signs: npt.NDArray[np.int8]
     weight: npt.NDArray[np.float64]
-    multilabel: bool
     constant: npt.NDArray[np.int8]
+    multilabel: bool = False
 
     @property
     def n_columns(self) -> int:
@@ -59,9 +59,9 @@ class Targets:
 
 def encode(
     y: npt.ArrayLike,
-    *,
     class_weight: ClassWeight = None,
     sample_weight: npt.ArrayLike | None = None,
+    *,
     weight_of: Literal["label", "sign"],
 ) -> Targets:
     """Return the signs and weights of labels.
@@ -102,32 +102,19 @@ def encode(
             f"This solver needs samples of at least 2 classes in the data, but the data contains "
             f"only one class: {classes[0]!r}"
         )
-    per_class = compute_class_weight(
-        class_weight, classes=classes, y=labels, **_weights_for(class_weight, sample_weight)
-    )
+    # Balanced by the weight of the rows, as scikit-learn's LogisticRegression does.
+    rows = {"sample_weight": sample_weight} if class_weight == "balanced" else {}
+    per_class = compute_class_weight(class_weight, classes=classes, y=labels, **rows)
     if len(classes) == 2:
         signs = np.where(numbers == 1, 1, -1).astype(np.int8)[:, None]
     else:
         signs = np.full((len(numbers), len(classes)), -1, np.int8)
         signs[np.arange(len(numbers)), numbers] = 1
+    weight = per_class[numbers][:, None]
     if len(classes) > 2 and weight_of == "sign":
-        weight = (
-            np.where(signs > 0, per_class, 1.0) if class_weight is not None else np.ones((1, 1))
-        )
-    else:
-        weight = per_class[numbers][:, None]
-    return Targets(
-        classes,
-        signs,
-        _weigh(weight, labels, sample_weight),
-        multilabel=False,
-        constant=np.zeros(signs.shape[1], np.int8),
-    )
-
-
-def _weights_for(class_weight: ClassWeight, sample_weight: npt.ArrayLike | None) -> dict[str, Any]:
-    """Balance by the weight of the rows, as scikit-learn's LogisticRegression does."""
-    return {"sample_weight": sample_weight} if class_weight == "balanced" else {}
+        weight = np.ones((1, 1)) if class_weight is None else np.where(signs > 0, per_class, 1.0)
+    constant = np.zeros(signs.shape[1], np.int8)
+    return Targets(classes, signs, _weigh(weight, labels, sample_weight), constant)
 
 
 def _encode_matrix(
@@ -150,28 +137,12 @@ def _encode_matrix(
     weight = np.ones((1, 1))
     if class_weight is not None:
         weight = np.where(signs > 0, class_weight.get(1, 1.0), class_weight.get(-1, 1.0))
-    return Targets(
-        np.arange(labels.shape[1]),
-        signs,
-        _weigh(weight, labels, sample_weight),
-        multilabel=True,
-        constant=constant,
-    )
+    columns = np.arange(labels.shape[1])
+    return Targets(columns, signs, _weigh(weight, labels, sample_weight), constant, multilabel=True)
 
 
 def constant_columns(labels: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    """Return 1 for a class that all rows have, -1 for one that none has, 0 for all others.
-
-    Parameters
-    ----------
-    labels : numpy.ndarray
-        ``(n, m)`` of 1, -1 and 0 (not counted).
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(m,)`` int8.
-    """
+    """Return ``(m,)`` 1 for a class that all rows have, -1 where none has, 0 for all others."""
     present, absent = (labels > 0).any(0), (labels < 0).any(0)
     return np.where(present & absent, 0, np.where(present, 1, -1)).astype(np.int8)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from decaf.heads.conditioning import nystroem
 from decaf.heads.designs import Bias, Gram, Rows, Scaling, blocks, column_moments, inner
-from decaf.heads.precondition import nystroem
 
 CPU = torch.device("cpu")
 BIASES = [Bias(free=False, scaling=0.0), Bias(free=False, scaling=2.0), Bias(free=True)]
@@ -70,7 +70,7 @@ def test_scaling_rows_is_scaling_features(bias):
 
 @pytest.mark.parametrize("bias", BIASES)
 def test_rows_read_in_blocks_are_rows_in_memory(bias, monkeypatch):
-    monkeypatch.setattr("decaf.heads.designs.BLOCK_BYTES", 14 * 8 * 4)
+    monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 14 * 8 * 4)
     X = _features()
     whole, parts = (Rows(x, bias, CPU, torch.float64) for x in (X, X.numpy()))
     assert len(list(blocks(X.numpy(), CPU, torch.float64))) == 3
@@ -81,7 +81,7 @@ def test_rows_read_in_blocks_are_rows_in_memory(bias, monkeypatch):
 
 
 def test_moments_of_blocks_are_numpys(monkeypatch):
-    monkeypatch.setattr("decaf.heads.designs.BLOCK_BYTES", 5 * 4 * 6)
+    monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 5 * 4 * 6)
     X = np.random.default_rng(0).normal(5, 2, (40, 5)).astype(np.float32)
     mean, variance = column_moments(X, CPU, torch.float32)
     np.testing.assert_allclose(mean, X.mean(0, dtype=np.float64), rtol=1e-6)

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
+from decaf.heads import LinearSVM, LogisticRegression
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
-from decaf.heads.logistic import LogisticRegression
-from decaf.heads.svm import LinearSVM
 
 PAIRS = [(DropoutSVM, LinearSVM), (DropoutLogisticRegression, LogisticRegression)]
 

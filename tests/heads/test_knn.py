@@ -38,7 +38,7 @@ def test_scores_are_scikit_learns_probabilities(metric, weights, n_neighbors):
 def test_neighbours_found_in_blocks_are_those_of_one_block(monkeypatch):
     X, y = problem()
     whole = KNN().fit(X, y).kneighbors(X)
-    monkeypatch.setattr("decaf.heads.designs.BLOCK_BYTES", 8 * X.shape[1] * 16)
+    monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 8 * X.shape[1] * 16)
     parts = KNN().fit(X, y).kneighbors(X)
     np.testing.assert_allclose(parts[0], whole[0], atol=1e-9)
     np.testing.assert_array_equal(parts[1], whole[1])

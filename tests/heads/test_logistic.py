@@ -6,7 +6,7 @@ from scipy.special import log_softmax, logsumexp
 from sklearn.linear_model import LogisticRegression as Peer
 from sklearn.multiclass import OneVsRestClassifier
 
-from decaf.heads.logistic import LogisticRegression
+from decaf.heads import LogisticRegression
 
 
 def problem(n, d, k, seed=0):

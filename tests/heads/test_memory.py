@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from decaf.heads import LinearSVM, LogisticRegression
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
 from decaf.heads.knn import KNN
-from decaf.heads.logistic import LogisticRegression
-from decaf.heads.svm import LinearSVM
 
 
 class Rows:
@@ -40,8 +39,8 @@ def problem(n, d, k=3):
 @pytest.mark.parametrize(("n", "d"), [(150, 20), (40, 90)])
 def test_a_fit_on_blocks_is_the_fit_in_memory(head, n, d, monkeypatch):
     X, y = problem(n, d)
-    monkeypatch.setattr("decaf.heads.designs.BLOCK_BYTES", 7 * d * 4)
-    monkeypatch.setattr("decaf.heads.samples.BLOCK_ROWS", 7)
+    monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 7 * d * 4)
+    monkeypatch.setattr("decaf.heads.designs.BLOCK_ROWS", 7)
     stored = Rows(X)
     ours = head(memory_share=1e-12).fit(stored, y)
     assert 0 < stored.most <= 7
@@ -56,7 +55,7 @@ def test_a_fit_on_blocks_is_the_fit_in_memory(head, n, d, monkeypatch):
 @pytest.mark.parametrize("head", [DropoutSVM, DropoutLogisticRegression, KNN])
 def test_other_heads_read_blocks_too(head, monkeypatch):
     X, y = problem(64, 10)
-    monkeypatch.setattr("decaf.heads.designs.BLOCK_BYTES", 7 * 10 * 4)
+    monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 7 * 10 * 4)
     stored = Rows(X)
     ours = head(memory_share=1e-12).fit(stored, y)
     scores = ours.decision_function(stored)
@@ -67,7 +66,7 @@ def test_other_heads_read_blocks_too(head, monkeypatch):
 def test_rows_that_are_not_finite_are_named_in_blocks_too(monkeypatch):
     X, y = problem(40, 5)
     X[[11, 23]] = np.nan
-    monkeypatch.setattr("decaf.heads.designs.BLOCK_BYTES", 7 * 5 * 4)
+    monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 7 * 5 * 4)
     for features in (X, Rows(X)):
         with pytest.raises(ValueError, match="in 2 rows"):
             LinearSVM(memory_share=1e-12).fit(features, y)

@@ -1,14 +1,10 @@
 """Whatever the features, a head gives finite scores or says what is wrong."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 from decaf.errors import DataError
-from decaf.heads import HEADS, fit_splits
-from decaf.heads.cv import LinearSVMCV
-from decaf.heads.svm import LinearSVM
+from decaf.heads import HEADS, LinearSVM, fit_splits
 from decaf.metrics import METRICS
 from decaf.types import Split
 
@@ -88,10 +84,10 @@ def test_equal_features_give_chance(name, value, d):
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize(
-    ("value", "found"), [(np.nan, "NaN or infinity"), (np.inf, "NaN"), (1e20, "too large")]
+    ("value", "found"), [(np.nan, "NaN or infinity"), (np.inf, "NaN"), (1e80, "too large")]
 )
 def test_rows_that_cannot_be_used_are_named_as_rows_of_all(name, value, found):
-    X = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=(30, 5))
     X[[14, 23], 2] = value
     train = np.arange(1, 30, 2)  # 23 among them, as its row 11
     split, y = Split(train, np.array([14]), (), 0), np.arange(30) // 2 % 2
@@ -155,12 +151,7 @@ def test_a_class_that_no_row_has_is_left_out_and_named(name):
     assert (fitted.decision_function(X)[:, 2] > 0).all()
 
 
-def test_other_ways_to_fit_leave_a_one_sided_class_out_too():
+def test_labels_of_which_nothing_can_be_learned_are_refused():
     X, Y = several_labels()
-    Y[:, 0] = 1
-    for head in (LinearSVM(loss="hinge"), LinearSVMCV(Cs=3, cv=2)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert (head.fit(X, Y).predict(X)[:, 0] == 1).all()
     with pytest.raises(ValueError, match="one class in every column"):
         LinearSVM().fit(X, np.ones_like(Y))

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from decaf.heads.svm import LinearSVM
+from decaf.heads import LinearSVM, LogisticRegression
 
 
 def problem(n, d, k, seed=0, rank=None):
@@ -111,14 +111,6 @@ def test_the_path_is_the_single_fits(shape):
         np.testing.assert_allclose(head.coef_, LinearSVM(C=C).fit(X, y).coef_, atol=1e-6)
 
 
-def test_the_hinge_is_libliners():
-    X, y = problem(40, 60, 3)
-    ours = LinearSVM(loss="hinge", C=0.5).fit(X, y)
-    theirs = LinearSVC(loss="hinge", C=0.5, tol=1e-8, max_iter=100_000, random_state=0).fit(X, y)
-    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)
-    assert ours.converged_
-
-
 def test_large_raw_features_converge_in_float32():
     X, y = problem(60, 200, 3)
     head = LinearSVM(C=1e-2).fit((1000 * X).astype(np.float32), y)
@@ -132,6 +124,29 @@ def test_what_float32_cannot_solve_is_said_not_to_have_converged():
     with pytest.warns(ConvergenceWarning, match="did not converge"):
         head = LinearSVM(C=1e3).fit((1000 * X).astype(np.float32), y)
     assert not head.converged_
+
+
+@pytest.mark.parametrize("head", [LinearSVM, LogisticRegression])
+@pytest.mark.parametrize("size", [1e-12, 1e12, 1e30])
+@pytest.mark.parametrize("d", [15, 80])
+def test_the_size_of_features_is_made_up_for_by_c(head, size, d):
+    X, y = problem(60, d, 3)
+    arguments = {} if head is LogisticRegression else {"fit_intercept": False}
+    one = head(C=0.1, **arguments).fit(X, y)
+    large = head(C=0.1 / size**2, **arguments).fit((size * X).astype(np.float32), y)
+    np.testing.assert_allclose(large.coef_ * size, one.coef_, atol=0.01)
+    assert large.converged_
+
+
+def test_what_float32_cannot_solve_goes_on_in_float64():
+    """Many classes of few rows, with features so long that float32 ends above the optimum."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(50), 3)
+    X = (100 * (rng.normal(size=(50, 20))[y] + rng.normal(size=(150, 20)))).astype(np.float32)
+    ours = LinearSVM(C=100).fit(X, y)
+    assert ours.converged_
+    exact = LinearSVM(C=100).fit(X.astype(np.float64), y)
+    np.testing.assert_allclose(ours.objective_, exact.objective_, rtol=1e-3)
 
 
 def test_works_as_a_part_of_scikit_learn():

@@ -1,4 +1,4 @@
-"""From a head's scores to classes and probabilities."""
+"""From features to a head's scores, classes and probabilities."""
 
 from abc import abstractmethod
 from typing import Any
@@ -7,13 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
+from decaf.device import find_device
+from decaf.heads.features import blocks, checked_features, compute_dtype
 from decaf.types import FloatArray
 
 
 class Predictions(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """A classifier that has scores; subclasses give them."""
 
+    device: str
+    memory_share: float
     classes_: npt.NDArray[Any]
     multilabel_: bool
 
@@ -49,6 +54,43 @@ def check_weights(head: Predictions, *weights: FloatArray) -> None:
             f"{type(head).__name__} ended with weights that are NaN or infinite; scale the "
             f"features, or ask for less: a smaller C or learning rate"
         )
+
+
+class LayeredScores(Predictions):
+    """Scores of matrices, each with biases, with a ReLU between them."""
+
+    @abstractmethod
+    def layers(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Return each layer's weights ``(n_out, n_in)`` and biases."""
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Return one score per row and class.
+
+        Parameters
+        ----------
+        X : array-like
+            ``(n_images, n_features)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n_images, n_classes)``, or ``(n_images,)`` where there are two classes: positive
+            for the second.
+        """
+        check_is_fitted(self)
+        X = checked_features(self, X, reset=False)
+        device, dtype = find_device(self.device), compute_dtype(X)
+        layers = [
+            (torch.as_tensor(W.T).to(device, dtype), torch.as_tensor(b).to(device, dtype))
+            for W, b in self.layers()
+        ]
+        parts = []
+        for _, block in blocks(X, device, dtype):
+            for k, (W, b) in enumerate(layers):
+                block = torch.addmm(b, block.relu_() if k else block, W)  # noqa: PLW2901
+            parts.append(block.cpu())
+        F: FloatArray = torch.cat(parts).numpy()
+        return F if F.shape[1] > 1 else F[:, 0]
 
 
 class Probabilities(Predictions):
