@@ -215,12 +215,12 @@ def deal_shots(drawn: Strata, shots: int) -> tuple[Strata, Strata]:
     return replace(drawn, classes=train), replace(drawn, classes=rest)
 
 
-def most_shots(drawn: Strata) -> IntArray:
+def most_shots(drawn: Strata) -> list[int]:
     """Return how many rows of each class can train as shots while others of it test."""
     if drawn.groups is None:
-        return np.array(drawn.counts) - 1
+        return [max(count - 1, 0) for count in drawn.counts]
     of, kept = drawn.groups, kept_to_test(drawn)
-    return np.array([np.count_nonzero(~np.isin(of[rows], kept)) for rows in drawn.classes])
+    return [int(np.count_nonzero(~np.isin(of[rows], kept))) for rows in drawn.classes]
 
 
 def kept_to_test(drawn: Strata) -> IntArray:
@@ -337,7 +337,7 @@ def _trainable(drawn: Strata, held_out: npt.NDArray[np.bool_]) -> Pair:
 
 
 def require(
-    dataset: ImageDataset, counts: Sequence[int] | IntArray, skip: Sequence[int], n: int, why: str
+    dataset: ImageDataset, counts: Sequence[int], skip: Sequence[int], n: int, why: str
 ) -> None:
     """Check that every class has at least `n` of what is counted.
 
@@ -359,7 +359,7 @@ def require(
     DataError
         Naming the class with the fewest.
     """
-    found = {c: int(count) for c, count in enumerate(counts) if c not in skip}
+    found = {c: count for c, count in enumerate(counts) if c not in skip}
     short = [c for c in found if found[c] < n]
     if not short:
         return

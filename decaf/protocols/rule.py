@@ -322,29 +322,24 @@ class PublishedProtocol:
             pairs = all_folds(drawn, self.n_splits)[index : index + 1]
         if not sum(len(test) for _, test in pairs):
             raise DataError(
-                f"protocol {self.name} finds nothing to test in {dataset.name}, for every "
-                f"{'image' if dataset.groups is None else 'group'} has a label of its own that "
-                "must train; add images"
+                f"protocol {self.name} finds nothing to test in {dataset.name}: each image, or "
+                "group, has a label of its own, which must train; add images"
             )
         outside, test = pairs[0]
         return self._with_inner(drawn.only(outside), test, self.seed)
 
     def _require(self, dataset: ImageDataset, drawn: Strata) -> None:
         """Refuse what cannot be drawn."""
-        why, dropped = f"protocol {self.name}", self._dropped(dataset)
-        what = "usable images" if drawn.groups is None else "groups of usable images"
-        if self.draw == "shots" and self.train_per_class is not None:
-            n, counts = self.train_per_class, most_shots(drawn)
-            why += f" with {n} to train"
-            if drawn.groups is None:
-                n, counts = n + 1, np.array(drawn.counts)
-            else:
-                what = "usable images, beside a group to test,"
-            require(dataset, counts, dropped, n, f"{why} needs {n} {what}")
-            return
-        n = 2 if self.draw == "holdout" else self.n_splits
-        why += "" if self.draw == "holdout" else f" with {n} folds"
-        require(dataset, drawn.counts, dropped, n, f"{why} needs {n} {what}")
+        one, many = ("one", "images") if drawn.groups is None else ("a group", "groups of images")
+        if self.draw == "shots":
+            n, counts = self.train_per_class or 0, most_shots(drawn)
+            what = f" with {n} to train needs {n} usable images, beside {one} to test,"
+        elif self.draw == "holdout":
+            n, counts, what = 2, drawn.counts, f" needs 2 usable {many}"
+        else:
+            n, counts = self.n_splits, drawn.counts
+            what = f" with {n} folds needs {n} usable {many}"
+        require(dataset, counts, self._dropped(dataset), n, f"protocol {self.name}{what}")
 
     def _official(self, dataset: ImageDataset, rows: IntArray, index: int) -> Split:
         if dataset.official is None or index >= dataset.official.shape[1]:

@@ -32,8 +32,9 @@ def require_shots(rule: PublishedProtocol, dataset: ImageDataset) -> None:
         return
     kept = [n for n, name in enumerate(dataset.class_names) if name not in rule.drop_classes]
     if rule.draw == "shots":
-        rows, n = np.arange(len(dataset.labels)), 1 if dataset.groups is None else rule.n_splits
-        counts = [most_shots(rule.drawn(dataset, rows, index)) for index in range(n)]
+        rows, n = np.flatnonzero(np.isin(dataset.labels, kept)), rule.n_splits
+        drawn = (rule.drawn(dataset, rows, index) for index in range(n))
+        counts = [np.array(most_shots(one)) for one in drawn]
     else:
         splits = replace(rule, train_per_class=None).splits(dataset)
         counts = [trained(split, dataset) for split in splits]

@@ -158,10 +158,12 @@ def test_what_cannot_be_drawn_is_refused_with_the_largest_number():
     require_shots(replace(SHOTS, train_per_class=4), table)
     with pytest.raises(DataError, match=r"needs 5 usable images, beside a group to test, a class"):
         next(replace(SHOTS, train_per_class=5).splits(table))
-    with pytest.raises(DataError, match=r"3 folds needs 3 groups of .*'1' of own has 2 \(1 of 2"):
+    with pytest.raises(
+        DataError, match=r"3 folds needs 3 usable groups .*'1' of own has 2 \(1 of 2"
+    ):
         next(KFOLD.splits(table))
     alone = grouped(labels, np.append(np.arange(12), [20] * 6))
-    with pytest.raises(DataError, match=r"needs 2 groups of usable images a class; class '1'"):
+    with pytest.raises(DataError, match=r"needs 2 usable groups of images a class; class '1'"):
         next(HOLDOUT.splits(alone))
 
 

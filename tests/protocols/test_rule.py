@@ -133,7 +133,9 @@ def test_unusable_rows_do_not_shift_the_draw_of_other_classes_counts(make_table)
 
 
 def test_a_class_with_too_few_images_is_named(make_table):
-    with pytest.raises(DataError, match=r"needs 7 usable.*'class-1' of own has 6 \(1 of 3"):
+    with pytest.raises(
+        DataError, match=r"needs 6 usable images, beside one to.*'class-1' of own has 5 \(1 of 3"
+    ):
         list(SHOTS.splits(make_table([9, 6, 8])))
 
 
