@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.choices import Dtype, checked
-from decaf.errors import ConfigError, StoreError
+from decaf.errors import ConfigError, DecafError, StoreError
 from decaf.escapes import csv_word
 from decaf.store.exported import PARQUET_KEY, pyarrow
 from decaf.store.layout import NAMES, TABLE
@@ -32,15 +31,6 @@ _UNKNOWN = Preprocessing(0, 0, "unknown", "unknown", (0.0, 0.0, 0.0), (1.0, 1.0,
 _MANIFEST = {"", "path", "label", "split", "group"}
 _ARROW_NUMBERS = {"halffloat", "float", "double"}
 _NUMBERED = re.compile(r"(.+)\.[0-9]+")
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    EOFError,
-    RuntimeError,
-    csv.Error,
-    zipfile.BadZipFile,
-)
 
 
 @checked
@@ -98,9 +88,9 @@ def import_features(
             views=("unknown",), layers=(found.layer,), pooling="none", dtype=stored,
             precision="unknown", pixels="unknown", versions={},
         )  # fmt: skip
-        *views, n_features = found.values.shape[1:]
+        *views, n_features = found.shape[1:]
         with FeatureWriter(out, made, rows, {found.layer: n_features}, *views) as writer:
-            for start, block in _blocks(found):
+            for start, block in _blocks(path, found):
                 _write(writer, start, block.astype(stored), path.name)
             return writer.finish()
 
@@ -112,6 +102,10 @@ class _Found:
     layer: str
     values: Any
     table: Mapping[str, npt.NDArray[Any]]
+
+    def __post_init__(self) -> None:
+        self.shape: tuple[int, ...] = tuple(self.values.shape)
+        self.dtype: np.dtype[Any] = np.dtype(self.values.dtype)
 
 
 def _write(writer: FeatureWriter, start: int, block: npt.NDArray[Any], name: str) -> None:
@@ -126,7 +120,7 @@ def _write(writer: FeatureWriter, start: int, block: npt.NDArray[Any], name: str
 
 
 def _check_shape(path: Path, found: _Found, rows: ImageDataset) -> None:
-    shape, dtype = tuple(found.values.shape), found.values.dtype
+    shape, dtype = found.shape, found.dtype
     if len(shape) not in (2, 3) or not all(shape) or dtype.kind not in "fiu":
         raise StoreError(
             f"asked to import {path}, found {dtype} of shape {shape}; give numbers of shape "
@@ -142,10 +136,10 @@ def _check_shape(path: Path, found: _Found, rows: ImageDataset) -> None:
 
 def _check_values(path: Path, found: _Found, rows: ImageDataset, asked: Dtype | None) -> str:
     """Return the dtype that is stored, once every value is known to fit it."""
-    source = found.values.dtype
+    source = found.dtype
     stored = asked or ("float16" if (source.kind, source.itemsize) == ("f", 2) else "float32")
     n_failed = 0
-    for start, block in _blocks(found):
+    for start, block in _blocks(path, found):
         with np.errstate(over="ignore", invalid="ignore"):
             cast = block.astype(stored)
             exact = ((cast.astype(source) == block) | ~np.isfinite(cast)).all()
@@ -170,11 +164,13 @@ def _check_values(path: Path, found: _Found, rows: ImageDataset, asked: Dtype | 
     return stored
 
 
-def _blocks(found: _Found) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    row_bytes = 8 * int(np.prod(found.values.shape[1:]))
+def _blocks(path: Path, found: _Found) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    row_bytes = 8 * int(np.prod(found.shape[1:]))
     step = max(1, BLOCK_BYTES // row_bytes)
-    for start in range(0, len(found.values), step):
-        yield start, np.asarray(found.values[start : start + step])
+    for start in range(0, found.shape[0], step):
+        with _reading(path):
+            block = np.asarray(found.values[start : start + step])
+        yield start, block
 
 
 def _own_table(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> ImageDataset:
@@ -215,14 +211,23 @@ def _opened(path: Path, layer: str | None) -> Iterator[_Found]:
             f"{', '.join(FILES)}"
         )
     with ExitStack() as stack:
-        try:
+        with _reading(path):
             found = _READERS[path.suffix.lower()](path, layer, stack)
-        except _UNREADABLE as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-            raise StoreError(
-                f"asked to import {path}, found: {reason}; give a whole file of its kind"
-            ) from error
         yield found
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever a library says of a file that it cannot read into one message."""
+    try:
+        yield
+    except DecafError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise StoreError(
+            f"asked to import {path}, found: {reason}; give a whole file of its kind"
+        ) from error
 
 
 def _read_npy(path: Path, layer: str | None, _: ExitStack) -> _Found:
@@ -231,7 +236,8 @@ def _read_npy(path: Path, layer: str | None, _: ExitStack) -> _Found:
 
 
 def _read_npz(path: Path, layer: str | None, stack: ExitStack) -> _Found:
-    file = stack.enter_context(np.load(path, allow_pickle=False))
+    opened = stack.enter_context(path.open("rb"))
+    file = stack.enter_context(np.load(opened, allow_pickle=False))
     columns = {name: file[name] for name in file.files if name in (*TABLE, "name")}
     name = _chosen(path, [name for name in file.files if name not in columns], layer)
     return _Found(layer or _base(name), file[name], columns)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from decaf.cli.app import app
 from decaf.datasets import dataset_digest
 from decaf.datasets.manifest import load_manifest
-from decaf.errors import ConfigError, DataError, StoreError
+from decaf.errors import ConfigError, DataError, DecafError, StoreError
 from decaf.store import (
     FeatureStore,
     FeatureWriter,
@@ -252,6 +252,36 @@ def test_files_that_cannot_be_read(rows, values, tmp_path):
     np.savez(tmp_path / "plain.npz", values)
     with pytest.raises(ConfigError, match="without a table, found none in it; give --table"):
         import_features(tmp_path / "plain.npz", None, out)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "h5", "parquet"])
+def test_damaged_files_end_in_a_message_or_in_a_store(rows, values, tmp_path, kind):
+    good, bad, out = (tmp_path / name for name in (f"good.{kind}", f"bad.{kind}", "o.h5"))
+    if kind == "h5":
+        with h5py.File(good, "w") as file:
+            file.create_dataset("x", data=values, compression="gzip")
+    else:
+        if kind == "parquet":
+            pytest.importorskip("pyarrow")
+        np.save(tmp_path / "x.npy", values)
+        store = import_features(tmp_path / "x.npy", rows, tmp_path / "s.h5")
+        written = export_features(store, good, kind)
+        good = written / "x.npy" if kind == "npy" else written
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        content = bytearray(good.read_bytes())
+        for place in rng.integers(len(content), size=rng.integers(1, 4)):
+            content[place] = rng.integers(256)
+        bad.write_bytes(content[: rng.integers(len(content))] if rng.random() < 0.2 else content)
+        out.unlink(missing_ok=True)
+        try:
+            import_features(bad, rows, out)
+        except DecafError:
+            refused += 1
+        else:
+            assert verify(out) == []
+    assert refused >= 8
 
 
 def test_views_do_not_fit_a_csv_and_no_layer_is_invented(make, table, tmp_path):
