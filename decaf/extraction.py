@@ -95,6 +95,10 @@ def extract(
     -----
     Where ``pool5`` of the same images, made with the same settings, is in the folder, ``fc6``
     and ``fc7`` are computed from it, to the same bits, and no image is read.
+
+    Where stores of other images, made with the same settings, are in the folder, rows of images
+    with the same content are taken over, whatever their names and labels, and only the others are
+    computed: to the same bits on a CPU, with the same batch size and threads.
     """
     _check_cluster(cluster, net)
     table = source_table(dataset, source)

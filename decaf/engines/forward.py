@@ -48,11 +48,13 @@ class Forward:
         self._plan = plan
         self._net = net
         self._views = n_views(plan.view)
+        on_cpu = net.device.type == "cpu"
         self._limit = plan.batch_size * self._views
+        if on_cpu:  # views of one image need not be in one pass
+            self._limit = min(self._limit, max(plan.batch_size, N_IN_CACHE))
         self._deep = deep_layers(plan)
         self._limiting = threading.Lock()
         self._own = threading.local()
-        on_cpu = net.device.type == "cpu"
         self._turns = threading.Semaphore(
             min(max(plan.workers, 1), n_cores()) if on_cpu else N_ON_GPU
         )
