@@ -7,6 +7,7 @@ import typer
 
 from decaf import choices
 from decaf.cli import border, options
+from decaf.errors import ConfigError
 
 Results = Annotated[list[Path], typer.Argument(help="Results of `decaf evaluate`: results/*.csv")]
 Images = Annotated[
@@ -21,7 +22,7 @@ Images = Annotated[
 def report(
     paths: Results,
     *,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    out: Annotated[Path | None, typer.Option(help="The page; report.html if not given.")] = None,
     features: Annotated[
         Path, typer.Option(help="Folder of the stores; their versions are shown.")
     ] = Path("features"),
@@ -38,8 +39,19 @@ def report(
 
     texts = {"markdown": markdown_table, "latex": latex_table}
     if form in texts:
+        if out is not None or images is not None:
+            raise ConfigError(
+                f"asked for {form}, which is printed and shows no images; leave --out and --images "
+                "out"
+            )
         border.say(texts[form](read_results(paths)))
     else:
         border.say(
-            write_report(paths, out=out, features=features, images=images, data_root=data_root)
+            write_report(
+                paths,
+                out=out or "report.html",
+                features=features,
+                images=images,
+                data_root=data_root,
+            )
         )

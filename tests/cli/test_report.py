@@ -80,6 +80,15 @@ def test_tables_as_text_go_to_stdout(decaf: Callable[..., Outcome], form: str, s
     done = decaf("report", *results(), "--format", form)
     assert done.exit_code == 0, done.output
     assert done.output.startswith(start)
+    for option in ("--out", "--images"):
+        refused = decaf("report", *results(), "--format", form, option, "x")
+        assert isinstance(refused.exception, ConfigError)
+
+
+def test_results_are_not_overwritten_by_their_page(decaf: Callable[..., Outcome]) -> None:
+    before = Path("results/own.csv").read_bytes()
+    assert isinstance(decaf("report", *results(), "--out", results()[-1]).exception, ConfigError)
+    assert Path("results/own.csv").read_bytes() == before
 
 
 def test_an_unknown_format_is_refused(decaf: Callable[..., Outcome]) -> None:
