@@ -22,15 +22,15 @@ from decaf.extraction import extract
 from decaf.store import FeatureStore, join, verify
 from decaf.training import train
 
-NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
+NET = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
 
 
 def test_features_ids_and_labels_stand_in_one_file(image_folder: Path, tmp_path: Path) -> None:
-    path = extract(image_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
+    path = extract(image_folder, **NET, layers="features.pool2,pool5", pool="avg", out=tmp_path)
     assert path.parent == tmp_path
     with FeatureStore(path) as store, h5py.File(path) as plain:
-        assert store["pool5"].shape == (24, 512)
-        np.testing.assert_array_equal(store["features.3"][:], plain["features/features.3"][:])
+        assert store["pool5"].shape == (24, 128)
+        np.testing.assert_array_equal(store["features.pool2"][:], plain["features/features.pool2"][:])
         assert store.class_names == ("blue", "green", "red")
         assert store.image_ids[8] == "green/0.png"
         np.testing.assert_array_equal(store.labels, np.repeat([0, 1, 2], 8))
@@ -43,7 +43,7 @@ def test_features_ids_and_labels_stand_in_one_file(image_folder: Path, tmp_path:
 def test_a_store_is_found_again_and_not_computed(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = extract(image_folder, **NET, layers="features.3,pool5", pool="avg", out=tmp_path)
+    first = extract(image_folder, **NET, layers="features.pool2,pool5", pool="avg", out=tmp_path)
     monkeypatch.setattr(local, "load_batch", None)
     assert extract(image_folder, **NET, layers="pool5", pool="avg", out=tmp_path) == first
     assert extract(image_folder, **NET, layers="pool5", pool="avg", out=first) == first
@@ -109,7 +109,7 @@ def test_half_precision_is_stored_as_asked(image_folder: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for squeezenet1_1"),
+        ({"layers": "fc9"}, ConfigError, "unknown layer 'fc9' for decaf-mini"),
         ({"pool": "sum"}, ConfigError, "unknown pooling 'sum'"),
         ({"views": "tall"}, ConfigError, "unknown views 'tall'"),
         ({"dtype": "int8"}, ConfigError, "unknown dtype 'int8'; choose one of: float32"),
@@ -136,7 +136,7 @@ def test_wrong_options_are_named(
 
 
 def test_shards_make_the_store_that_one_run_makes(image_folder: Path, tmp_path: Path) -> None:
-    options = {**NET, "layers": "features.3,pool5", "pool": "avg", "out": tmp_path}
+    options = {**NET, "layers": "features.pool2,pool5", "pool": "avg", "out": tmp_path}
     parts = [extract(image_folder, **options, shard=f"{i}/5") for i in range(1, 6)]
     assert len(set(parts)) == 5
     joined = join(parts, tmp_path / "joined.h5")
@@ -161,7 +161,7 @@ def test_a_shard_is_not_taken_for_the_whole(image_folder: Path, tmp_path: Path) 
 
 
 def test_a_loaded_net_can_be_given(image_folder: Path, tmp_path: Path) -> None:
-    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
     path = decaf.extract(image_folder, backbone=net, limit=3, pool="avg", out=tmp_path, quiet=True)
     assert path == extract(image_folder, **NET, limit=3, pool="avg", out=tmp_path)
 
@@ -205,7 +205,7 @@ def extract_and_note(folder: Path, out: Path, note: Path) -> None:
         return load_batch(plan, rows, *more)
 
     local.load_batch = noting
-    options = {**NET, "layers": "features.3,pool5", "pool": "avg"}
+    options = {**NET, "layers": "features.pool2,pool5", "pool": "avg"}
     extract(folder, **options, out=out, batch_size=BATCH_SIZE, workers=WORKERS)
 
 

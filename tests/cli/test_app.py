@@ -18,7 +18,7 @@ from decaf.cli.app import app, main
 from decaf.evaluation import evaluate
 from decaf.extraction import extract
 
-NET = ["--backbone", "squeezenet1_1", "--weights", "random", "--device", "cpu", "--pool", "avg"]
+NET = ["--backbone", "decaf-mini", "--weights", "random", "--device", "cpu", "--pool", "avg"]
 
 
 def run_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
