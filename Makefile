@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-quick clean
 
 demo: .venv/ready
 	$(BIN)/decaf demo
@@ -17,6 +17,11 @@ check: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/numpydoc lint $$(git ls-files 'decaf/*.py')
 	$(BIN)/python -m pytest -q decaf
+
+bench-quick: .venv/ready
+	$(BIN)/python benchmarks/bench_store.py --n-images 1000 --repeats 2
+	$(BIN)/python benchmarks/bench_heads.py --skip caltech101 sun397 voc
+	$(BIN)/python benchmarks/bench_extract.py --skip resnet50 ray --limit 64 --repeats 1
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py
