@@ -28,7 +28,9 @@ def run(folder: Path, tmp_path: Path, **options: object) -> ResultTable:
 
 
 def test_colours_are_learned_and_written(image_folder: Path, tmp_path: Path) -> None:
-    table = run(image_folder, tmp_path, layers="features.pool2,pool5", heads="svm,logreg,knn", splits=3)
+    table = run(
+        image_folder, tmp_path, layers="features.pool2,pool5", heads="svm,logreg,knn", splits=3
+    )
     frame = table.to_frame()
     assert list(zip(frame["layer"], frame["head"], strict=True)) == [
         (layer, head) for layer in ("features.pool2", "pool5") for head in ("svm", "logreg", "knn")

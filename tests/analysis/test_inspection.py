@@ -51,7 +51,9 @@ def test_stores_of_other_images_cannot_be_compared(store_path, tmp_path, net):
     for name in "ab":
         (folder / name).mkdir(parents=True)
         Image.new("RGB", (30, 30)).save(folder / name / "x.png")
-    other = extract(folder, backbone=net, layers="features.pool2", pool="avg", out=tmp_path, quiet=True)
+    other = extract(
+        folder, backbone=net, layers="features.pool2", pool="avg", out=tmp_path, quiet=True
+    )
     with pytest.raises(StoreMismatchError, match="found 0 images in common"):
         inspect_store(store_path, against=[other], quiet=True)
     with pytest.raises(DataError, match="found 2 images; give 4"):
@@ -111,9 +113,8 @@ def test_planted_duplicates_among_real_images_are_found(assets: Path, tmp_path: 
     n_planted = _plant(assets / "data/caltech101/101_ObjectCategories", folder)
     path = extract(
         folder,
-        backbone="squeezenet1_0",
-        weights=str(assets / "weights/squeezenet1_0-deepcompression.safetensors"),
-        layers="features.12",
+        backbone="decaf-mini",
+        layers="features.relu4",
         pool="avg",
         views="squash",
         device="cpu",
