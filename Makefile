@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-quick clean
 
 demo: .venv/ready
 	$(BIN)/decaf demo
@@ -18,6 +18,11 @@ check: .venv/ready
 	$(BIN)/numpydoc lint $$(git ls-files 'decaf/*.py')
 	$(BIN)/python -m pytest -q decaf
 
+bench-quick: .venv/ready
+	$(BIN)/python benchmarks/bench_store.py --n-images 1000 --repeats 2
+	$(BIN)/python benchmarks/bench_heads.py --skip caltech101 sun397 voc
+	$(BIN)/python benchmarks/bench_extract.py --skip resnet50 ray --limit 64 --repeats 1
+
 bench: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py
 	$(BIN)/python benchmarks/bench_heads.py
@@ -27,7 +32,7 @@ bench: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[test,check]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[test,check,ray,umap,browser]'
 	touch .venv/ready
 
 clean:

@@ -1,11 +1,39 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import write_layouts
 from PIL import Image
+
+
+def lacking() -> dict[str, str]:
+    """Return what is not here for tests of a marker, by marker."""
+    extras = {"ray": "ray", "umap": "umap", "browser": "playwright"}
+    found = {
+        marker: f"the extra {marker} is not installed"
+        for marker, package in extras.items()
+        if find_spec(package) is None
+    }
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        found["browser"] = "no Chromium here: install Debian's package chromium"
+    return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for marker, reason in lacking().items():
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for marker, reason in lacking().items():
+        terminalreporter.write_line(f"tests marked {marker} did not run: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +43,14 @@ def assets() -> Path:
     if not folder:
         pytest.skip("DECAF_ASSETS is not set: no real weights and images here")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of every published data set in small."""
+    root = tmp_path_factory.mktemp("data")
+    write_layouts(root)
+    return root
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from decaf.metrics import METRICS
 from decaf.results import ResultTable
 from decaf.types import ImageDataset, Split
 
-NET = {"backbone": "squeezenet1_1", "weights": "random", "device": "cpu", "quiet": True}
+NET = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
 
 
 def run(folder: Path, tmp_path: Path, **options: object) -> ResultTable:
@@ -28,10 +28,12 @@ def run(folder: Path, tmp_path: Path, **options: object) -> ResultTable:
 
 
 def test_colours_are_learned_and_written(image_folder: Path, tmp_path: Path) -> None:
-    table = run(image_folder, tmp_path, layers="features.3,pool5", heads="svm,logreg,knn", splits=3)
+    table = run(
+        image_folder, tmp_path, layers="features.pool2,pool5", heads="svm,logreg,knn", splits=3
+    )
     frame = table.to_frame()
     assert list(zip(frame["layer"], frame["head"], strict=True)) == [
-        (layer, head) for layer in ("features.3", "pool5") for head in ("svm", "logreg", "knn")
+        (layer, head) for layer in ("features.pool2", "pool5") for head in ("svm", "logreg", "knn")
     ]
     assert (frame["n_splits"] == 3).all()
     assert (frame["mean"] > 0.9).all()
@@ -99,7 +101,7 @@ def test_unusable_images_neither_train_nor_test(image_folder: Path, tmp_path: Pa
 @pytest.mark.parametrize("normalize", ["none", "l2", "standard"])
 def test_every_normalisation_learns(image_folder: Path, tmp_path: Path, normalize: str) -> None:
     frame = run(
-        image_folder, tmp_path, layers="features.3", splits=2, normalize=normalize
+        image_folder, tmp_path, layers="features.pool2", splits=2, normalize=normalize
     ).to_frame()
     assert frame["mean"].item() > 0.8
     assert frame["normalize"].item() == normalize
@@ -141,7 +143,7 @@ def test_features_work_in_a_scikit_learn_pipeline(image_folder: Path) -> None:
     paths = sorted(image_folder.glob("*/*.png"))
     labels = [path.parent.name for path in paths]
     options = {k: v for k, v in NET.items() if k != "quiet"}
-    features = decaf.DecafFeatures(**options, layer="features.3", pool="avg")
+    features = decaf.DecafFeatures(**options, layer="features.pool2", pool="avg")
     model = make_pipeline(features, LogisticRegression(max_iter=1000))
     model.fit(paths[::2], labels[::2])
     assert model.score(paths[1::2], labels[1::2]) > 0.8

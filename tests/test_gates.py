@@ -55,6 +55,21 @@ def test_a_gate_fails_on_a_bad_file(bad: Path, name: str, said: str) -> None:
     assert said in done.stdout + done.stderr
 
 
+def test_a_wrong_example_in_a_docstring_fails(bad: Path) -> None:
+    bad.write_text('"""A bad module.\n\n>>> 1 + 1\n3\n"""\n')
+    done = run(*gate("pytest"), "-p", "no:cacheprovider", cwd=bad.parents[1])
+    assert done.returncode == 1
+    assert "[doctest] decaf.bad" in done.stdout
+
+
+def test_no_gate_is_left_out_here() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    gates = re.search(r"^check:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1].splitlines()
+    known = ("ruff check", "ruff format", "mypy", "lint-imports", "numpydoc", "pytest")
+    assert [name for line in gates for name in known if name in line] == list(known)
+    assert len(gates) == len(known)
+
+
 @pytest.mark.slow
 def test_mypy_fails_on_a_bad_file(bad: Path) -> None:
     done = run(*gate("mypy"), cwd=bad.parents[1])

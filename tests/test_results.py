@@ -3,39 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import result_rows
 
 from decaf.errors import DataError
 from decaf.report.details import Details
-from decaf.results import Result, ResultTable, read_beside, read_results
+from decaf.results import ResultTable, read_beside, read_results
 
-ONE = Result(
-    dataset="caltech101",
-    backbone="alexnet",
-    weights="imagenet",
-    weights_sha256="0" * 64,
-    layer="fc6",
-    head="svm",
-    C=0.1,
-    protocol="decaf",
-    shots=30,
-    split=0,
-    seed=0,
-    metric="mean_per_class",
+ONE = replace(
+    result_rows.ONE,
     value=0.8,
-    other_metric="top1",
     other_value=0.85,
-    n_classes=102,
-    n_train=3060,
-    n_test=6084,
     seconds_fit=1.5,
-    converged=True,
-    c_at_edge=False,
-    partial=False,
-    normalize="none",
-    pool="none",
-    view="warp",
-    digest="abc",
-    decaf_version="0.1",
     objective=3.25,
     gradient_norm=1e-6,
     notes=("view squash instead of warp", "3 splits instead of 5"),

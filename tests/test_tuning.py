@@ -146,8 +146,8 @@ def test_a_killed_run_ends_with_the_same_weights(
 
 def test_two_runs_in_one_folder_leave_each_other_alone(manifest: Path, tmp_path: Path) -> None:
     """Two of the same training and one of another, at once, end as each does alone."""
-    recipes = {"a": "epochs=6,batch_size=8", "b": "epochs=6,batch_size=8"}
-    recipes["c"] = "epochs=5,batch_size=8"
+    recipes = {"a": "epochs=3,batch_size=8", "b": "epochs=3,batch_size=8"}
+    recipes["c"] = "epochs=2,batch_size=8"
     extract(manifest, backbone="decaf-mini", layers="pool5", out=tmp_path / "features",
             device="cpu", quiet=True)  # fmt: skip
     code = "from decaf.cli.app import main; main()"

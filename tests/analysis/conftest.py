@@ -9,7 +9,7 @@ from decaf.backbones import load_backbone
 @pytest.fixture(scope="session")
 def net():
     """A small net with random weights."""
-    return load_backbone("squeezenet1_1", weights="random", device="cpu")
+    return load_backbone("decaf-mini", weights="random", device="cpu")
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def store_path(image_folder, tmp_path, net):
     return extract(
         image_folder,
         backbone=net,
-        layers="features.3,features.12",
+        layers="features.pool2,features.pool5",
         pool="max",
         out=tmp_path / "features",
         quiet=True,

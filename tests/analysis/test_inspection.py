@@ -18,7 +18,7 @@ from decaf.errors import ConfigError, DataError, StoreMismatchError
 
 def test_layers_are_described_and_compared(store_path, image_folder):
     found = inspect_store(store_path, images=image_folder, quiet=True)
-    assert list(found.statistics) == ["features.3", "features.12"]
+    assert list(found.statistics) == ["features.pool2", "features.pool5"]
     assert (found.n_images, found.n_looked_at) == (25, 25)
     assert {len(norms) for norms in found.norms.values()} == {25}
     np.testing.assert_allclose(np.diag(found.similarity), 1)
@@ -37,11 +37,11 @@ def test_a_copy_under_another_label_is_found(store_path, image_folder):
 
 
 def test_a_store_is_alike_itself(store_path):
-    found = inspect_store(store_path, against=[store_path], layers="features.12", quiet=True)
+    found = inspect_store(store_path, against=[store_path], layers="features.pool5", quiet=True)
     assert found.similarity_names == (
-        "features.12",
-        "squeezenet1_1 features.3",
-        "squeezenet1_1 features.12",
+        "features.pool5",
+        "decaf-mini features.pool2",
+        "decaf-mini features.pool5",
     )
     np.testing.assert_allclose(found.similarity[0, 2], 1)
 
@@ -51,7 +51,9 @@ def test_stores_of_other_images_cannot_be_compared(store_path, tmp_path, net):
     for name in "ab":
         (folder / name).mkdir(parents=True)
         Image.new("RGB", (30, 30)).save(folder / name / "x.png")
-    other = extract(folder, backbone=net, layers="features.3", pool="avg", out=tmp_path, quiet=True)
+    other = extract(
+        folder, backbone=net, layers="features.pool2", pool="avg", out=tmp_path, quiet=True
+    )
     with pytest.raises(StoreMismatchError, match="found 0 images in common"):
         inspect_store(store_path, against=[other], quiet=True)
     with pytest.raises(DataError, match="found 2 images; give 4"):
@@ -111,9 +113,8 @@ def test_planted_duplicates_among_real_images_are_found(assets: Path, tmp_path: 
     n_planted = _plant(assets / "data/caltech101/101_ObjectCategories", folder)
     path = extract(
         folder,
-        backbone="squeezenet1_0",
-        weights=str(assets / "weights/squeezenet1_0-deepcompression.safetensors"),
-        layers="features.12",
+        backbone="decaf-mini",
+        layers="features.relu4",
         pool="avg",
         view="squash",
         device="cpu",

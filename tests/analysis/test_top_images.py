@@ -10,8 +10,8 @@ from decaf.store import FeatureStore
 
 def test_the_most_active_images_and_their_activations(store_path, net, image_folder):
     with FeatureStore(store_path) as store:
-        found = top_images(store, net, "features.12", [0, 7], image_folder)
-        stored = store["features.12"][:]
+        found = top_images(store, net, "features.pool5", [0, 7], image_folder)
+        stored = store["features.pool5"][:]
     for unit, images in found.items():
         strongest = np.argsort(-stored[:, unit], kind="stable")[:9]
         assert [image.row for image in images] == strongest.tolist()
@@ -21,7 +21,7 @@ def test_the_most_active_images_and_their_activations(store_path, net, image_fol
 
 def test_crops_are_the_part_of_the_input_that_the_box_says(store_path, net, image_folder):
     with FeatureStore(store_path) as store:
-        images = top_images(store, net, "features.3", [5], image_folder)[5]
+        images = top_images(store, net, "features.pool2", [5], image_folder)[5]
     for image in images:
         x0, y0, x1, y1 = image.box
         assert 0 <= x0 < x1 <= 224
@@ -34,24 +34,24 @@ def test_crops_are_the_part_of_the_input_that_the_box_says(store_path, net, imag
 @pytest.mark.parametrize("units", [[64], [-1], []])
 def test_units_that_are_not_there(store_path, net, image_folder, units):
     with FeatureStore(store_path) as store, pytest.raises(ConfigError, match="found 0 to"):
-        top_images(store, net, "features.3", [2 * u for u in units], image_folder)
+        top_images(store, net, "features.pool2", [2 * u for u in units], image_folder)
 
 
 def test_other_weights_are_refused(store_path, image_folder):
-    other = load_backbone("squeezenet1_1", weights="random", device="cpu", seed=1)
+    other = load_backbone("decaf-mini", weights="random", device="cpu", seed=1)
     with FeatureStore(store_path) as store, pytest.raises(StoreMismatchError, match="--weights"):
-        top_images(store, other, "features.3", [0], image_folder)
+        top_images(store, other, "features.pool2", [0], image_folder)
 
 
 def test_several_views_are_refused(image_folder, tmp_path, net):
     path = extract(
-        image_folder, backbone=net, layers="features.3", pool="avg", view="ten-crop",
+        image_folder, backbone=net, layers="features.pool2", pool="avg", view="ten-crop",
         out=tmp_path, quiet=True, limit=4,
     )  # fmt: skip
     with FeatureStore(path) as store, pytest.raises(ConfigError, match="10 views"):
-        top_images(store, net, "features.3", [0], image_folder)
+        top_images(store, net, "features.pool2", [0], image_folder)
 
 
 def test_missing_images_are_said(store_path, net, tmp_path):
     with FeatureStore(store_path) as store, pytest.raises(DataError, match="give the folder"):
-        top_images(store, net, "features.3", [0], tmp_path / "nowhere")
+        top_images(store, net, "features.pool2", [0], tmp_path / "nowhere")

@@ -54,35 +54,6 @@ def test_the_preprocessing_is_the_weights_own() -> None:
     torch.testing.assert_close(ours["conv1"], theirs, atol=0.06, rtol=0)
 
 
-def test_a_row_does_not_depend_on_its_batch() -> None:
-    net = load_backbone("squeezenet1_0", weights="random", device="cpu")
-    pixels = torch.randint(0, 256, (64, 3, 224, 224), dtype=torch.uint8)
-    together = net.activations(pixels, ["pool5"])["pool5"]
-    for row in (0, 63):
-        alone = net.activations(pixels[row : row + 1], ["pool5"])["pool5"]
-        torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-4)
-
-
-def test_random_weights_follow_the_seed() -> None:
-    first, again, other = (
-        load_backbone("squeezenet1_1", weights="random", device="cpu", seed=seed).weights_sha256
-        for seed in (1, 1, 2)
-    )
-    assert first == again != other
-
-
-def test_bfloat16_is_close_to_float32() -> None:
-    pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
-    fp32, bf16 = (
-        load_backbone("squeezenet1_1", weights="random", device="cpu", precision=p).activations(
-            pixels, ["pool5"]
-        )["pool5"]
-        for p in ("fp32", "bf16")
-    )
-    assert bf16.dtype == torch.float32
-    assert (fp32 - bf16).norm() < 0.05 * fp32.norm()
-
-
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

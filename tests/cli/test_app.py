@@ -17,7 +17,7 @@ from decaf.cli.app import app, main
 from decaf.errors import ConfigError
 from decaf.records import is_record
 
-NET = ["--backbone", "squeezenet1_1", "--weights", "random", "--device", "cpu", "--pool", "avg"]
+NET = ["--backbone", "decaf-mini", "--weights", "random", "--device", "cpu", "--pool", "avg"]
 
 
 def run_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

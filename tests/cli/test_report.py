@@ -5,41 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import result_rows
 from click.testing import Result as Outcome
 from typer.testing import CliRunner
 
 from decaf.cli.app import app
 from decaf.errors import ConfigError, DataError
-from decaf.results import Result, ResultTable
+from decaf.results import ResultTable
 
-ONE = Result(
-    dataset="caltech101",
-    backbone="alexnet",
-    weights="imagenet",
-    weights_sha256="0" * 64,
-    layer="fc6",
-    head="svm",
-    C=0.1,
-    protocol="decaf",
-    shots=30,
-    split=0,
-    seed=0,
-    metric="mean_per_class",
-    value=0.85,
-    other_metric="top1",
-    other_value=0.86,
+ONE = replace(
+    result_rows.ONE,
     n_classes=2,
     n_train=60,
     n_test=20,
-    seconds_fit=1.0,
-    converged=True,
-    c_at_edge=False,
-    partial=False,
-    normalize="none",
-    pool="none",
-    view="warp",
-    digest="abc",
-    decaf_version="0.1",
     per_class=(("mean_per_class", "ant", 0.9), ("mean_per_class", "bee", 0.8)),
     confusion=(("ant", "ant", 9, "ant/0.jpg"), ("ant", "bee", 1, "ant/1.jpg")),
 )

@@ -8,7 +8,7 @@ from decaf.cli.app import app
 from decaf.errors import StoreError
 from decaf.store import FeatureStore
 
-NET = ["--backbone", "squeezenet1_1", "--weights", "random", "--device", "cpu", "--pool", "avg"]
+NET = ["--backbone", "decaf-mini", "--weights", "random", "--device", "cpu", "--pool", "avg"]
 
 
 def test_shards_are_joined(image_folder: Path, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from decaf.errors import ConfigError, DataError
 def decaf(image_folder: Path, tmp_path: Path) -> Callable[..., Outcome]:
     store = extract(
         image_folder,
-        backbone="squeezenet1_1",
+        backbone="decaf-mini",
         weights="random",
         device="cpu",
-        layers="features.3",
+        layers="features.pool2",
         pool="avg",
         out=tmp_path,
         quiet=True,
@@ -52,7 +52,7 @@ def test_thumbnails_without_images_are_refused(decaf: Callable[..., Outcome]) ->
 def test_top_images_of_units(
     decaf: Callable[..., Outcome], image_folder: Path, tmp_path: Path
 ) -> None:
-    options = {"layer": "features.3", "weights": "random", "device": "cpu"}
+    options = {"layer": "features.pool2", "weights": "random", "device": "cpu"}
     done = decaf("visualize", "top-images", units="0-2,7", images=str(image_folder), **options)
     assert done.exit_code == 0, done.output
     with Image.open(tmp_path / "f.png") as drawn:
@@ -61,6 +61,6 @@ def test_top_images_of_units(
 
 @pytest.mark.parametrize("units", ["a", "3-", "1,,2", "-1"])
 def test_units_are_numbers(decaf: Callable[..., Outcome], units: str) -> None:
-    error = decaf("visualize", "top-images", layer="features.3", units=units).exception
+    error = decaf("visualize", "top-images", layer="features.pool2", units=units).exception
     assert isinstance(error, ConfigError)
     assert "units are numbers" in str(error)

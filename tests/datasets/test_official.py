@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decaf.datasets import ADAPTERS, caltech101, caltech256, load_dataset
+from decaf.datasets import ADAPTERS, caltech256, load_dataset
 from decaf.datasets.birds import load_parts
 from decaf.datasets.voc import CLASSES
 from decaf.datasets.voc2012_actions import ACTIONS
@@ -274,16 +274,3 @@ def test_caltech256_misses_a_image(caltech256_root, lost, first):
         assert load_dataset("caltech256", caltech256_root, allow_partial=True).partial
     finally:
         file.touch()
-
-
-@pytest.mark.parametrize("name", [name for name in ADAPTERS if name != "digits"])
-def test_without_images_the_message_says_what_from_where_and_to_where(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(caltech101, "fetch", lambda _info, _root: None)
-    info = ADAPTERS[name].INFO
-    with pytest.raises(DataError) as caught:
-        load_dataset(name, tmp_path)
-    message = str(caught.value)
-    assert str(tmp_path / info.tree) in message
-    assert info.home in message
-    assert f"decaf datasets get {name}" in message
-    assert all(archive.file in message for archive in info.archives)

@@ -25,7 +25,7 @@ def test_views_are_made_of_the_rows_own_box(tmp_path: Path) -> None:
     boxes = np.array([[0, 0, 30, 60], [50, 0, 80, 60], [20, 0, 60, 60], [90, 0, 99, 9]], "f4")
     ids, zeros = ("two.png",) * 4, np.zeros(4, np.int64)
     table = ImageDataset("halves", tmp_path, ids, zeros, ("one",), zeros, boxes=boxes)
-    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
     plan = make_plan(table, net, box="crop", box_scale=1.0, layers="pool5")
     batch = load_batch(plan, [0, 1, 2, 3])
     assert batch.rows == [0, 1, 2]
@@ -45,8 +45,8 @@ def test_images_in_archives_give_the_pixels_of_files(image_folder: Path, tmp_pat
     with tarfile.open(archive, "w") as tar:
         for path in sorted(image_folder.glob("*/*.png")):
             tar.add(path, path.relative_to(image_folder))
-    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    files = make_plan(load_dataset(image_folder), net, layers="pool5")
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
+    files = make_plan(load_dataset(image_folder), net)
     entries = make_plan(load_dataset(archive), net, layers="pool5")
     expected, found = load_batch(files, range(24)), load_batch(entries, range(24))
     assert torch.equal(found.pixels, expected.pixels)
@@ -68,8 +68,8 @@ def test_files_decoded_in_one_call_give_the_same_batch(
         if number == 2:
             path.with_suffix(".jpg").write_bytes(b"\xff\xd8 no image")
     (image_folder / "blue" / "3.png").write_bytes(b"")
-    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    plan = make_plan(load_dataset(image_folder), net, layers="pool5")
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
+    plan = make_plan(load_dataset(image_folder), net)
     expected = load_batch(plan, range(24))
     assert len(expected.failures) == 2
     found = load_batch(replace(plan, decoder="gpu"), range(24), torch.device("cpu"))
@@ -80,14 +80,20 @@ def test_files_decoded_in_one_call_give_the_same_batch(
 
 
 def test_pixels_of_a_gpu_need_one(image_folder: Path) -> None:
+<<<<<<< HEAD:tests/engines/test_batch.py
     net = load_backbone("squeezenet1_1", weights="random", device="cpu")
     with pytest.raises(ConfigError, match="asked for decoder 'gpu', found the net on cpu"):
         make_plan(load_dataset(image_folder), net, layers="pool5", decoder="gpu")
+=======
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
+    with pytest.raises(ConfigError, match="asked for pixels 'gpu', found the net on cpu"):
+        make_plan(load_dataset(image_folder), net, layers="pool5", pixels="gpu")
+>>>>>>> part-tests:tests/engines/test_load.py
 
 
 def test_who_decodes_is_part_of_the_provenance(image_folder: Path) -> None:
-    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    plan = make_plan(load_dataset(image_folder), net, layers="pool5")
+    net = load_backbone("decaf-mini", weights="random", device="cpu")
+    plan = make_plan(load_dataset(image_folder), net)
     assert provenance(plan, "float32").pixels.startswith("auto; decoder: pillow; torchcodec")
     there = provenance(replace(plan, decoder="gpu"), "float32").pixels
     assert there.startswith("gpu; decoder: nvjpeg for regular JPEG")

@@ -46,7 +46,7 @@ class Rows:
 
 @pytest.fixture(scope="module")
 def net() -> TorchBackbone:
-    return load_backbone("squeezenet1_1", weights="random", device="cpu")
+    return load_backbone("decaf-mini", weights="random", device="cpu")
 
 
 def table(folder: Path) -> ImageDataset:
@@ -58,7 +58,7 @@ def table(folder: Path) -> ImageDataset:
 
 def plan(folder: Path, net: TorchBackbone, **options: object) -> Plan:
     settings: dict[str, object] = {
-        "layers": ("features.3", "pool5"),
+        "layers": ("features.pool2", "pool5"),
         "pool": "avg",
         "view": "center",
         "decoder": "auto",
@@ -82,7 +82,7 @@ def test_rows_do_not_depend_on_batch_size_or_threads(
     expected = extracted(plan(image_folder, net, workers=0))
     found = extracted(plan(image_folder, net, batch_size=batch_size, workers=workers))
     assert sorted(found.features) == list(range(24))
-    for layer in ("features.3", "pool5"):
+    for layer in ("features.pool2", "pool5"):
         np.testing.assert_allclose(
             found.stacked(layer), expected.stacked(layer), rtol=1e-3, atol=1e-6
         )
@@ -103,7 +103,7 @@ def test_a_row_belongs_to_its_image(image_folder: Path, net: TorchBackbone) -> N
 
 def test_several_views_make_a_second_axis(image_folder: Path, net: TorchBackbone) -> None:
     rows = extracted(plan(image_folder, net, view="ten-crop", layers=("pool5",)))
-    assert rows.features[3]["pool5"].shape == (10, 512)
+    assert rows.features[3]["pool5"].shape == (10, 128)
     center = extracted(plan(image_folder, net, layers=("pool5",)))
     np.testing.assert_allclose(
         rows.features[3]["pool5"][4], center.features[3]["pool5"], rtol=1e-3, atol=1e-6

@@ -67,8 +67,8 @@ def test_wrong_options_are_refused(options: dict[str, object], tmp_path: Path) -
         extract("digits", out=tmp_path, **OPTIONS, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.ray
 def test_dense_patches_are_refused(images: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra ray is not installed")
     recipe, whole = asked(images)
     net = load_backbone("decaf-mini", weights="random", device="cpu")
     plan = Plan(**(recipe | {"backbone": net, "dense": object()}))  # type: ignore[arg-type]
@@ -76,9 +76,9 @@ def test_dense_patches_are_refused(images: Path, tmp_path: Path) -> None:
         fill_with_ray(tmp_path / "ray.h5", plan, whole, NET, num_workers=1)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_ray_makes_the_store_of_the_local_engine(images: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra ray is not installed")
     local = extract(images, out=tmp_path / "local.h5", **OPTIONS)  # type: ignore[arg-type]
     script = (
         "import sys; from flat import extract, make_plan; extract(sys.argv[1], out=sys.argv[2], "
@@ -107,9 +107,9 @@ def test_ray_makes_the_store_of_the_local_engine(images: Path, tmp_path: Path) -
     ).read_text()
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_actors_read_tar_archives_at_a_url(images: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra ray is not installed")
     archives = tmp_path / "archives"
     archives.mkdir()
     files = [path for name in "ab" for path in sorted((images / name).iterdir())[:30]]
@@ -127,9 +127,9 @@ def test_actors_read_tar_archives_at_a_url(images: Path, tmp_path: Path) -> None
     same(local, out)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_too_many_failures_over_all_shards_end_the_job(images: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra ray is not installed")
     script = "from decaf.cli.app import main; main()"
     options = [x for k, v in OPTIONS.items() if k != "quiet" for x in (f"--{k}", str(v))]
     command = [sys.executable, "-c", script, "extract", *options, "--dataset", str(images)]

@@ -55,12 +55,6 @@ def test_view_is_within_one_grey_level_of_pillow(view, size, interpolation):
     assert grey_levels_apart(made, pillow_view(image, view, preprocessing)) <= 1
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_memory_order_does_not_change_a_view(view):
-    image = new_image(150, 101)
-    assert torch.equal(make_view(image, view, net()), make_view(image.contiguous(), view, net()))
-
-
 def test_center_keeps_the_aspect_and_warp_does_not():
     image = torch.zeros(3, 100, 300, dtype=torch.uint8)
     image[:, :, :100] = 255  # the centre crop of the aspect-true image cannot see this third
@@ -131,16 +125,6 @@ def test_razavian_16_rotates_about_the_centre_to_both_sides():
 def test_ten_crop_needs_room():
     with pytest.raises(ConfigError, match="crops of 64 px, but this net resizes to 60 px"):
         make_view(new_image(99, 99), "ten-crop", net(64, 60))
-
-
-@pytest.mark.parametrize(
-    ("view", "count"),
-    [("center", 1), ("warp", 1), ("squash", 1), ("ten-crop", 10), ("razavian-16", 16)],
-)
-def test_n_views(view, count):
-    assert n_views(view) == count
-    made = make_view(new_image(80, 90), view, net())
-    assert made.shape == ((3, 64, 64) if count == 1 else (count, 3, 64, 64))
 
 
 def test_unknown_view_names_the_choices():

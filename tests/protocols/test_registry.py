@@ -3,7 +3,6 @@ import pytest
 from flat import get_protocol
 
 from decaf.errors import ConfigError
-from decaf.metrics import METRICS
 from decaf.protocols import (
     PROTOCOLS,
     default_protocol,
@@ -12,11 +11,6 @@ from decaf.protocols import (
 )
 
 ALL = [protocol for named in PROTOCOLS.values() for protocol in named.values()]
-
-
-@pytest.mark.parametrize("protocol", ALL, ids=lambda p: f"{p.name}-{p.metric}")
-def test_every_protocol_names_a_metric(protocol):
-    assert protocol.metric in METRICS
 
 
 def test_caltech101_has_the_published_protocols():

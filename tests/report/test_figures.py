@@ -101,10 +101,10 @@ def test_ids_of_two_figures_in_a_page_differ(make_table):
     assert not first & second
 
 
-@pytest.mark.parametrize("method", ["tsne", pytest.param("umap", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "method", ["tsne", pytest.param("umap", marks=[pytest.mark.slow, pytest.mark.umap])]
+)
 def test_classes_that_lie_apart_stay_apart_on_the_plane(method):
-    if method == "umap":
-        pytest.importorskip("umap", reason="the extra umap is not installed")
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 20)
     X = (rng.normal(size=(40, 8)) + 12 * np.eye(8)[labels]).astype(np.float32)

@@ -1,10 +1,9 @@
-"""Every data set that a script needs, in its official layout and very small."""
+"""Every published data set in its official layout, and very small."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from decaf.datasets import caltech101, caltech256
@@ -12,9 +11,7 @@ from decaf.datasets.voc import CLASSES
 from decaf.datasets.voc2012_actions import ACTIONS
 
 
-@pytest.fixture(scope="session")
-def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
+def write_layouts(root: Path) -> None:
     paint = Painter()
     write_caltech(root, paint)
     write_sun397(root, paint)
@@ -22,7 +19,6 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_mit67(root, paint)
     write_voc(root / "voc2007" / "VOCdevkit" / "VOC2007", paint, VOC_SIDES)
     write_voc2012(root, paint)
-    return root
 
 
 class Painter:
