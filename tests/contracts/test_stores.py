@@ -10,11 +10,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from flat import extract
 from PIL import Image
 
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError
-from decaf.extraction import extract
 from decaf.store import FeatureStore, join, verify
 from decaf.types import ImageDataset
 
@@ -25,8 +25,8 @@ KINDS: dict[str, dict[str, object]] = {  # options of extraction; the width of p
     "whole": {},
     "half precision": {"dtype": "float16"},
     "pooled": {"pool": "avg"},
-    "ten crops": {"views": "ten-crop"},
-    "boxes": {"views": "squash", "box": "crop"},
+    "ten crops": {"view": "ten-crop"},
+    "boxes": {"view": "squash", "box": "crop"},
     "joined shards": {},
 }
 N_FEATURES = {"pooled": 128}

@@ -80,15 +80,9 @@ def test_files_decoded_in_one_call_give_the_same_batch(
 
 
 def test_pixels_of_a_gpu_need_one(image_folder: Path) -> None:
-<<<<<<< HEAD:tests/engines/test_batch.py
-    net = load_backbone("squeezenet1_1", weights="random", device="cpu")
-    with pytest.raises(ConfigError, match="asked for decoder 'gpu', found the net on cpu"):
-        make_plan(load_dataset(image_folder), net, layers="pool5", decoder="gpu")
-=======
     net = load_backbone("decaf-mini", weights="random", device="cpu")
-    with pytest.raises(ConfigError, match="asked for pixels 'gpu', found the net on cpu"):
-        make_plan(load_dataset(image_folder), net, layers="pool5", pixels="gpu")
->>>>>>> part-tests:tests/engines/test_load.py
+    with pytest.raises(ConfigError, match="asked for decoder 'gpu', found the net on cpu"):
+        make_plan(load_dataset(image_folder), net, decoder="gpu")
 
 
 def test_who_decodes_is_part_of_the_provenance(image_folder: Path) -> None:

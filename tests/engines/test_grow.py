@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flat import extract
 from small_folders import OPTIONS, bmp, run, write
 
 from decaf.engines import contents, local
-from decaf.extraction import extract
 from decaf.store import FeatureStore, failures_path, join, verify
 
 
@@ -244,7 +244,7 @@ def test_rows_are_told_apart_by_their_boxes(
 
     monkeypatch.setattr(local, "load_dense", load)
     images = write(tmp_path / "images", n_images=5)
-    options = {"views": views} | ({} if views == "ten-crop" else {"patch_scales": "1,2"})
+    options = {"view": views} | ({} if views == "ten-crop" else {"patch_scales": "1,2"})
     run(images, tmp_path / "f", **options)
     n_rows = len(computed)
     assert n_rows % 5 == 0
@@ -298,7 +298,7 @@ def test_only_what_has_another_stamp_is_read(
 
 def test_other_settings_give_no_rows(tmp_path: Path, computed: list[int]) -> None:
     images = write(tmp_path / "images")
-    for options in ({"seed": 1}, {"views": "warp"}, {"dtype": "float16"}, {"layers": "fc7"}):
+    for options in ({"seed": 1}, {"view": "warp"}, {"dtype": "float16"}, {"layers": "fc7"}):
         run(images, tmp_path / "f", **options)
     fewer(images)
     computed.clear()

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 from decaf.engines.load import load_batch
+from flat import extract
 from PIL import Image
 from scenes import Scene, write_voc
 
 from decaf.backbones import load_backbone
 from decaf.datasets import dataset_digest, load_dataset
-from decaf.extraction import extract, make_plan
+from decaf.extraction import make_plan
 from decaf.store import FeatureStore, join
 from decaf.types import ImageDataset
 
 MINI = {"backbone": "decaf-mini", "device": "cpu", "layers": "fc6", "quiet": True}
-PATCHES = {"views": "patches", "patch_scales": "1,2"}
+PATCHES = {"view": "patches", "patch_scales": "1,2"}
 GROUPS = [f"söt {i % 3}" for i in range(24)]
 
 
@@ -66,7 +67,7 @@ KINDS = [
     (multi_label, PATCHES),
     (boxes, PATCHES),
     (objects, PATCHES),
-    (objects, PATCHES | {"views": "dense"}),
+    (objects, PATCHES | {"view": "dense"}),
 ]
 
 
@@ -141,7 +142,7 @@ def test_sizes_are_of_the_upright_image_wherever_it_lies_and_unknown_where_it_fa
 
 def test_sizes_of_images_that_a_gpu_decodes(image_folder: Path) -> None:
     plan = make_plan(load_dataset(image_folder), load_backbone("decaf-mini", device="cpu"))
-    batch = load_batch(replace(plan, pixels="gpu"), range(5), torch.device("cpu"))
+    batch = load_batch(replace(plan, decoder="gpu"), range(5), torch.device("cpu"))
     assert batch.sizes_px == dict.fromkeys(range(5), (50, 40))
 
 
