@@ -255,7 +255,7 @@ def test_without_training_the_tuned_net_is_the_linear_head(manifest: Path, tmp_p
     ("options", "message"),
     [
         ({"out": "model.bin"}, "ends in .safetensors"),
-        ({"view": "ten-crop"}, "on the view 'ten-crop'; choose one of a single crop: center, warp"),
+        ({"view": "ten-crop"}, "view 'ten-crop'; choose .* single crop: center, warp, squash"),
         ({"recipe": "blocks=some"}, "give last, a number or all"),
         ({"recipe": "blocks=9"}, "asked to train the last 9 blocks before pool5 of decaf-mini"),
         ({"recipe": "speed=9"}, "unknown part 'speed=9' of a recipe"),
