@@ -23,10 +23,11 @@ from decaf.protocols import (
     PublishedProtocol,
     default_protocol,
     get_protocol,
+    kept_splits,
     require_shots,
     with_shots,
 )
-from decaf.records import Compute, Net, Overrides, Source, words
+from decaf.records import Compute, Net, Overrides, Source, takes_records, words
 from decaf.results import Journal, Result, ResultTable
 from decaf.results.files import require_csv
 from decaf.results.identity import changes
@@ -36,6 +37,7 @@ from decaf.trials import Trials
 from decaf.types import ImageDataset
 
 
+@takes_records
 def evaluate(
     data: str | Path | ImageDataset,
     net: Net = Net(),
@@ -193,6 +195,8 @@ def _rules(table: ImageDataset, protocol: str, overrides: Overrides) -> list[Pub
         if overrides.train_per_class is not None:
             require_shots(rule, table)
         next(rule.splits(table))
+    if overrides.splits_file is not None and Path(overrides.splits_file).exists():
+        kept_splits(rules, table, file=Path(overrides.splits_file))
     return rules
 
 

@@ -26,13 +26,14 @@ from decaf.engines import (
 from decaf.errors import ConfigError, StoreError
 from decaf.progress import log
 from decaf.protocols import PublishedProtocol, get_protocol
-from decaf.records import Cluster, Compute, Net, Overrides, Source, View
+from decaf.records import Cluster, Compute, Net, Overrides, Source, View, takes_records
 from decaf.store import Provenance, reopen, store_name
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = ["extract", "make_plan", "n_features", "provenance"]
 
 
+@takes_records
 def extract(
     dataset: str | Path | ImageDataset,
     net: Net = Net(),

@@ -21,7 +21,7 @@ from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.escapes import csv_cell, csv_path
 from decaf.progress import log, show_progress
 from decaf.protocols import image_starts
-from decaf.records import Compute, Net, View
+from decaf.records import Compute, Net, View, takes_records
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule
 from decaf.whole_files import require_output, whole_file
 
@@ -29,6 +29,7 @@ LIST_SUFFIXES = (".csv", ".txt")
 LIKELY = 0.5
 
 
+@takes_records
 @checked
 def predict(
     model: str | Path,

@@ -5,12 +5,15 @@ their fields.
 """
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import wraps
+from inspect import signature
 from typing import (
     Annotated,
     Any,
     Literal,
+    ParamSpec,
     TypeVar,
     dataclass_transform,
     get_args,
@@ -34,6 +37,8 @@ from decaf.choices import (
 from decaf.errors import ConfigError
 
 R = TypeVar("R")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def option(
@@ -90,6 +95,7 @@ class Record:
             value = getattr(self, one.name)
             if value is None:
                 continue
+            _check_type(one.name, value, hints[one.name])
             for part in (hints[one.name], *get_args(hints[one.name])):
                 if get_origin(part) is Literal and isinstance(value, str):
                     check_choice(one.name, value, get_args(part))
@@ -125,6 +131,21 @@ class Record:
         for name, value in self.given().items():
             if name not in names:
                 raise ConfigError(f"{what} does not use {name}, found {value!r}; leave it out")
+
+
+def _check_type(name: str, value: object, hint: Any) -> None:
+    """Refuse a value of another type than a field has; whole numbers are numbers too."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    parts = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = [str if get_origin(one) is Literal else get_origin(one) or one for one in parts]
+    if Any in kinds:
+        return
+    fits = any(isinstance(value, int if kind is float else kind) for kind in kinds) or (
+        float in kinds and isinstance(value, float)
+    )
+    if not fits or (isinstance(value, bool) and bool not in kinds):
+        raise ConfigError(f"{name} is {_said(hint)}, found {value!r}; give another value")
 
 
 def _check_bounds(name: str, value: object, low: float | None, high: float | None) -> None:
@@ -253,8 +274,8 @@ class Source(Record):
     )
     group_by: str | None = option(
         default=None,
-        about="Level of the path (1: the first folder, -1: the last) or pattern that names an "
-        "image's group, which no split divides.",
+        about="What images of a group share, which no split parts: a level of the folders (1, -1), "
+        "content (identical files), or a regular expression on the path.",
     )
     decoder: Decoder = option(
         default="auto",
@@ -341,6 +362,24 @@ class Overrides(Fit):
         default="",
         about="How the head finetune trains, as blocks=2,epochs=40; see decaf.finetuning.Recipe.",
     )
+
+
+def takes_records(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function refuse what stands in the place of a record and is none."""
+    bind = signature(function).bind
+
+    @wraps(function)
+    def with_checks(*args: P.args, **kwargs: P.kwargs) -> T:
+        hints = get_type_hints(function)
+        for name, value in bind(*args, **kwargs).arguments.items():
+            kind = hints[name]
+            if is_record(kind) and not isinstance(value, kind):
+                raise ConfigError(
+                    f"{name} is a {kind.__name__}, found {value!r}; give {kind.__name__}({value!r})"
+                )
+        return function(*args, **kwargs)
+
+    return with_checks
 
 
 def is_record(kind: object) -> bool:

@@ -115,8 +115,8 @@ def refuse_for_store(path: Path, net: Net, source: Source) -> None:
     ConfigError
         If one is given.
     """
-    net.only(f"an evaluation of the store {path}", "layers", "seed")
-    source.only(f"an evaluation of the store {path}", "features", "data_root")
+    net.only(f"the store {path}", "layers", "seed")
+    source.only(f"the store {path}", "features", "data_root")
 
 
 def one_layer(names: tuple[str, ...]) -> tuple[str, ...]:

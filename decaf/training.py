@@ -25,7 +25,7 @@ from decaf.protocols import (
     training_rows,
 )
 from decaf.protocols.draw import folds, strata
-from decaf.records import Compute, Fit, Net, Overrides, Source, View
+from decaf.records import Compute, Fit, Net, Overrides, Source, View, takes_records
 from decaf.store import FeatureStore
 from decaf.stored_images import (
     StoredImages,
@@ -40,6 +40,7 @@ from decaf.whole_files import require_output
 N_FOLDS = 5
 
 
+@takes_records
 def train(
     data: str | Path | ImageDataset,
     net: Net = Net(),

@@ -148,7 +148,7 @@ class Trials:
         example = self.table.image_ids[worst[0]]
         log(
             f"{self.table.name}: {said}, as the same file, such as {example}; `decaf inspect "
-            f"{self.store.path}` lists them"
+            f"{self.store.path}` lists them, --group-by content keeps them on one side"
         )
         return (said,)
 

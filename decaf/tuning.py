@@ -23,7 +23,7 @@ from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
 from decaf.protocols import get_protocol, training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
-from decaf.records import Compute, Fit, Net, Overrides, Source, View
+from decaf.records import Compute, Fit, Net, Overrides, Source, View, takes_records
 from decaf.store import FeatureStore
 from decaf.stored_images import one_layer, store_at
 from decaf.tensor_file import write_tensors
@@ -31,6 +31,7 @@ from decaf.types import ImageDataset, Split
 from decaf.whole_files import require_output
 
 
+@takes_records
 def finetune(
     dataset: str | Path | ImageDataset,
     net: Net = Net(),

@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import decaf
 from decaf.cli.from_records import with_records
 from decaf.errors import ConfigError
 from decaf.records import (
@@ -51,6 +52,27 @@ def test_defaults_are_allowed_and_told():
 def test_wrong_values_are_refused_where_they_are_made(kind, wrong):
     with pytest.raises(ConfigError):
         kind(**wrong)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Source(limit="x"),
+        lambda: Source(limit=2.5),
+        lambda: Source(limit=True),
+        lambda: Net(seed="a"),
+        lambda: Net(precision=16),
+        lambda: Overrides(view="warp"),
+    ],
+)
+def test_values_of_another_type_are_refused(make):
+    with pytest.raises(ConfigError, match="found"):
+        make()
+
+
+def test_what_is_no_record_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"net is a Net, found 'decaf-mini'; give Net\('decaf-mini'\)"):
+        decaf.extract("digits", "decaf-mini")
 
 
 def test_records_are_values():
