@@ -71,7 +71,9 @@ def test_values_of_another_type_are_refused(make):
 
 
 def test_what_is_no_record_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"net is a Net, found 'decaf-mini'; give Net\('decaf-mini'\)"):
+    with pytest.raises(
+        ConfigError, match=r"net is a Net, found 'decaf-mini'; give Net\('decaf-mini'\)"
+    ):
         decaf.extract("digits", "decaf-mini")
 
 

@@ -34,12 +34,7 @@ def table_of(folder: Path, name: str) -> ImageDataset:
     return replace(load_dataset(folder), **TABLES[name][1])
 
 
-LOST = pytest.mark.xfail(reason="a store does not say that images of the data set were missing")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[LOST] * (name == "partial")) for name in TABLES]
-)
+@pytest.mark.parametrize("name", TABLES)
 def test_a_store_that_was_moved_gives_the_same_results(
     name: str, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
