@@ -189,39 +189,41 @@ def test_each_training_has_a_checkpoint_of_its_own(tmp_path: Path):
         head.fit(other, y)
 
 
-SCRIPT = """
+TRAINED = """
 import sys
 import numpy as np
 from decaf.heads import HEADS
-rng = np.random.default_rng(0)
-y = np.arange(400) % 10
-X = (rng.normal(size=(10, 30))[y] + 3 * rng.normal(size=(400, 30))).astype(np.float32)
-options = {"n_epochs": 40, "patience": 40, "learning_rate": 0.003, "device": "cpu"}
-head = HEADS["adaptation"](64, checkpoint=sys.argv[2], **options).fit(X, y)
-np.savez(sys.argv[1], *[part for layer in head.layers_ for part in layer])
+
+def trained(checkpoint):
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 10
+    X = (rng.normal(size=(10, 30))[y] + 3 * rng.normal(size=(400, 30))).astype(np.float32)
+    options = {"n_epochs": 40, "patience": 40, "learning_rate": 0.003, "device": "cpu"}
+    return sum(HEADS["adaptation"](64, checkpoint=checkpoint, **options).fit(X, y).layers_, ())
 """
+SAVED = TRAINED + "np.savez(sys.argv[1], *trained(sys.argv[2]))"
 
 
 def test_killed_or_run_twice_at_once_it_ends_with_the_same_weights(tmp_path: Path):
-    def started(name):
-        return subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / name), str(tmp_path / "c")]
-        )
-
-    job, deadline = started("killed.npz"), time.monotonic() + 120
-    while not list(tmp_path.glob("c/*/epoch.safetensors")):
+    folder, here = tmp_path / "c", {}
+    command = [sys.executable, "-c", SAVED, str(tmp_path / "there.npz"), str(folder)]
+    exec(TRAINED, here)
+    job, deadline = subprocess.Popen(command), time.monotonic() + 600
+    while not list(folder.glob("*/epoch.safetensors")):
         assert time.monotonic() < deadline
         assert job.poll() is None
         time.sleep(0.005)
     os.kill(job.pid, signal.SIGKILL)
     job.wait()
-    assert list(tmp_path.glob("c/*/epoch.safetensors"))
-    jobs = [started("one.npz"), started("two.npz")]
-    assert [one.wait() for one in jobs] == [0, 0]
-    assert not list((tmp_path / "c").iterdir())
-    with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "two.npz") as two:
-        for name in one:  # the first went on, the second began anew
-            np.testing.assert_array_equal(one[name], two[name])
+    assert list(folder.glob("*/epoch.safetensors"))
+    job = subprocess.Popen(command)
+    found = [here["trained"](str(folder)) for _ in range(2)]
+    assert job.wait() == 0
+    assert not list(folder.iterdir())
+    whole = here["trained"](None)
+    with np.load(tmp_path / "there.npz") as there:
+        for layers in (*found, [there[name] for name in there]):
+            assert_equal([tuple(layers)], [whole])
 
 
 @pytest.mark.parametrize(
