@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import wraps
 from inspect import signature
+from pathlib import Path
 from typing import (
     Annotated,
     Any,
@@ -265,7 +266,7 @@ class View(Record):
 class Source(Record):
     """Which images, and where stores of their features are kept."""
 
-    data_root: str = option(default="data", about="Folder that holds the named data sets.")
+    data_root: str | Path = option(default="data", about="Folder that holds the named data sets.")
     limit: int | None = option(
         default=None, about="Take only so many images, evenly spaced.", low=1
     )
@@ -282,7 +283,9 @@ class Source(Record):
         about="Who decodes; auto: the fastest with Pillow's bits; gpu: nvJPEG, slightly other "
         "pixels.",
     )
-    features: str = option(default="features", about="Folder of the stores, or a store (.h5).")
+    features: str | Path = option(
+        default="features", about="Folder of the stores, or a store (.h5)."
+    )
 
 
 @record
@@ -348,7 +351,7 @@ class Overrides(Fit):
         default=None, about="Training images per class; several, as 1,5,10: a learning curve."
     )
     splits: int | None = option(default=None, about="Number of splits.", low=1)
-    splits_file: str | None = option(
+    splits_file: str | Path | None = option(
         default=None, about="The splits: replayed if the file is there, else written to it."
     )
     drop_classes: str | Sequence[str] | None = option(

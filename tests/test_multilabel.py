@@ -83,11 +83,11 @@ def test_pretrained_features_beat_random_ones_on_collages(assets: Path, tmp_path
     assert min(map(len, unknown)) >= 10
     rng = np.random.default_rng(0)
     sides = {
-        "train": list(collages(known, 350, rng)),
-        "val": list(collages(known, 150, rng)),
-        "test": list(collages(unknown, 250, rng)),
+        "train": list(collages(known, 700, rng)),
+        "val": list(collages(known, 300, rng)),
+        "test": list(collages(unknown, 500, rng)),
     }
-    assert sum(int((labels == 0).sum()) for rows in sides.values() for _, labels in rows) > 50
+    assert sum(int((labels == 0).sum()) for rows in sides.values() for _, labels in rows) > 100
     write_voc(tmp_path / "data", sides)
 
     def score(weights: str) -> Aggregate:
@@ -107,7 +107,7 @@ def test_pretrained_features_beat_random_ones_on_collages(assets: Path, tmp_path
             out=tmp_path / f"{Path(weights).stem}.csv",
             quiet=True,
         ).aggregates()
-        assert (row.n_train, row.n_test) == (500, 250)
+        assert (row.n_train, row.n_test) == (1000, 500)
         assert row.converged
         return row
 

@@ -119,7 +119,7 @@ def test_birds(data_root: Path, tmp_path: Path) -> None:
     assert table.boxes is not None
     assert table.boxes.shape == (11_788, 4)
     assert load_parts(data_root).shape == (11_788, 15, 3)
-    frame = run("birds", data_root, tmp_path, protocol="decaf", limit=1200)  # cropped to boxes
-    assert frame["n_train"].item() + frame["n_test"].item() == 1200
+    frame = run("birds", data_root, tmp_path, protocol="decaf", limit=3000)  # cropped to boxes
+    assert frame["n_train"].item() + frame["n_test"].item() == 3000
     assert frame["view"].item() == "warp of box x 1.5"
     assert frame["n_classes"].item() == 200

@@ -36,7 +36,9 @@ NETS = {
     "decaf-mini": Net(
         {"pool5": (128, 4, 4), "fc6": (1024,), "fc7-pre": (1024,), "fc8": (200,)}, FULLY_CONNECTED
     ),
-    "squeezenet1_1": Net({"pool5": (512, 13, 13), "fc8": (1000,), "features.3": (128, 55, 55)}),
+    "squeezenet1_1": Net(
+        {"pool5": (512, 13, 13), "fc8": (1000, 1, 1), "features.3": (128, 55, 55)}
+    ),
     "resnet18": Net({"pool5": (512,), "fc8": (1000,), "layer4": (512, 7, 7)}),
     "alexnet": Net(
         {"pool5": (256, 6, 6), "fc6": (4096,), "fc7-pre": (4096,), "fc8": (1000,)}, FULLY_CONNECTED
