@@ -275,8 +275,8 @@ class Source(Record):
     )
     group_by: str | None = option(
         default=None,
-        about="What images of a group share, which no split parts: a level of the folders (1, -1), "
-        "content (identical files), or a regular expression on the path.",
+        about="What images of a group share, which no split parts: a level of the folders "
+        "(1, -1), content (identical files), or a regular expression on the path.",
     )
     decoder: Decoder = option(
         default="auto",
