@@ -93,8 +93,8 @@ def predict(
     """
     path = Path(out)
     failures_file = path.with_name(path.stem + ".failures.csv")
-    for file in (path, failures_file):
-        require_output(file, ".csv", inputs=[model, *images])
+    for written in (path, failures_file):
+        require_output(written, ".csv", inputs=[model, *images])
     classifier = Classifier.load(Path(model))
     if pixels is not None:
         classifier = replace(classifier, pixels=pixels)
