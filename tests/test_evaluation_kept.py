@@ -20,7 +20,13 @@ def test_results_of_other_heads_nets_and_settings_are_added(
     image_folder: Path, tmp_path: Path
 ) -> None:
     common = {"layers": "pool5", "splits": 2, "c_grid": "1"}
-    for other in ({}, {"heads": "knn", "c_grid": None}, {"seed": 5}, {"protocol": "kfold"}, {"c_grid": "2"}):
+    for other in (
+        {},
+        {"heads": "knn", "c_grid": None},
+        {"seed": 5},
+        {"protocol": "kfold"},
+        {"c_grid": "2"},
+    ):
         run(image_folder, tmp_path, **common | other)
     frame = pd.read_csv(tmp_path / "r.csv")
     assert len(frame) == 5
