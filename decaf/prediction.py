@@ -87,8 +87,8 @@ def predict(
     """
     path = Path(out)
     failures_file = path.with_name(path.stem + ".failures.csv")
-    for target in (path, failures_file):
-        require_output(target, ".csv", inputs=[model, *images])
+    for written in (path, failures_file):
+        require_output(written, ".csv", inputs=[model, *images])
     classifier = Classifier.load(Path(model))
     if decoder is not None:
         classifier = replace(classifier, decoder=decoder)
