@@ -263,7 +263,7 @@ def test_caltech256_counts_and_passes_over_strays(caltech256_root):
 
 @pytest.mark.parametrize(
     ("lost", "first"),
-    [("003.thing-3/003_0007.jpg", "003_0007.jpg"), ("003.thing-3/003_0119.jpg", "the last pict")],
+    [("003.thing-3/003_0007.jpg", "003_0007.jpg"), ("003.thing-3/003_0119.jpg", "the last image")],
 )
 def test_caltech256_misses_a_image(caltech256_root, lost, first):
     file = caltech256_root / caltech256.INFO.tree / lost
