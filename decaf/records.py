@@ -16,6 +16,7 @@ from typing import (
     Literal,
     ParamSpec,
     TypeVar,
+    Union,
     dataclass_transform,
     get_args,
     get_origin,
@@ -78,7 +79,7 @@ def record(cls: type[R]) -> type[R]:
 
 
 def _said(kind: Any) -> str:
-    if isinstance(kind, types.UnionType):
+    if get_origin(kind) in (Union, types.UnionType):
         return " or ".join(_said(part) for part in get_args(kind))
     if get_origin(kind) is Literal:
         return ", ".join(get_args(kind))
@@ -138,7 +139,7 @@ def _check_type(name: str, value: object, hint: Any) -> None:
     """Refuse a value of another type than a field has; whole numbers are numbers too."""
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
-    parts = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     kinds = [str if get_origin(one) is Literal else get_origin(one) or one for one in parts]
     if Any in kinds:
         return

@@ -26,10 +26,11 @@ def run_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 VERBS = (extract, evaluate, train, finetune, decaf.predict, demo)
-ELSE_IN = {("predict", "weights"), ("predict", "decoder"), ("export", "weights"),
+ELSE_IN = {("predict", "weights"), ("predict", "decoder"),
            ("scores", "weights"), ("finetune", "recipe"), ("inspect", "layers"),
            ("inspect", "limit"), ("tsne", "limit"), ("umap", "limit"),
-           ("report", "features")}  # fmt: skip
+           ("report", "features"), ("import", "dtype"), ("import", "features"),
+           ("export", "layers")}  # fmt: skip
 """Options named as a field of a record that mean something else in a command; only fewer."""
 
 

@@ -4,21 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+from flat import get_protocol
 
-from decaf.choices import choices_of
+from decaf.choices import Normalize, ViewName
 from decaf.datasets import load_dataset
 from decaf.metrics import METRICS
 from decaf.protocols import (
     PROTOCOLS,
     PublishedProtocol,
-    get_protocol,
+    kept_splits,
     protocol_names,
-    read_splits,
     training_rows,
-    write_splits,
 )
 from decaf.types import ImageDataset, Split
 
@@ -43,7 +43,7 @@ def rule(dataset: str, name: str, data_root: Path, **more: object) -> PublishedP
     images = table(dataset, data_root)
     draw = get_protocol(name, images).draw
     return get_protocol(
-        name, images, train_per_class=SHOTS.get(draw), n_splits=FOLDS.get(draw), **more
+        name, images, train_per_class=SHOTS.get(draw), splits=FOLDS.get(draw), **more
     )
 
 
@@ -55,9 +55,8 @@ def drawn(dataset: str, name: str, data_root: Path, **more: object) -> tuple[Spl
 def check_it_names_a_metric_and_a_view(dataset: str, name: str, data_root: Path) -> None:
     protocol = rule(dataset, name, data_root)
     assert protocol.metric in METRICS
-    words = choices_of(get_protocol)
-    assert protocol.view in words["view"]
-    assert protocol.normalize in words["normalize"]
+    assert protocol.view in get_args(ViewName)
+    assert protocol.normalize in get_args(Normalize)
     if name not in PROTOCOLS["*"]:
         assert protocol.source
 
@@ -125,8 +124,9 @@ def check_unusable_rows_are_left_out(dataset: str, name: str, data_root: Path) -
 def check_splits_are_written_and_read(dataset: str, name: str, data_root: Path) -> None:
     images, splits = table(dataset, data_root), drawn(dataset, name, data_root)
     path = data_root / f"{dataset.replace('*', 'own')}-{name}.json"
-    write_splits(path, images, splits)
-    for found, split in zip(read_splits(path, images), splits, strict=True):
+    for _ in ("written", "read"):
+        (again,) = kept_splits([rule(dataset, name, data_root)], images, file=path)
+    for found, split in zip(again, splits, strict=True):
         np.testing.assert_array_equal(found.train, split.train)
         np.testing.assert_array_equal(found.test, split.test)
         assert found.seed == split.seed

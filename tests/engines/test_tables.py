@@ -9,14 +9,13 @@ import fsspec
 import numpy as np
 import pytest
 import torch
-from decaf.engines.load import load_batch
-from flat import extract
+from flat import extract, make_plan
 from PIL import Image
 from scenes import Scene, write_voc
 
 from decaf.backbones import load_backbone
 from decaf.datasets import dataset_digest, load_dataset
-from decaf.extraction import make_plan
+from decaf.engines.batch import load_batch
 from decaf.store import FeatureStore, join
 from decaf.types import ImageDataset
 
