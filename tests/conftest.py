@@ -36,6 +36,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"tests marked {marker} did not run: {reason}")
 
 
+# processes that tests start find the tests' own modules too
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+)
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """Folder with real weights and images, from the environment variable DECAF_ASSETS."""

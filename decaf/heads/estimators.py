@@ -145,10 +145,12 @@ class LinearHead(LinearModel, ABC):
 
         Parameters
         ----------
-        X, y, sample_weight : array-like
+        X, y : array-like
             As in :meth:`fit`.
         Cs : sequence of float
             Values of C.
+        sample_weight : array-like, optional
+            As in :meth:`fit`.
 
         Returns
         -------

@@ -145,6 +145,8 @@ def check_every_pooling_of_maps_is_a_row(name: str, stated: Net) -> None:
             ("max", 1),
             ("grid:2", 4),
         ):
+            if pool == "grid:2" and min(value.shape[2:]) < 2:
+                continue
             assert pool_features(value, pool).shape == (3, n_places * value.shape[1]), (layer, pool)
 
 

@@ -85,7 +85,7 @@ def test_files_are_the_same_every_time(make_table, tmp_path, ending):
 
 
 def test_other_endings_are_refused(make_table, tmp_path):
-    with pytest.raises(ConfigError, match=r"choose one of: \.png, \.svg, \.pdf"):
+    with pytest.raises(ConfigError, match=r"ends in \.png or \.svg or \.pdf"):
         save(curve_figure(make_table(**CURVE)), tmp_path / "a.gif")
 
 
