@@ -14,7 +14,7 @@ _LEAST = 1e-6
 _BATCH = 16
 
 
-class Net(Protocol):
+class Traceable(Protocol):
     """What is needed of a backbone."""
 
     @property
@@ -29,7 +29,7 @@ class Net(Protocol):
         """Return the named layers' outputs for a batch."""
 
 
-def receptive_extents(net: Net, layer: str) -> list[tuple[int, int]]:
+def receptive_extents(net: Traceable, layer: str) -> list[tuple[int, int]]:
     """Return which columns of the input each column of a layer's map depends on.
 
     Strip after strip of a noise image is replaced by other noise; a column of the map depends on

@@ -12,7 +12,7 @@ from torch import nn
 from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
 from decaf.backbones.families import define
-from decaf.backbones.fitting import Fit, fill, fitted_trace
+from decaf.backbones.fitting import Fitting, fill, fitted_trace
 from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
 from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
@@ -352,7 +352,7 @@ def _load(
         torch.manual_seed(seed)
         net = definition.build("cpu")
     if weights == "random":
-        found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fit()
+        found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fitting()
     else:
         found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
         fit = fill(net, definition.name, found.label, found.state)

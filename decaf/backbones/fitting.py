@@ -18,7 +18,7 @@ _SHOWN_KEYS = 5
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fitting:
     """How weights went into a net.
 
     Attributes
@@ -33,7 +33,7 @@ class Fit:
     cut: tuple[str, ...] = ()
 
 
-def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fit:
+def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fitting:
     """Copy weights into a net; parameters that they lack become nan.
 
     Counters of batches, which torch needs in training alone, may be missing. Names may begin with
@@ -50,7 +50,7 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fit:
 
     Returns
     -------
-    Fit
+    Fitting
         What did not fit.
 
     Raises
@@ -87,11 +87,11 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fit:
     nan = {key: torch.full_like(own[key], torch.nan) for key in (*missing, *misshapen)}
     net.load_state_dict({**own, **fitting, **nan})
     cut = {_ancestor(net, key) for key in unexpected}
-    return Fit(said, tuple(sorted(cut - {""})))
+    return Fitting(said, tuple(sorted(cut - {""})))
 
 
 def fitted_trace(
-    net: nn.Module, input_size_px: int, layout: Layout, fit: Fit, *, name: str, label: str
+    net: nn.Module, input_size_px: int, layout: Layout, fit: Fitting, *, name: str, label: str
 ) -> Trace:
     """Return the dry run of a net that `fill` filled, with what its weights lack; that is said.
 
@@ -110,7 +110,7 @@ def fitted_trace(
     return traced
 
 
-def _lack(net: nn.Module, traced: Trace, input_size_px: int, layout: Layout, fit: Fit) -> Lack:
+def _lack(net: nn.Module, traced: Trace, input_size_px: int, layout: Layout, fit: Fitting) -> Lack:
     """Return which outputs depend on what is missing: it is nan, and so is what comes of it."""
     spoilt: set[Tap] = set()
 

@@ -26,7 +26,7 @@ from decaf.types import Preprocessing
 
 
 @dataclass(frozen=True)
-class View:
+class Crops:
     """A way to make a net's input from an image.
 
     Attributes
@@ -150,7 +150,7 @@ def _mirrored(image: torch.Tensor, margins: list[int]) -> torch.Tensor:
     return padded
 
 
-def _named(view: str) -> View:
+def _named(view: str) -> Crops:
     if view not in VIEWS:
         raise ConfigError(f"unknown view {view!r}; choose one of: {', '.join(VIEWS)}")
     return VIEWS[view]
@@ -258,11 +258,11 @@ def _rotate(image: torch.Tensor, degrees: float) -> torch.Tensor:
     return _crop_centre(rotated, side)
 
 
-VIEWS: dict[str, View] = {
-    "center": View(1, _center),
-    "warp": View(1, _warp),
-    "squash": View(1, _squash),
-    "ten-crop": View(10, _ten_crop),
-    "razavian-16": View(16, _razavian),
+VIEWS: dict[str, Crops] = {
+    "center": Crops(1, _center),
+    "warp": Crops(1, _warp),
+    "squash": Crops(1, _squash),
+    "ten-crop": Crops(10, _ten_crop),
+    "razavian-16": Crops(16, _razavian),
 }
 """Every view by name: `center` is the weights' own evaluation transform, `warp` is DeCAF's."""

@@ -262,8 +262,8 @@ class PublishedProtocol:
 
     def drawn(self, dataset: ImageDataset, rows: IntArray, index: int) -> Strata:
         """Return rows of a data set in the order in which split `index` draws them."""
-        drawn_from = [self.seed] if self.draw == "kfold" else [self.seed, index]
-        return strata(dataset, rows, np.random.default_rng(drawn_from))
+        seeds = [self.seed] if self.draw == "kfold" else [self.seed, index]
+        return strata(dataset, rows, np.random.default_rng(seeds))
 
     def training_seed(self, index: int) -> int:
         """Return the seed of what is drawn while a head, or a net, trains on a split.
@@ -313,9 +313,8 @@ class PublishedProtocol:
         self._require(dataset, drawn)
         if self.draw == "shots" and self.train_per_class is not None:
             train, rest = deal_shots(drawn, self.train_per_class)
-            return self._with_inner(
-                train, joined(rest.first(self.test_per_class).classes), self.seed
-            )
+            test = joined(rest.first(self.test_per_class).classes)
+            return self._with_inner(train, test, self.seed)
         if self.draw == "holdout":
             pairs = list(hold_out(drawn, self.test_share))
         else:
@@ -396,8 +395,6 @@ class PublishedProtocol:
             case "fixed" | "test":
                 inner = ()
             case "official":
-                raise DataError(
-                    f"protocol {self.name} chooses C on the official validation side, but the data "
-                    "set has none beside its test side; use another protocol"
-                )
+                why = "chooses C on the official validation side, but the data set has none beside"
+                raise DataError(f"protocol {self.name} {why} its test side; use another protocol")
         return Split(joined(train.classes), test, inner, seed, self.train_per_class)
