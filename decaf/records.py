@@ -73,7 +73,7 @@ def option(
 def record(cls: type[R]) -> type[R]:
     """Make a class of options a frozen dataclass that checks its values and documents itself."""
     made = dataclass(frozen=True)(cls)
-    lines = [f"{one.name} : {_said(one.type)}\n    {one.metadata['about']}" for one in fields(made)]  # type: ignore[arg-type]
+    lines = [f"{one.name} : {_said(one.type)}\n    {one.metadata['about']}" for one in fields(made)]  # type: ignore[arg-type] # it is a dataclass now
     made.__doc__ = f"{cls.__doc__}\n\nAttributes\n----------\n" + "\n".join(lines) + "\n"
     return made
 

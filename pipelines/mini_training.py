@@ -112,7 +112,7 @@ def restore(path: Path, net: nn.Module, sgd: torch.optim.SGD) -> int:
     if not path.exists():
         return 0
     with safe_open(path, "pt") as file:
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
         epoch = int(file.metadata()["epoch"])
     net.load_state_dict({key: state[f"net.{key}"] for key in net.state_dict()})
     for key, value in net.named_parameters():

@@ -40,7 +40,7 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
 
     together = [*plain, *options.values()]
     order = sorted(together, key=lambda one: one.kind)
-    command.__signature__ = signature(function).replace(parameters=order)  # type: ignore[attr-defined]
+    command.__signature__ = signature(function).replace(parameters=order)  # type: ignore[attr-defined] # typer reads it
     command.__annotations__ = {one.name: one.annotation for one in order}
     return command
 

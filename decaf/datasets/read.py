@@ -197,11 +197,11 @@ def open_url(url: str) -> tuple[Any, str]:
         The file system refuses.
     """
     from fsspec.core import url_to_fs  # noqa: PLC0415 - its file systems load much
-    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - it loads much
 
     with url_errors(url):
         if "://" not in url:  # a path, in which `::` means nothing
-            return LocalFileSystem(), os.path.abspath(url).rstrip("/")  # noqa: PTH100
+            return LocalFileSystem(), os.path.abspath(url).rstrip("/")  # noqa: PTH100 - a Path resolves links
         try:
             fs, path = url_to_fs(url)
         except (ValueError, ImportError) as error:

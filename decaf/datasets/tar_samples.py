@@ -99,7 +99,7 @@ class _Contents:
 
 def _scan(fs: Any, path: str, over: PassedOver) -> _Contents:
     found = _Contents()
-    if os.path.lexists(path) and "file" in fs.protocol and not os.path.isfile(path):  # noqa: PTH113
+    if os.path.lexists(path) and "file" in fs.protocol and not os.path.isfile(path):  # noqa: PTH113 - for some names a Path raises
         raise DataError(f"{path} is no regular file; give a tar archive")
     with url_errors(path), fs.open(path, "rb") as file, _tar_errors(path):
         tar = TarReader(file, path)

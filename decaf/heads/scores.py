@@ -87,7 +87,7 @@ class LayeredScores(Predictions):
         parts = []
         for _, block in blocks(X, device, dtype):
             for k, (W, b) in enumerate(layers):
-                block = torch.addmm(b, block.relu_() if k else block, W)  # noqa: PLW2901
+                block = torch.addmm(b, block.relu_() if k else block, W)  # noqa: PLW2901 - layer after layer
             parts.append(block.cpu())
         F: FloatArray = torch.cat(parts).numpy()
         return F if F.shape[1] > 1 else F[:, 0]

@@ -198,7 +198,7 @@ def _own_table(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> ImageData
         root=path.parent,
         sizes_bytes=np.full(n_rows, -1, np.int64),
         partial=bool(np.any(columns.get("partial", False))),
-        **fields,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type] # read by name
     )
 
 
