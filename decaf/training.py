@@ -101,7 +101,7 @@ def train(
     weights, decoder = net.weights, source.decoder
     if stored is None:
         table = source_table(data, source)
-        rule = _rule(table, view, fit)
+        rule = model_rule(table, view, fit)
         nets = load_nets(net, compute.device)
         if not isinstance(net.backbone, str):
             weights = nets[0].weights
@@ -115,7 +115,7 @@ def train(
             table, view = store.image_table(), stored_view(store, view)
             layers = one_layer(net.layer_names or store.layers[-1:])
             weights, decoder = store.provenance.weights, store.provenance.decoder
-        rule = _rule(table, view, fit)
+        rule = model_rule(table, view, fit)
     (layer,) = layers
     with FeatureStore(stored) as store:
         made = store.provenance
@@ -147,7 +147,7 @@ def train(
     return path
 
 
-def _rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
+def model_rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
     """Return the rule by which a model to keep is trained."""
     normalize = fit.normalize or (None if patch_rule(view) else "l2")
     overrides = Overrides(

@@ -11,6 +11,7 @@ from decaf.errors import ConfigError
 from decaf.extraction import extract_table, load_nets, source_table
 from decaf.finetuning import (
     FINETUNE,
+    FineTuned,
     FineTuning,
     Frozen,
     Recipe,
@@ -21,12 +22,13 @@ from decaf.finetuning import (
 )
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
-from decaf.protocols import get_protocol, training_rows, view_features
+from decaf.protocols import training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
-from decaf.records import Compute, Fit, Net, Overrides, Source, View, takes_records
+from decaf.records import Compute, Fit, Net, Source, View, takes_records
 from decaf.store import FeatureStore
 from decaf.stored_images import one_layer, store_at
 from decaf.tensor_file import write_tensors
+from decaf.training import model_rule
 from decaf.types import ImageDataset, Split
 from decaf.whole_files import require_output
 
@@ -100,9 +102,7 @@ def finetune(
     if store_at(dataset):
         raise ConfigError(f"asked to fine-tune on {dataset}, which has no images; give a data set")
     table = source_table(dataset, source)
-    view = view if view.view else replace(view, view="center")
-    overrides = Overrides(normalize=fit.normalize or "l2", c_grid=fit.c_grid, seed=seed, view=view)
-    rule = get_protocol("holdout", table, overrides)
+    rule = model_rule(table, view, fit)
     (backbone, *_) = load_nets(replace(net, precision="fp32"), compute.device)
     how = parse_recipe(recipe, backbone.weights, labels=table.labels)
     images = rule_images(table, backbone, rule, source.decoder, recipe=how, workers=compute.workers)
@@ -126,14 +126,12 @@ def finetune(
     )
     score = METRICS[rule.metric].score
     frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, backbone.device.type)
-    groups = strata(table, rows, np.random.default_rng(seed))
-    inner = hold_out(groups, how.validation) if how.validation else ()
+    drawn = strata(table, rows, np.random.default_rng(seed))
+    inner = hold_out(drawn, how.validation) if how.validation else ()
     split = Split(rows, rows[:0], inner, seed)
     with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=compute.quiet) as advance:
         tuned = tuning.fit(split, table.labels, frozen, advance)
-    # what the net's own weights lack is nan, and stays missing
-    state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
-    write_tensors(weights_path, state, {"format": "pt"})
+    _write_weights(weights_path, tuned)
     Classifier(
         backbone=backbone.name,
         weights=str(weights_path),
@@ -157,3 +155,9 @@ def finetune(
     if not compute.quiet:
         log(f"{len(rows)} images; {tuned.said()}; wrote {path} and {weights_path}")
     return path
+
+
+def _write_weights(path: Path, tuned: FineTuned) -> None:
+    # what the net's own weights lack is nan, and stays missing
+    state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
+    write_tensors(path, state, {"format": "pt"})
