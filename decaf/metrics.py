@@ -69,7 +69,9 @@ def mean_per_class_accuracy(labels: IntArray, predicted: IntArray) -> float:
     return _mean([float(np.mean(predicted[labels == c] == c)) for c in classes])
 
 
-def average_precision_11pt(labels: IntArray, scores: FloatArray) -> float:
+def average_precision_11pt(
+    labels: IntArray, scores: FloatArray, n_present: int | None = None
+) -> float:
     """Return one class's average precision as VOC 2007 defines it.
 
     The mean over the recalls 0, 0.1, ..., 1 of the highest precision at that recall or a higher
@@ -82,25 +84,31 @@ def average_precision_11pt(labels: IntArray, scores: FloatArray) -> float:
         ``(n_images,)`` 1 (present), -1 (absent) or 0 ("difficult", counts as neither).
     scores : numpy.ndarray
         ``(n_images,)`` scores, higher meaning more likely present.
+    n_present : int, optional
+        Number of what is to be found, where some of it has no row; the rows that are present if
+        not given.
 
     Returns
     -------
     float
-        Average precision; nan where no row is present.
+        Average precision; nan where nothing is present.
 
     References
     ----------
     PASCAL VOC 2007 development kit, ``VOCevalcls.m``.
     """
-    hits, precision = _hits_and_precision(labels, scores)
-    if not len(hits):
+    n_present = int((labels > 0).sum()) if n_present is None else n_present
+    if not n_present:
         return float("nan")
-    # 10 * hits >= i * n_positive is recall >= i / 10 without rounding; the first always exists
-    first = np.searchsorted(10 * hits, np.arange(11) * hits[-1])
-    return float(np.mean(_envelope(precision)[first]))
+    hits, precision = _hits_and_precision(labels, scores)
+    # 10 * hits >= i * n_present is recall >= i / 10 without rounding; 0 where it is not reached
+    first = np.searchsorted(10 * hits, np.arange(11) * n_present)
+    return float(np.mean(np.append(_envelope(precision), 0)[first]))
 
 
-def average_precision_area(labels: IntArray, scores: FloatArray) -> float:
+def average_precision_area(
+    labels: IntArray, scores: FloatArray, n_present: int | None = None
+) -> float:
     """Return one class's average precision as VOC 2010 and later define it.
 
     The area under the precision-recall curve made monotone from the right. Equal scores are one
@@ -112,20 +120,24 @@ def average_precision_area(labels: IntArray, scores: FloatArray) -> float:
         ``(n_images,)`` 1 (present), -1 (absent) or 0 ("difficult", counts as neither).
     scores : numpy.ndarray
         ``(n_images,)`` scores, higher meaning more likely present.
+    n_present : int, optional
+        Number of what is to be found, where some of it has no row; the rows that are present if
+        not given.
 
     Returns
     -------
     float
-        Average precision; nan where no row is present.
+        Average precision; nan where nothing is present.
 
     References
     ----------
     PASCAL VOC 2010 development kit; ``xVOCap.m`` of R-CNN.
     """
-    hits, precision = _hits_and_precision(labels, scores)
-    if not len(hits):
+    n_present = int((labels > 0).sum()) if n_present is None else n_present
+    if not n_present:
         return float("nan")
-    return float(np.sum(np.diff(hits, prepend=0) * _envelope(precision)) / hits[-1])
+    hits, precision = _hits_and_precision(labels, scores)
+    return float(np.sum(np.diff(hits, prepend=0) * _envelope(precision)) / n_present)
 
 
 def _hits_and_precision(labels: IntArray, scores: FloatArray) -> tuple[IntArray, FloatArray]:
