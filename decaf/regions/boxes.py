@@ -34,7 +34,8 @@ def box_iou(a: FloatArray, b: FloatArray, *, inclusive: bool = False) -> FloatAr
 
 def max_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
     """Return the largest IoU ``(n,)`` of each half-open box with others; 0 where there are none."""
-    return box_iou(boxes, others).max(1, initial=0)
+    largest: FloatArray = box_iou(boxes, others).max(1, initial=0)
+    return largest
 
 
 def nms(boxes: FloatArray, scores: FloatArray, iou: float, *, inclusive: bool = False) -> IntArray:
@@ -67,7 +68,8 @@ def nms(boxes: FloatArray, scores: FloatArray, iou: float, *, inclusive: bool = 
 
 def clipped(boxes: FloatArray, width: int, height: int) -> FloatArray:
     """Return half-open boxes cut to an image; a box that lies outside it is left without area."""
-    return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
+    cut: FloatArray = np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
+    return cut
 
 
 def sides(boxes: FloatArray) -> FloatArray:
