@@ -27,6 +27,9 @@ Decoder = Literal["auto", "pillow", "gpu"]
 """Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or
 ``"gpu"`` (nvJPEG, see `decaf.images.nvjpeg`, and for the rest as ``"auto"``)."""
 
+Route = Literal["crop", "roi"]
+"""How a detector sees regions: each warped by itself, or all pooled from one pass an image."""
+
 Engine = Literal["local", "ray"]
 Method = Literal["tsne", "umap"]
 ReportFormat = Literal["html", "markdown", "latex"]

@@ -148,7 +148,7 @@ class Classifier:
         for number, (weight, bias) in enumerate(self.layers):
             tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
             tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
-        about["sha256"] = _digest(about, tensors)
+        about["sha256"] = file_digest(about, tensors)
         write_tensors(path, tensors, {"decaf": json.dumps(about)})
 
     @classmethod
@@ -186,7 +186,7 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
     if not isinstance(about, dict) or about.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"it is not of schema {SCHEMA_VERSION}")
     sha256 = about.pop("sha256", None)  # which models of earlier versions do not have
-    if sha256 not in (None, _digest(about, tensors)):
+    if sha256 not in (None, file_digest(about, tensors)):
         raise ValueError("it is damaged: its values are not those that were written")
     about.setdefault("decoder", about.get("pixels"))  # its name in models of earlier versions
     values = {name: about[name] for name in _SETTINGS}
@@ -207,7 +207,7 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
     return Classifier(layers=_layers(tensors, len(values["class_names"])), **values)
 
 
-def _digest(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+def file_digest(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
     """Return the SHA-256 of all that a model's file says but this, in hexadecimal."""
     values = state_sha256({name: tensors[name] for name in sorted(tensors)})
     text = json.dumps([about, values], sort_keys=True)

@@ -143,6 +143,32 @@ def extract_table(
     """
     plan = _plan(table, nets[0], net, view, source=source, compute=compute)
     plan = replace(plan, replicas=tuple(nets[1:]))
+    return extract_plan(plan, net, source=source, compute=compute, cluster=cluster, out=out)
+
+
+def extract_plan(
+    plan: Plan,
+    net: Net,
+    *,
+    source: Source = Source(),
+    compute: Compute = Compute(),
+    cluster: Cluster = Cluster(),
+    out: str | Path | None = None,
+) -> Path:
+    """Fill a store as a plan says, or find one that holds its features; see `extract`.
+
+    Parameters
+    ----------
+    plan : Plan
+        The extraction.
+    net, source, compute, cluster, out : Net, Source, Compute, Cluster, str or pathlib.Path
+        As for `extract_table`.
+
+    Returns
+    -------
+    pathlib.Path
+        The complete store.
+    """
     asked = provenance(plan, net.dtype)
     if cluster.shard is not None:
         rows = shard_rows(cluster.shard, asked.n_images)

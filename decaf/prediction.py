@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.backbones.weights import file_sha256
-from decaf.choices import Decoder, checked
+from decaf.choices import Decoder, Precision, checked
 from decaf.classifier import Classifier
 from decaf.datasets.listing import escaped, images_under
 from decaf.datasets.read import read_file
@@ -95,8 +95,8 @@ def predict(
     asked = list(find_images(images))
     failed = {name: "its name is not UTF-8; rename it" for name in asked if not _is_utf8(name)}
     paths = list(dict.fromkeys(name for name in asked if name not in failed))  # each is read once
-    _write_failures(failures_file, failed)
-    _refuse_failures(failed, asked, compute.max_failures)
+    write_failed(failures_file, failed)
+    refuse_failed(failed, asked, compute.max_failures)
     net = load_net(classifier, weights=weights, device=compute.device, allow_code=allow_code)
     table, plan = plan_images(
         classifier,
@@ -113,8 +113,8 @@ def predict(
         rows = dict(zip(paths, scored.of_images(), strict=True))
     finally:
         failed |= {paths[number]: reason for number, reason in scored.failures.items()}
-        _write_failures(failures_file, failed)
-    _refuse_failures(failed, asked, compute.max_failures)
+        write_failed(failures_file, failed)
+    refuse_failed(failed, asked, compute.max_failures)
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "class", "probability"])
@@ -130,7 +130,14 @@ def _is_utf8(name: str) -> bool:
     return name.encode("utf-8", "ignore") == os.fsencode(name)
 
 
-def _refuse_failures(failed: Mapping[str, str], asked: Sequence[str], share: float) -> None:
+def refuse_failed(failed: Mapping[str, str], asked: Sequence[str], share: float) -> None:
+    """Refuse more images that cannot be used than a share allows, or all.
+
+    Raises
+    ------
+    DataError
+        If they are; the message names the first.
+    """
     n_images = len(set(asked))
     if len(failed) > share * n_images or len(failed) == n_images:
         name, reason = next(iter(failed.items()))
@@ -140,7 +147,7 @@ def _refuse_failures(failed: Mapping[str, str], asked: Sequence[str], share: flo
         )
 
 
-def _write_failures(path: Path, failed: Mapping[str, str]) -> None:
+def write_failed(path: Path, failed: Mapping[str, str]) -> None:
     """Write images that failed as a list that `predict` takes; remove an earlier run's."""
     if not failed:
         path.unlink(missing_ok=True)
@@ -202,17 +209,39 @@ def plan_images(
     return table, plan
 
 
+class TrainedOnNet(Protocol):
+    """A model that says which net it was trained on; see `Classifier`."""
+
+    backbone: str
+    weights: str
+    weights_sha256: str
+    seed: int
+    precision: Precision
+    folder: Path | None
+
+
 def load_net(
-    classifier: Classifier,
+    classifier: TrainedOnNet,
     *,
     weights: str | None = None,
     device: str = "auto",
     allow_code: bool = False,
 ) -> TorchBackbone:
-    """Return the net of a classifier, with the weights that it was trained on.
+    """Return the net of a model, with the weights that it was trained on.
 
     A file of weights is looked for where it was in training, beside the model, and in the working
     directory.
+
+    Parameters
+    ----------
+    classifier : TrainedOnNet
+        The model.
+    weights : str, optional
+        Where its net's weights are now.
+    device : str
+        Where the net is put.
+    allow_code : bool
+        Whether a backbone ``package.module:function`` may be imported and called.
 
     Raises
     ------
@@ -232,7 +261,7 @@ def load_net(
     return net
 
 
-def _weights_of(classifier: Classifier) -> str:
+def _weights_of(classifier: TrainedOnNet) -> str:
     """Return the name of a model's weights, or where the file of them is now."""
     trained = Path(classifier.weights)
     if not trained.suffix:
@@ -252,7 +281,7 @@ def _weights_of(classifier: Classifier) -> str:
     )
 
 
-def _trained_on(classifier: Classifier) -> str:
+def _trained_on(classifier: TrainedOnNet) -> str:
     return (
         f"the model was trained on {classifier.backbone} with weights "
         f"{Path(classifier.weights).name} (sha256 {classifier.weights_sha256[:12]}...)"

@@ -8,7 +8,7 @@ from decaf.backbones.backbone import (
     load_everywhere,
     wrap_module,
 )
-from decaf.backbones.dense import DensePass, dense_pass
+from decaf.backbones.dense import DensePass, dense_pass, map_stride
 from decaf.backbones.families import backbone_names, get_weights
 from decaf.backbones.pooling import pool_features
 from decaf.choices import check_pool
@@ -24,6 +24,7 @@ __all__ = [
     "layer_table",
     "load_backbone",
     "load_everywhere",
+    "map_stride",
     "pool_features",
     "wrap_module",
 ]

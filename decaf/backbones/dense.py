@@ -95,7 +95,7 @@ def dense_pass(net: TorchBackbone, layers: Sequence[str]) -> DensePass:
     maps = [name for name in net.layers if len(net.shape(name)) == 3]
     before = [name for name in maps if net.depth(name) <= net.depth(first)]
     for source in sorted(before, key=net.depth, reverse=True):
-        stride_px = _stride(net, source)
+        stride_px = map_stride(net, source)
         rest = tuple(layer for layer in layers if layer != source)
         if stride_px is not None and (not rest or net.follows(source, rest)):
             grid = DenseGrid(net.preprocessing.input_size_px, stride_px)
@@ -108,8 +108,16 @@ def dense_pass(net: TorchBackbone, layers: Sequence[str]) -> DensePass:
     raise BackboneError(msg)
 
 
-def _stride(net: TorchBackbone, layer: str) -> int | None:
-    """Return the pixels between two places of a map; None if it does not grow with the input."""
+def map_stride(net: TorchBackbone, layer: str) -> int | None:
+    """Return the pixels between two places of a map; None if it does not grow with the input.
+
+    Parameters
+    ----------
+    net : TorchBackbone
+        A net.
+    layer : str
+        A layer that gives maps.
+    """
     side = net.preprocessing.input_size_px + _GROWTH_PX
     larger = torch.zeros((1, 3, side, side), dtype=torch.uint8, device=net.device)
     try:

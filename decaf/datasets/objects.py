@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import numpy.typing as npt
 
+from decaf.datasets.read import read_file
 from decaf.errors import DataError
 from decaf.types import FloatArray, ImageDataset, IntArray
 
@@ -78,19 +79,30 @@ def read_annotation(file: Path) -> list[tuple[str, bool, tuple[float, float, flo
         If it is missing or malformed.
     """
     try:
-        found = []
-        for item in ET.parse(file).getroot().findall("object"):  # noqa: S314 (no entities are fetched; the file comes with the checked archive)
-            x0, y0, x1, y1 = (
-                float(item.findtext(f"bndbox/{edge}", ""))
-                for edge in ("xmin", "ymin", "xmax", "ymax")
-            )
-            difficult = item.findtext("difficult", "0").strip() == "1"
-            found.append((item.findtext("name", ""), difficult, (x0 - 1, y0 - 1, x1, y1)))
-            if not all(map(math.isfinite, (x0, y0, x1, y1))):
-                raise DataError(f"{file} holds a box that is not finite; unpack the archive anew")
+        text = read_file(file)
+        if b"<!" in text.replace(b"<!--", b""):  # no annotation defines entities
+            raise DataError(f"{file} declares a document type or entities; take them out")
+        root = ET.fromstring(text)  # noqa: S314 - without entities
+        return [_object(file, item) for item in root.findall("object")]
     except (OSError, ValueError, LookupError, ET.ParseError) as error:
-        raise DataError(f"cannot read {file} ({error}); unpack the archive anew") from error
-    return found
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read {file} ({why}); correct it or unpack the archive anew") from (
+            error
+        )
+
+
+def _object(file: Path, item: ET.Element) -> tuple[str, bool, tuple[float, float, float, float]]:
+    name = item.findtext("name", "").strip()
+    x0, y0, x1, y1 = (
+        float(item.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax")
+    )
+    box = (x0 - 1, y0 - 1, x1, y1)
+    if not name or not all(map(math.isfinite, box)) or box[0] >= x1 or box[1] >= y1:
+        raise DataError(
+            f"{file}: found an object {name!r} in the box {x0:g}, {y0:g}, {x1:g}, {y1:g} (xmin, "
+            "ymin, xmax, ymax); it needs a name and a box with an area; correct it or take it out"
+        )
+    return name, item.findtext("difficult", "0").strip() == "1", box
 
 
 def _annotated(file: Path, numbers: Mapping[str, int]) -> Objects:

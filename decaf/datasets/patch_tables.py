@@ -91,11 +91,23 @@ def _shown(boxes: FloatArray, objects: Objects, background: int) -> IntArray:
 
 def _boxes(table: ImageDataset, row: int, rule: PatchRule, grid: DenseGrid | None) -> FloatArray:
     try:
-        if table.source is None:  # only the header need be read
-            with open_file(table.root / table.image_ids[row]) as file:
-                size = image_size(file)
-        else:
-            size = image_size(read_bytes(table, row))
+        size = row_size(table, row)
     except (DataError, OSError):
         return np.array([[0, 0, 1, 1]], np.float32)
     return dense_boxes(*size, rule, grid) if grid else patch_boxes(*size, rule)
+
+
+def row_size(table: ImageDataset, row: int) -> tuple[int, int]:
+    """Return the width and height of a row's whole image, once upright, from its header.
+
+    Raises
+    ------
+    DataError
+        If its header is not that of an image.
+    OSError
+        If the file cannot be read.
+    """
+    if table.source is None:  # only the header need be read
+        with open_file(table.root / table.image_ids[row]) as file:
+            return image_size(file)
+    return image_size(read_bytes(table, row))

@@ -6,14 +6,16 @@ from decaf.engines.fresh import Found, find_fresh
 from decaf.engines.local import run
 from decaf.engines.machine import n_cores
 from decaf.engines.patch_plan import as_patches
-from decaf.engines.plan import Plan, StageSeconds
+from decaf.engines.plan import Plan, RegionRoute, StageSeconds
 from decaf.engines.planning import make_plan, n_features, provenance, shard_rows
 from decaf.engines.ray_engine import fill_with_ray
+from decaf.engines.region_pass import region_route
 from decaf.engines.stored import find_start
 
 __all__ = [
     "Found",
     "Plan",
+    "RegionRoute",
     "StageSeconds",
     "as_patches",
     "fill",
@@ -24,6 +26,7 @@ __all__ = [
     "n_cores",
     "n_features",
     "provenance",
+    "region_route",
     "run",
     "shard_rows",
     "tuned",

@@ -6,7 +6,7 @@ a time are on the device while the other threads read and decode.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import cycle, islice
 from time import perf_counter
@@ -19,6 +19,7 @@ from decaf.engines.allocator import keep_freed_memory
 from decaf.engines.batch import Batch, load_batch
 from decaf.engines.forward import Forward
 from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
+from decaf.engines.region_pass import RegionBatch, RoiForward, load_regions, region_blocks
 from decaf.engines.stored import load_stored
 from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.errors import DataError
@@ -79,16 +80,10 @@ class _Run:
         self.failed_images: set[int | str] = set()
         self.wish = wish
         self.stop = threading.Event()
-        pending, size = writer.pending(), plan.batch_size
-        self._blocks = (
-            (pending[first : first + size] for first in range(0, len(pending), size))
-            if plan.dense is None
-            else image_blocks(pending, plan.dataset.image_ids)
-        )
+        self._blocks = _blocks(plan, writer.pending())
         self._taking = threading.Lock()
         self._writing = threading.Lock()
-        forward = Forward if plan.dense is None else DenseForward
-        nets = [forward(plan, net) for net in (plan.backbone, *plan.replicas)]
+        nets = [_forward(plan)(plan, net) for net in (plan.backbone, *plan.replicas)]
         self._devices = cycle(nets)
 
     def finish(self) -> StageSeconds:
@@ -147,12 +142,31 @@ class _Run:
             last = f"the last one: {self.plan.dataset.image_ids[row]} ({reason})"
             refuse_failures(self.plan, len(self.failed_images), last)
 
-    def _load(self, rows: list[int], net: Any) -> Batch | DenseBatch:
+    def _load(self, rows: list[int], net: Any) -> Batch | DenseBatch | RegionBatch:
         if self.plan.start is not None:
             return load_stored(self.plan, rows)
         if self.plan.dense is not None:
             return load_dense(self.plan, rows)
+        if self.plan.regions is not None:
+            return load_regions(self.plan, rows)
         return load_batch(self.plan, rows, net.device)
+
+
+def _blocks(plan: Plan, pending: IntArray) -> Iterator[IntArray]:
+    """Return the rows of each batch."""
+    if plan.dense is not None:
+        return image_blocks(pending, plan.dataset.image_ids)
+    if plan.regions is not None and plan.start is None:
+        return region_blocks(plan, pending)
+    size = plan.batch_size
+    return (pending[first : first + size] for first in range(0, len(pending), size))
+
+
+def _forward(plan: Plan) -> Any:
+    if plan.dense is not None:
+        return DenseForward
+    pooled = plan.regions is not None and plan.regions.route == "roi" and plan.start is None
+    return RoiForward if pooled else Forward
 
 
 def refuse_failures(plan: Plan, n_failed: int, more: str) -> None:

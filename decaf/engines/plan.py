@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 
 from decaf.backbones import DensePass, TorchBackbone
-from decaf.choices import Decoder
+from decaf.choices import Decoder, Route
 from decaf.engines.machine import n_cores
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
@@ -35,6 +35,35 @@ class StoredStart:
     layer: str
     store: FeatureStore
     failures: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class RegionRoute:
+    """How rows that are regions of images become features.
+
+    Attributes
+    ----------
+    route : str
+        ``crop``: each is warped with its context; ``roi``: all are pooled from one map.
+    size_px : int
+        With ``crop`` the context in the net's input, with ``roi`` the image's shorter side.
+    source : str
+        With ``roi``, the layer that is pooled from.
+    stride_px : int
+        Pixels between two places of it.
+    """
+
+    route: Route
+    size_px: int
+    source: str = ""
+    stride_px: int = 1
+
+    @property
+    def said(self) -> str:
+        """What a row shows, for the provenance."""
+        if self.route == "crop":
+            return f"warp with {self.size_px} px of context of box"
+        return f"RoI on {self.source} at {self.size_px} px of box"
 
 
 @dataclass(frozen=True)
@@ -71,6 +100,8 @@ class Plan:
         Where rows are patches, which ones.
     start : StoredStart or None
         Stored maps that the layers are computed from, without the images.
+    regions : RegionRoute or None
+        Where rows are regions that a detector sees, how.
     even : bool
         Passes are all of one size, so that a row does not depend on the rows beside it, to the bit.
     """
@@ -89,6 +120,7 @@ class Plan:
     dense: DensePass | None = None
     patches: PatchRule | None = None
     start: StoredStart | None = None
+    regions: RegionRoute | None = None
     even: bool = False
 
     @property

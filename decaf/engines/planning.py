@@ -135,6 +135,8 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         view = f"{view} of {mirrored}box x {plan.box_scale:g}"
     if plan.dense is not None:
         view = f"windows of {plan.dense.source}, edges {plan.edges}"
+    if plan.regions is not None:
+        view = plan.regions.said
     policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.decoder == "gpu" else {})
     net = plan.backbone
     libraries = _LIBRARIES + (("timm",) if net.name.startswith("timm/") else ())

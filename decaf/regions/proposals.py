@@ -27,8 +27,9 @@ _GRID_SCALES, _GRID_ASPECTS, _GRID_STEP = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0), (0.5, 
 
 
 def selective_search(image: torch.Tensor, key: str = "") -> FloatArray:
-    """Return the boxes of all regions of eight groupings: HSV and Lab, k of 50 and 100, with colour
-    and without.
+    """Return the boxes of the regions of eight groupings of an image.
+
+    They are in HSV and Lab, with a k of 50 and of 100, by colour and without it.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def sliding_grid(width: int, height: int) -> FloatArray:
             w, h = min(side * aspect**0.5, width), min(side / aspect**0.5, height)
             x, y = (_starts(size, one) for size, one in ((width, w), (height, h)))
             corners = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
-            found.append(np.concatenate([corners, corners + (w, h)], 1))
+            found.append(np.concatenate([corners, corners + np.array([w, h])], 1))
     return np.concatenate(found).astype(np.float32)
 
 

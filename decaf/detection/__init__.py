@@ -1,0 +1,29 @@
+"""Detection of objects: features of regions, learned as R-CNN learns them.
+
+Read boxed_images (what is learned from), region_rows (which regions, as rows of a store),
+detector_training, detector, detections and detecting (what is found), error_types.
+"""
+
+from decaf.detection.boxed_images import BoxedImages, load_boxed
+from decaf.detection.detecting import DetectionResult, detect, evaluate_detector
+from decaf.detection.detections import Detections, find_in_store, matched_classes
+from decaf.detection.detector import Detector
+from decaf.detection.detector_training import fit_detector, region_plan, train_detector
+from decaf.detection.region_rows import StoredRegions, region_table
+
+__all__ = [
+    "BoxedImages",
+    "DetectionResult",
+    "Detections",
+    "Detector",
+    "StoredRegions",
+    "detect",
+    "evaluate_detector",
+    "find_in_store",
+    "fit_detector",
+    "load_boxed",
+    "matched_classes",
+    "region_plan",
+    "region_table",
+    "train_detector",
+]
