@@ -8,10 +8,11 @@ from decaf._version import __version__
 if TYPE_CHECKING:
     from decaf.backbones import load_backbone
     from decaf.datasets import load_dataset
+    from decaf.detection import Detector, detect, evaluate_detector, train_detector
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
     from decaf.prediction import predict
-    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
+    from decaf.records import Cluster, Compute, Detection, Fit, Net, Overrides, Source, View
     from decaf.store import FeatureStore
     from decaf.training import train
     from decaf.transformer import DecafFeatures
@@ -21,6 +22,8 @@ __all__ = [
     "Cluster",
     "Compute",
     "DecafFeatures",
+    "Detection",
+    "Detector",
     "FeatureStore",
     "Fit",
     "Net",
@@ -28,22 +31,29 @@ __all__ = [
     "Source",
     "View",
     "__version__",
+    "detect",
     "evaluate",
+    "evaluate_detector",
     "extract",
     "finetune",
     "load_backbone",
     "load_dataset",
     "predict",
     "train",
+    "train_detector",
 ]
 
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
     **dict.fromkeys(
-        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "View"), "decaf.records"
+        ("Cluster", "Compute", "Detection", "Fit", "Net", "Overrides", "Source", "View"),
+        "decaf.records",
     ),
     "DecafFeatures": "decaf.transformer",
     "FeatureStore": "decaf.store",
+    **dict.fromkeys(
+        ("Detector", "detect", "evaluate_detector", "train_detector"), "decaf.detection"
+    ),
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
     "finetune": "decaf.tuning",

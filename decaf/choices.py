@@ -58,6 +58,26 @@ def check_pool(pool: str) -> int | None:
 
 Pool = Annotated[str, check_pool]
 
+PROPOSALS = ("selective", "grid", "truth")
+
+
+def check_proposals(proposals: str) -> None:
+    """Refuse what proposes no regions.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither one of `PROPOSALS` nor a .csv or .mat file.
+    """
+    if proposals not in PROPOSALS and not proposals.lower().endswith((".csv", ".mat")):
+        raise ConfigError(
+            f"unknown proposals {proposals!r}; choose one of: {', '.join(PROPOSALS)}, or give a "
+            ".csv or .mat file of boxes"
+        )
+
+
+Proposals = Annotated[str, check_proposals]
+
 
 def check_choice(what: str, asked: object, choices: Sequence[str]) -> None:
     """Refuse a word that is not one of the choices.

@@ -212,12 +212,29 @@ def plan_images(
 class TrainedOnNet(Protocol):
     """A model that says which net it was trained on; see `Classifier`."""
 
-    backbone: str
-    weights: str
-    weights_sha256: str
-    seed: int
-    precision: Precision
-    folder: Path | None
+    @property
+    def backbone(self) -> str:
+        """The net."""
+
+    @property
+    def weights(self) -> str:
+        """Where its weights came from."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Their SHA-256 in hexadecimal."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of random weights."""
+
+    @property
+    def precision(self) -> Precision:
+        """What the net computed in."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the model's file lies."""
 
 
 def load_net(

@@ -33,6 +33,7 @@ from decaf.choices import (
     PatchPool,
     Pool,
     Precision,
+    Proposals,
     Route,
     ViewName,
     check_choice,
@@ -378,7 +379,7 @@ class Detection(Record):
         about="crop: each region is warped; roi: all are pooled from one pass, at a tenth of the "
         "cost.",
     )
-    proposals: str = option(
+    proposals: Proposals = option(
         default="selective",
         about="Regions: selective (selective search), grid (windows), truth (the objects), or a "
         ".csv or .mat file of boxes.",

@@ -7,6 +7,7 @@ from decaf.cli import (
     border,
     compare,
     datasets,
+    detect,
     evaluate,
     extract,
     finetune,
@@ -42,6 +43,7 @@ app.add_typer(plot.visualize, name="visualize")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(listings.app, name="models")
 app.add_typer(store.app, name="store")
+app.add_typer(detect.app, name="detect")
 
 
 def _version(wanted: bool) -> None:

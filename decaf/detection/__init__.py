@@ -9,6 +9,7 @@ from decaf.detection.detecting import DetectionResult, detect, evaluate_detector
 from decaf.detection.detections import Detections, find_in_store, matched_classes
 from decaf.detection.detector import Detector
 from decaf.detection.detector_training import fit_detector, region_plan, train_detector
+from decaf.detection.error_types import error_counts
 from decaf.detection.region_rows import StoredRegions, region_table
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Detector",
     "StoredRegions",
     "detect",
+    "error_counts",
     "evaluate_detector",
     "find_in_store",
     "fit_detector",

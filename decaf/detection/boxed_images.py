@@ -131,10 +131,9 @@ def _of_folder(root: Path) -> BoxedImages:
     if more := sorted(images.keys() - set(names)):
         say_once(f"{root}: {len(more)} images without an annotation are left out ({more[0]}, ...)")
     read = [read_annotation(root / "Annotations" / f"{name}.xml") for name in names]
-    classes = natural_sorted({label for items in read for label, _, _ in items})
     # one that is not there stays, and is a failure when it is read
     ids = [images.get(name, f"JPEGImages/{name}.jpg") for name in names]
-    return _made(root.name, root, ids, read, classes, _sides_of_folder(root, names))
+    return _made(root.name, root, ids, read, _sides_of_folder(root, names))
 
 
 def _sides_of_folder(root: Path, names: Sequence[str]) -> list[str]:
@@ -163,10 +162,9 @@ def _of_csv(file: Path) -> BoxedImages:
             items.append((line.label, line.difficult, line.box))
     if not objects:
         raise DataError(f"{file} lists no images; write a box a line under the header")
-    classes = natural_sorted({label for items in objects.values() for label, _, _ in items})
     official = list(sides.values()) if any(sides.values()) else []
     read = list(objects.values())
-    return _made(file.stem, file.parent, list(objects), read, classes, official)
+    return _made(file.stem, file.parent, list(objects), read, official)
 
 
 def _made(
@@ -174,9 +172,9 @@ def _made(
     root: Path,
     ids: Sequence[str],
     read: Sequence[Sequence[tuple[str, bool, tuple[float, ...]]]],
-    classes: Sequence[str],
     sides: Sequence[str],
 ) -> BoxedImages:
+    classes = natural_sorted({label for items in read for label, _, _ in items})
     if not classes:
         raise DataError(f"{name} has images, and no object in any; annotate some")
     numbers: Mapping[str, int] = {label: number for number, label in enumerate(classes)}

@@ -256,7 +256,12 @@ def _found(
     table = region_table(images, detector.how, with_objects=False, source=source, compute=compute)
     asked = Net(layers=[detector.layer], pool=detector.pool)
     plan = region_plan(
-        table, net, asked, detector.how, replace(source, decoder=detector.decoder), compute
+        table,
+        net,
+        asked,
+        detector.how,
+        source=replace(source, decoder=detector.decoder),
+        compute=compute,
     )
     if table.boxes is None:
         raise ConfigError("asked to detect in a table without boxes")

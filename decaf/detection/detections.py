@@ -2,8 +2,8 @@
 
 References
 ----------
-Girshick et al., "Rich feature hierarchies", 2014, section 2.2; ``rcnn_test.m``: 40 boxes an image on
-average and 100 at most for each class go on to non-maximum suppression.
+Girshick et al., "Rich feature hierarchies", 2014, section 2.2; ``rcnn_test.m``: of each class 40
+boxes an image on average, and 100 at most, go on to non-maximum suppression.
 """
 
 from collections.abc import Mapping, Sequence
@@ -159,7 +159,7 @@ def find_in_store(detector: Detector, regions: StoredRegions) -> list[Detections
         Images of a store; rows that are objects are left out.
     """
     rows = [regions.rows(image) for image in range(regions.n_images)]
-    rows = [some[regions.labels[some] == regions.n_classes] for some in rows]
+    rows = [some[regions.labels[some] == regions.proposal] for some in rows]
     flat = np.concatenate([np.zeros(0, int), *rows])
     of = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
     found = FoundObjects(detector, regions.boxes[flat], of)

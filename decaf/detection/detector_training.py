@@ -33,7 +33,7 @@ SECONDS_BETWEEN_STATES = 30.0
 @takes_records
 def train_detector(
     dataset: str | Path | BoxedImages,
-    net: Net = Net(layers="pool5"),
+    net: Net = Net(),
     detection: Detection = Detection(),
     *,
     source: Source = Source(),
@@ -51,7 +51,7 @@ def train_detector(
     dataset : str, pathlib.Path or BoxedImages
         Images and the boxes of their objects; see `decaf.detection.load_boxed`.
     net : Net
-        The net, and the one layer whose features are learned.
+        The net, and the one layer whose features are learned; ``pool5`` if none is given.
     detection : Detection
         How regions are proposed, seen and learned.
     source : Source
@@ -79,17 +79,13 @@ def train_detector(
     """
     path = Path(out)
     require_output(path, ".safetensors", inputs=[net.weights, dataset])  # type: ignore[list-item] # images are no file
-    layers = one_layer(net.layer_names)
+    layers = one_layer(net.layer_names or ("pool5",))
+    source.only("detection", "data_root", "limit", "allow_partial", "decoder", "features")
     images = load_boxed(dataset, source).side("train", "val")
-    seen = {int(label) for one in images.objects for label in one.labels}
-    names = [name for number, name in enumerate(images.class_names) if number in seen]
-    if len(names) < len(images.class_names):
-        left = [name for name in images.class_names if name not in names]
-        log(f"no object to train on of {', '.join(left)}; they are left out")
-    images = images.of_classes(names)
     (backbone, *others) = load_nets(net, compute.device)
     table = region_table(images, detection, with_objects=True, source=source, compute=compute)
-    plan = region_plan(table, backbone, replace(net, layers=layers), detection, source, compute)
+    asked = replace(net, layers=layers)
+    plan = region_plan(table, backbone, asked, detection, source=source, compute=compute)
     plan = replace(plan, replicas=tuple(others))
     store_path = extract_plan(plan, net, source=source, compute=compute)
     with FeatureStore(store_path) as store:
@@ -100,7 +96,7 @@ def train_detector(
     _state_file(path).unlink(missing_ok=True)
     if not compute.quiet:
         n_objects = sum(len(one.labels) for one in images.objects)
-        log(f"{len(images.objects)} images, {n_objects} objects of {len(names)} classes; {path}")
+        log(f"{len(images.objects)} images, {n_objects} objects; wrote {path}")
     return path
 
 
@@ -109,6 +105,7 @@ def region_plan(
     backbone: TorchBackbone,
     net: Net,
     how: Detection,
+    *,
     source: Source = Source(),
     compute: Compute = Compute(),
 ) -> Plan:
@@ -189,7 +186,9 @@ def fit_detector(
                 keeper.keep(at)
 
         mined = mine(regions, rule, start, after)
-    names = regions.store.class_names[:-1]
+    names = tuple(regions.store.class_names[label] for label in regions.classes)
+    if left := sorted(set(regions.store.class_names[:-1]) - set(names)):
+        log(f"found no object to train on of {', '.join(left)}; they are left out")
     moved = () if how.no_box_regression else range(len(names))
     regressions = [_regression(regions, number) for number in moved]
     return Detector(

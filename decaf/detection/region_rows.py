@@ -15,7 +15,7 @@ from decaf.datasets.patch_tables import row_size
 from decaf.detection.box_files import read_proposals
 from decaf.detection.boxed_images import BoxedImages
 from decaf.engines import n_cores
-from decaf.errors import ConfigError, DataError
+from decaf.errors import DataError
 from decaf.images.decode import decode
 from decaf.names import Names
 from decaf.progress import show_progress
@@ -123,8 +123,6 @@ def proposer(images: BoxedImages, how: Detection, cache: Path) -> Callable[[int]
 
     Raises
     ------
-    ConfigError
-        If nothing of that name proposes.
     DataError
         If a file of boxes is malformed, or lacks an image.
     """
@@ -137,11 +135,6 @@ def proposer(images: BoxedImages, how: Detection, cache: Path) -> Callable[[int]
     if how.proposals == "truth":
         return lambda row: images.objects[row].boxes[:most]
     file = Path(how.proposals)
-    if file.suffix.lower() not in (".csv", ".mat"):
-        raise ConfigError(
-            f"unknown proposals {how.proposals!r}; choose one of: selective, grid, truth, or "
-            "give a .csv or .mat file of boxes"
-        )
     read = read_proposals(file)
     stems = [Path(name).stem for name in table.image_ids]
     if missing := [name for name in stems if name not in read]:
@@ -184,7 +177,7 @@ class StoredRegions:
         starts = image_starts(store.image_ids)
         self._starts = starts
         self.images = np.arange(len(starts) - 1) if images is None else images
-        self.n_classes = len(store.class_names) - 1
+        self.proposal = len(store.class_names) - 1  # their label
         self.boxes, self.labels = store.boxes, store.labels
         self._done = np.asarray(store.done, np.bool_)
 
@@ -200,18 +193,25 @@ class StoredRegions:
         return rows[self._done[rows]]
 
     @cached_property
+    def classes(self) -> list[int]:
+        """Labels of the classes with objects; further numbers of classes are places in it."""
+        return sorted({int(label) for label in self.labels[self._all]} - {self.proposal})
+
+    @cached_property
+    def _all(self) -> IntArray:
+        return np.concatenate([np.zeros(0, int), *map(self.rows, range(self.n_images))])
+
+    @cached_property
     def positives(self) -> list[IntArray]:
         """Rows of each class's objects."""
-        rows = np.concatenate([np.zeros(0, int), *map(self.rows, range(self.n_images))])
-        return [rows[self.labels[rows] == number] for number in range(self.n_classes)]
+        return [self._all[self.labels[self._all] == label] for label in self.classes]
 
     def overlaps(self, image: int) -> FloatArray:
         """Return ``(n, n_classes)`` largest IoU of its rows with an object of each class."""
         rows = self.rows(image)
         labels = self.labels[rows]
         each = [
-            max_iou(self.boxes[rows], self.boxes[rows[labels == number]])
-            for number in range(self.n_classes)
+            max_iou(self.boxes[rows], self.boxes[rows[labels == label]]) for label in self.classes
         ]
         return np.stack(each, 1)
 
@@ -248,13 +248,12 @@ class StoredRegions:
         for image in range(self.n_images):
             rows = self.rows(image)
             labels = self.labels[rows]
-            truth = rows[labels < self.n_classes]
-            others = rows[labels == self.n_classes]
+            truth, others = rows[labels != self.proposal], rows[labels == self.proposal]
             if not len(truth) or not len(others):
                 continue
             iou = box_iou(self.boxes[others], self.boxes[truth])
             nearest = truth[iou.argmax(1)]
-            near = (iou.max(1) > min_iou) & (self.labels[nearest] == number)
+            near = (iou.max(1) > min_iou) & (self.labels[nearest] == self.classes[number])
             if near.any():
                 kept = others[near]
                 yield self.features(kept), self.boxes[kept], self.boxes[nearest[near]]

@@ -75,7 +75,8 @@ class BoxRegression:
         """
         targets = X @ self.weights[:-1] + (self.weights[-1] + self.offset)
         last = np.array([0, 0, 1, 1])
-        return moved_boxes(np.asarray(boxes, np.float64) - last, targets) + last
+        moved: FloatArray = moved_boxes(np.asarray(boxes, np.float64) - last, targets) + last
+        return moved
 
 
 def fit_boxes(pairs: Iterable[tuple[FloatArray, FloatArray, FloatArray]]) -> BoxRegression:
@@ -110,29 +111,31 @@ class _Sums:
         self.rows: list[tuple[FloatArray, FloatArray]] = []
         self.gram: FloatArray | None = None
         self.moment: FloatArray = np.zeros(0)
-        self.n_rows = 0
+        self.total: FloatArray = np.zeros(5)
 
     def add(self, X: FloatArray, T: FloatArray) -> None:
-        self.n_rows += len(X)
-        self.rows.append((X, np.concatenate([T, np.ones((len(T), 1))], 1)))
-        if self.gram is not None or self.n_rows > X.shape[1]:
-            for some, targets in self.rows:
-                first = self.gram is None
-                self.gram = some.T @ some if self.gram is None else self.gram + some.T @ some
-                products = np.asarray(some.T @ targets.astype(some.dtype), np.float64)
-                self.moment = products if first else self.moment + products
-            self.total = sum((t.sum(0) for _, t in self.rows), getattr(self, "total", np.zeros(5)))
-            self.rows = []
+        T = np.concatenate([T, np.ones((len(T), 1))], 1)
+        self.rows.append((X, T))
+        self.total = self.total + T.sum(0)
+        if self.gram is None and self.total[4] <= X.shape[1]:
+            return
+        if self.gram is None:
+            self.gram = np.zeros((X.shape[1],) * 2, X.dtype)
+            self.moment = np.zeros((X.shape[1], 5))
+        for some, targets in self.rows:
+            self.gram += some.T @ some
+            self.moment += some.T @ targets.astype(some.dtype)
+        self.rows = []
 
     def solve(self) -> tuple[FloatArray, FloatArray]:
         """Return ``(n_features, 4)`` weights, and the mean target."""
+        mean = self.total[:4] / self.total[4]
         if self.gram is not None:
-            mean = self.total[:4] / self.n_rows
             right = self.moment[:, :4] - self.moment[:, 4:] * mean
             return _ridge(self.gram, right), mean
         X, T = (np.concatenate(parts) for parts in zip(*self.rows, strict=True))
-        mean = T[:, :4].mean(0)
-        return X.T @ _ridge(X @ X.T, T[:, :4] - mean), mean
+        weights: FloatArray = X.T @ _ridge(X @ X.T, T[:, :4] - mean)
+        return weights, mean
 
 
 def _ridge(gram: FloatArray, right: FloatArray) -> FloatArray:

@@ -149,8 +149,8 @@ def mine(
         If a class has no object, or no box away from its objects.
     """
     positives = source.positives
-    if missing := [number for number, rows in enumerate(positives) if not len(rows)]:
-        raise DataError(f"found no object of the classes {missing} to train on; leave them out")
+    if not positives or not all(map(len, positives)):
+        raise DataError("found classes without an object to train on, or none; annotate objects")
     at = start or _nothing(len(positives), source.features(positives[0][:1]).shape[1])
     total = rule.epochs * source.n_images
     while at.n_done < total:

@@ -94,7 +94,7 @@ def test_deep_and_growing_annotations_are_bounded(tmp_path: Path) -> None:
     )
     write(tmp_path / "bomb.xml", bomb)
     for name in ("deep", "bomb"):
-        with pytest.raises(DataError, match="unpack the archive anew"):
+        with pytest.raises(DataError, match=r"unpack the archive anew|document type or entities"):
             read_annotation(tmp_path / f"{name}.xml")
 
 
