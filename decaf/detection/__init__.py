@@ -10,6 +10,7 @@ from decaf.detection.detections import Detections, find_in_store, matched_classe
 from decaf.detection.detector import Detector
 from decaf.detection.detector_training import fit_detector, region_plan, train_detector
 from decaf.detection.error_types import error_counts
+from decaf.detection.localisation import Localisation, localise
 from decaf.detection.region_rows import StoredRegions, region_table
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DetectionResult",
     "Detections",
     "Detector",
+    "Localisation",
     "StoredRegions",
     "detect",
     "error_counts",
@@ -24,6 +26,7 @@ __all__ = [
     "find_in_store",
     "fit_detector",
     "load_boxed",
+    "localise",
     "matched_classes",
     "region_plan",
     "region_table",

@@ -270,6 +270,31 @@ def course(source: Source) -> Read:
         yield system("caltech101", "machinelearning2020", name), value
 
 
+def rcnn(source: Source) -> Read:
+    """R-CNN's detection, of PROTOCOLS2.md."""
+    tuned, moved = "R-CNN, fine-tuned", ", box regression"
+    systems = {
+        **{layer: ("voc2007", "R-CNN", layer) for layer in ("pool5", "fc6", "fc7")},
+        **{f"FT {layer}": ("voc2007", tuned, layer) for layer in ("pool5", "fc6", "fc7")},
+        "FT fc7 BB": ("voc2007", tuned + moved, "fc7"),
+        "VGG16 FT": ("voc2007", "R-CNN VGG16, fine-tuned", "fc7"),
+        "VGG16 BB": ("voc2007", "R-CNN VGG16, fine-tuned" + moved, "fc7"),
+        "R-CNN": ("voc2010", tuned, "fc7"),
+        "R-CNN BB": ("voc2010", tuned + moved, "fc7"),
+    }
+    for start, *cells in source.rows("A7"):
+        if start in systems:
+            dataset, name, layer = systems[start]
+            yield (dataset, "rcnn", name, layer, "svm", None), cells[-1]
+            for category, cell in zip(VOC, cells[:-1], strict=True):
+                yield (dataset, "rcnn", f"{name}:{category}", layer, "svm", None), cell
+    for dataset, start in (("voc2007", "Comparators VOC07: "), ("voc2010", "VOC10 others: ")):
+        others = source.line("A7", start).removeprefix(start).partition(". ")[0].rstrip(".")
+        for one in others.split(", "):
+            name, _, cell = one.rpartition(" ")
+            yield system(dataset, "rcnn", name), cell
+
+
 READERS: list[Callable[[Source], Read]] = [
     decaf_caltech,
     decaf_birds_and_sun,
@@ -279,6 +304,7 @@ READERS: list[Callable[[Source], Read]] = [
     chatfield,
     modern,
     course,
+    rcnn,
 ]
 
 
@@ -294,13 +320,13 @@ def key_of(figure: PublishedFigure) -> Key:
 
 @pytest.mark.data
 def test_verified_figures_are_those_of_the_protocols(assets: Path):
-    path = assets.parent / "PROTOCOLS.md"
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    source = Source(path.read_text(encoding="utf-8"))
+    first, second = (assets.parent / f"PROTOCOLS{number}.md" for number in ("", 2))
+    if not (first.exists() and second.exists()):
+        pytest.skip(f"{first} or {second} is not here")
+    sources = [Source(path.read_text(encoding="utf-8")) for path in (first, second)]
     printed: dict[Key, list[tuple[float, float | None] | None]] = {}
     for reader in READERS:
-        for key, cell in reader(source):
+        for key, cell in reader(sources[reader is rcnn]):
             printed.setdefault(key, []).append(number(cell))
     ours: dict[Key, list[tuple[float, float | None] | None]] = {}
     for f in published_figures():
