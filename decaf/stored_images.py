@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import ConfigError
+from decaf.images.views import VIEWS
 from decaf.protocols import (
     PatchFeatures,
     PublishedProtocol,
@@ -102,6 +103,8 @@ def _view_of(store: FeatureStore) -> View:
             patch_edges=made.patches.edges,
         )
     name, _, box = said.partition(" of ")
+    if name not in VIEWS:  # features that another program computed, or regions
+        return View()
     if not box:
         return View(cast("Any", name))
     return View(cast("Any", name), box="crop", box_scale=float(box.rpartition(" x ")[2]))

@@ -72,6 +72,12 @@ def write_birds(root: Path, paint: Painter) -> None:
     write(home / "train_test_split.txt", [f"{n} {int(n % 5 > 1)}" for n in numbers])
     write(home / "bounding_boxes.txt", [f"{n} 5.0 6.0 20.0 30.0" for n in numbers])
     write(home / "classes.txt", ["1 001.Bird", "2 002.Bird"])
+    points = [
+        f"{n} {part} {5 + 2 * part}.0 {6 + part}.0 {int(n != 3 or part > 13)}"
+        for n in numbers
+        for part in range(1, 16)
+    ]
+    write(home / "parts" / "part_locs.txt", points)
 
 
 def write_mit67(root: Path, paint: Painter) -> None:

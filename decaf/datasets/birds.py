@@ -16,6 +16,20 @@ from decaf.errors import DataError
 from decaf.types import FloatArray, ImageDataset
 
 N_PARTS = 15
+_NAMES = (
+    "back", "beak", "belly", "breast", "crown", "forehead", "left-eye", "left-leg", "left-wing",
+    "nape", "right-eye", "right-leg", "right-wing", "tail", "throat",
+)  # fmt: skip
+PARTS = {
+    "head": ("beak", "crown", "forehead", "left-eye", "nape", "right-eye", "throat"),
+    "body": (
+        "back", "belly", "breast", "left-leg", "left-wing", "right-leg", "right-wing", "tail",
+        "throat",
+    ),
+}  # fmt: skip
+"""The points that are in the box of a head, and of a body."""
+LEAST_POINTS = 3
+"""A part with fewer visible points has no box."""
 
 INFO = DatasetInfo(
     name="birds",
@@ -98,6 +112,37 @@ def load_parts(data_root: Path) -> FloatArray:
         )
     parts: FloatArray = found[:, 2:].reshape(n_images, N_PARTS, 3) - np.array([1, 1, 0])
     return parts
+
+
+def part_boxes(points: FloatArray) -> dict[str, FloatArray]:
+    """Return the tight boxes of heads and bodies about their visible points.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        ``(n_images, 15, 3)``, what `load_parts` returned.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``head`` and ``body``: ``(n_images, 4)`` float32 half-open boxes, NaN where fewer than 3
+        points are visible.
+
+    References
+    ----------
+    Zhang et al., "Part-based R-CNNs for fine-grained category detection", ECCV 2014, whose boxes of
+    the official points these are.
+    """
+    found = {}
+    for part, names in PARTS.items():
+        own = points[:, [_NAMES.index(name) for name in names]]
+        seen = own[..., 2:] > 0
+        low = np.where(seen, own[..., :2], np.inf).min(1)
+        high = np.where(seen, own[..., :2], -np.inf).max(1) + 1
+        boxes = np.concatenate([low, high], 1).astype(np.float32)
+        boxes[seen.sum((1, 2)) < LEAST_POINTS] = np.nan
+        found[part] = boxes
+    return found
 
 
 def _by_image(file: Path, n_values: int, images: list[str]) -> FloatArray:

@@ -4,6 +4,7 @@ Read boxed_images (what is learned from), region_rows (which regions, as rows of
 detector_training, detector, detections and detecting (what is found), error_types.
 """
 
+from decaf.detection.bird_parts import extract_bird_parts
 from decaf.detection.boxed_images import BoxedImages, load_boxed
 from decaf.detection.detecting import DetectionResult, detect, evaluate_detector
 from decaf.detection.detections import Detections, find_in_store, matched_classes
@@ -23,6 +24,7 @@ __all__ = [
     "detect",
     "error_counts",
     "evaluate_detector",
+    "extract_bird_parts",
     "find_in_store",
     "fit_detector",
     "load_boxed",

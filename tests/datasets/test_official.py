@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from decaf.datasets import ADAPTERS, caltech256, load_dataset
-from decaf.datasets.birds import load_parts
+from decaf.datasets.birds import load_parts, part_boxes
 from decaf.datasets.voc import CLASSES
 from decaf.datasets.voc2012_actions import ACTIONS
 from decaf.errors import DataError
@@ -93,6 +93,15 @@ class TestOfficialLists:
         assert parts.shape == (11_788, 15, 3)
         np.testing.assert_array_equal(parts[0, 1], [311, 181, 1])
         np.testing.assert_array_equal(np.unique(parts[..., 2]), [0, 1])
+
+    def test_boxes_of_heads_and_bodies(self, birds):
+        """As many as the authors' rule gives, and those without in training and test."""
+        found = part_boxes(load_parts(birds))
+        sides = load_dataset("birds", birds, allow_partial=True).official[:, 0]
+        for part, n_boxes, without in (("head", 11_768, (11, 9)), ("body", 11_713, (39, 36))):
+            seen = np.isfinite(found[part]).all(1)
+            assert seen.sum() == n_boxes
+            assert (np.sum(~seen & (sides == 1)), np.sum(~seen & (sides == 3))) == without
 
     def test_voc2007(self, voc2007):
         table = load_dataset("voc2007", voc2007)

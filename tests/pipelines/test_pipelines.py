@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from detection_scenes import write_collages
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 SHARED = ("common", "mini_training")
 SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem not in SHARED)
 TRAINING = ("ablate_depth", "pretrain_mini")  # tested by test_training.py
+DETECTION = ("rcnn_voc2007",)  # tested below
 NET = [
     "--backbone", "decaf-mini", "--weights", "random", "--layers", "pool5",
     "--pool", "grid:2", "--device", "cpu", "--allow-partial",
 ]  # fmt: skip
 EXPECTED = {  # results: data set, protocol and rows over splits
+    "birds_parts": {("birds-parts", "part-oracle"): 1},
     "chatfield_voc2007": {("voc2007", "chatfield"): 2},
     "decaf_birds": {("birds", "decaf"): 2},
     "decaf_sun397": {("sun397", "decaf"): 2},
@@ -47,7 +50,7 @@ OPTIONS = {
 
 
 def test_every_script_is_expected_here() -> None:
-    assert sorted([*EXPECTED, *TRAINING]) == SCRIPTS
+    assert sorted([*EXPECTED, *TRAINING, *DETECTION]) == SCRIPTS
 
 
 @pytest.mark.parametrize("script", EXPECTED)
@@ -70,6 +73,23 @@ def test_a_script_runs_on_small_images(
     rows = pd.concat(written)
     assert rows.groupby(["dataset", "protocol"]).size().to_dict() == EXPECTED[script]
     assert "without a published figure" in capsys.readouterr().out
+
+
+def test_detection_runs_on_small_collages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(PIPELINES)
+    collages = write_collages(tmp_path / "collages", 8)
+    where = ["--dataset", collages, "--features", tmp_path / "f", "--results", tmp_path]
+    net = ["--backbone", "decaf-mini", "--layers", "pool5,fc6", "--device", "cpu"]
+    main = runpy.run_path(str(PIPELINES / "rcnn_voc2007.py"))["main"]
+    main([*map(str, where), *net, "--max-proposals", "60"])
+    said = capsys.readouterr().out
+    assert "published with pool5: 44.2" in said
+    assert "published with fc6: 46.2" in said
+    for layer in ("pool5", "fc6"):
+        classes = pd.read_csv(tmp_path / f"rcnn-{layer}.csv")["class"]
+        assert list(classes) == ["disc", "stripes", "mean"]
 
 
 BESIDE = ("-splits", "-classes", "-confusion")
