@@ -35,11 +35,12 @@ from decaf.detection import (
     region_plan,
     region_table,
 )
+from decaf.detection_records import Detection
 from decaf.engines.region_pass import RoiForward, load_regions
 from decaf.extraction import extract_plan
 from decaf.metrics import summary
 from decaf.names import Names
-from decaf.records import Compute, Detection, Net, Source
+from decaf.records import Compute, Net, Source
 from decaf.regions.hard_negatives import mine
 from decaf.regions.proposals import proposal_recall
 from decaf.store import FeatureStore
@@ -56,6 +57,7 @@ class Bench:
     assets: Path
     work: Path
     most: int
+    n_collages: int
     compute: Compute
 
     @property
@@ -77,12 +79,13 @@ class Bench:
 
     def planted(self) -> Figures:
         home = self.work / "collages"
-        if not (home / "Annotations" / "000299.xml").exists():
-            write_collages(self.assets, home, 300)
-        images = load_boxed(home)
+        n = self.n_collages
+        if not (home / "Annotations" / f"{n - 1:06d}.xml").exists():
+            write_collages(self.assets, home, n)
+        images = load_boxed(home).take(np.arange(n))
         figures = recall_of(images, self.source, self.compute)
         print(figures, flush=True)
-        even, odd = np.arange(0, 300, 2), np.arange(1, 300, 2)
+        even, odd = np.arange(0, n, 2), np.arange(1, n, 2)
         for route in ROUTES:
             how = Detection(route=route, max_proposals=self.most)
             net = self.net(pretrained=True)
@@ -248,6 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("assets", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--collages", type=int, default=300)
     parser.add_argument("--most", type=int, default=300, help="proposals of an image")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int)
@@ -256,7 +260,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     bench = Bench(
-        options.assets, options.work, options.most, Compute(options.device, workers=options.workers)
+        options.assets,
+        options.work,
+        options.most,
+        options.collages,
+        Compute(options.device, workers=options.workers),
     )
     parts = {name: getattr(bench, name) for name in names}
     run_parts(parts, dict.fromkeys(options.skip, "not wanted"))

@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from decaf.backbones import load_backbone
     from decaf.datasets import load_dataset
     from decaf.detection import Detector, detect, evaluate_detector, train_detector
+    from decaf.detection_records import Applied, Detection
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
     from decaf.prediction import predict
-    from decaf.records import Cluster, Compute, Detection, Fit, Net, Overrides, Source, View
+    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
     from decaf.store import FeatureStore
     from decaf.training import train
     from decaf.transformer import DecafFeatures
     from decaf.tuning import finetune
 
 __all__ = [
+    "Applied",
     "Cluster",
     "Compute",
     "DecafFeatures",
@@ -46,9 +48,10 @@ __all__ = [
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
     **dict.fromkeys(
-        ("Cluster", "Compute", "Detection", "Fit", "Net", "Overrides", "Source", "View"),
+        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "View"),
         "decaf.records",
     ),
+    **dict.fromkeys(("Applied", "Detection"), "decaf.detection_records"),
     "DecafFeatures": "decaf.transformer",
     "FeatureStore": "decaf.store",
     **dict.fromkeys(

@@ -18,7 +18,7 @@ from decaf.errors import BackboneError, ConfigError
 from decaf.extras import missing_extra
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
-from decaf.prediction import load_net
+from decaf.trained_net import load_net
 from decaf.whole_files import require_output, whole_file
 
 MAX_DIFFERENCE = 1e-4

@@ -13,9 +13,10 @@ from decaf.datasets import ImageFiles, read_image
 from decaf.engines import run
 from decaf.errors import ConfigError, DataError
 from decaf.images.patches import patch_options
-from decaf.prediction import Scored, find_images, load_net, plan_images
+from decaf.prediction import Scored, find_images, plan_images
 from decaf.protocols import image_starts
 from decaf.records import Compute
+from decaf.trained_net import load_net
 from decaf.types import FloatArray, PatchRule
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from decaf.records import Compute, Detection, Net
+from decaf.detection_records import Detection
+from decaf.records import Compute, Net
 
 NAMES = ("disc", "stripes")
 

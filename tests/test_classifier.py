@@ -12,8 +12,9 @@ from damage import damaged
 
 from decaf.classifier import Classifier
 from decaf.errors import DataError, DecafError
-from decaf.prediction import load_net, plan_images
+from decaf.prediction import plan_images
 from decaf.tensor_file import read_tensors, write_tensors
+from decaf.trained_net import load_net
 from decaf.types import PatchRule
 
 N = 60

@@ -21,8 +21,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def test_the_public_names() -> None:
     assert sorted(decaf.__all__) == dir(decaf) == [
-        "Cluster", "Compute", "DecafFeatures", "Detection", "Detector", "FeatureStore", "Fit",
-        "Net", "Overrides", "Source", "View", "__version__", "detect", "evaluate",
+        "Applied", "Cluster", "Compute", "DecafFeatures", "Detection", "Detector", "FeatureStore",
+        "Fit", "Net", "Overrides", "Source", "View", "__version__", "detect", "evaluate",
         "evaluate_detector", "extract", "finetune", "load_backbone", "load_dataset", "predict",
         "train", "train_detector",
     ]  # fmt: skip

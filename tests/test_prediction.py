@@ -15,7 +15,7 @@ from torchvision.models import resnet18
 
 from decaf.classifier import Classifier
 from decaf.errors import BackboneError, ConfigError, DataError
-from decaf.prediction import load_net
+from decaf.trained_net import load_net
 
 QUIET = {"device": "cpu", "quiet": True}
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import decaf
 from decaf.cli.from_records import with_records
+from decaf.detection_records import Applied, Detection
 from decaf.errors import ConfigError
 from decaf.records import (
     Cluster,
@@ -21,7 +22,7 @@ from decaf.records import (
     words,
 )
 
-ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides)
+ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides, Detection, Applied)
 
 
 def test_defaults_are_allowed_and_told():

@@ -21,7 +21,7 @@ from decaf.heads.matrices import calibrate, scores_of
 from decaf.images.decode import decode
 from decaf.images.views import make_view
 from decaf.onnx_model import export
-from decaf.prediction import load_net
+from decaf.trained_net import load_net
 from decaf.transformer import DecafFeatures
 
 NET = {"backbone": "decaf-mini", "weights": "random", "layers": "pool5", "device": "cpu"}

@@ -7,7 +7,8 @@ import typer
 
 from decaf.cli import border
 from decaf.cli.from_records import with_records
-from decaf.records import Compute, Detection, Net, Source
+from decaf.detection_records import Applied, Detection
+from decaf.records import Compute, Net, Source
 
 app = typer.Typer(
     help="Find objects in images, by features of regions as R-CNN does.", no_args_is_help=True
@@ -22,16 +23,6 @@ _Boxed = Annotated[
     ),
 ]
 _Model = Annotated[Path, typer.Argument(help="A detector that decaf detect train wrote.")]
-_Proposals = Annotated[
-    str | None,
-    typer.Option(
-        help="selective, grid, truth, or a .csv or .mat file of boxes; as in training if not given."
-    ),
-]
-_Weights = Annotated[
-    str | None,
-    typer.Option(help="Where the net's weights are now; where they were in training if not given."),
-]
 
 
 @app.command()
@@ -69,15 +60,7 @@ def run(
     draw: Annotated[
         Path | None, typer.Option(help="Folder for each image with its boxes drawn.")
     ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            help="Least score; above 0 a box is taken for an object. If not given, R-CNN's rule, "
-            "of whose boxes those above 0 are drawn."
-        ),
-    ] = None,
-    proposals: _Proposals = None,
-    weights: _Weights = None,
+    applied: Applied,
     source: Source,
     compute: Compute,
 ) -> None:
@@ -92,7 +75,7 @@ def run(
     made = detection.detect(**arguments)
     border.say(made)
     if folder is not None:
-        border.say("\n".join(map(str, draw_detections(made, folder, min_score or 0.0))))
+        border.say("\n".join(map(str, draw_detections(made, folder, applied.min_score or 0.0))))
 
 
 @app.command()
@@ -107,8 +90,7 @@ def evaluate(
     figure: Annotated[
         Path | None, typer.Option(help="Figure of what false detections are (.png, .svg, .pdf).")
     ] = None,
-    proposals: _Proposals = None,
-    weights: _Weights = None,
+    applied: Applied,
     source: Source,
     compute: Compute,
 ) -> None:

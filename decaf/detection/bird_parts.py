@@ -14,10 +14,11 @@ import numpy as np
 from decaf.datasets.birds import PARTS, load_parts, part_boxes
 from decaf.datasets.passed_over import say_once
 from decaf.detection.detector_training import region_plan
+from decaf.detection_records import Detection
 from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract_plan, load_nets, source_table
 from decaf.names import Names
-from decaf.records import Compute, Detection, Net, Source, takes_records
+from decaf.records import Compute, Net, Source, takes_records
 from decaf.store import FeatureStore, import_features
 from decaf.stored_images import one_layer
 from decaf.types import FloatArray, ImageDataset, IntArray
@@ -79,11 +80,12 @@ def extract_bird_parts(
         done = np.flatnonzero(store.done)
         rows[of[done], part[done]] = powered(np.asarray(store[layer][done], np.float32))
         rows[of[~store.done]] = np.nan  # of images that failed
-    features = path.with_suffix(".npz")
+    features = path.with_suffix(".npy")
     with whole_file(features) as made, made.open("wb") as stream:
-        np.savez(stream, **{layer: rows.reshape(len(rows), -1)})
+        np.save(stream, rows.reshape(len(rows), -1), allow_pickle=False)
     try:
-        return import_features(features, replace(table, name=DATASET, boxes=None), path)
+        birds = replace(table, name=DATASET, boxes=None)
+        return import_features(features, birds, path, layer=layer)
     finally:
         features.unlink()
 

@@ -14,15 +14,17 @@ from decaf.detection.detections import Detections, FoundObjects, matched_classes
 from decaf.detection.detector import Detector
 from decaf.detection.detector_training import region_plan
 from decaf.detection.region_rows import region_table
+from decaf.detection_records import Applied
 from decaf.engines import run
 from decaf.errors import ConfigError
 from decaf.escapes import csv_cell, csv_path
 from decaf.names import Names
-from decaf.prediction import find_images, load_net, refuse_failed, write_failed
+from decaf.prediction import find_images, refuse_failed, write_failed
 from decaf.progress import log, show_progress
 from decaf.records import Compute, Net, Source, takes_records
 from decaf.regions.matching import Matched
 from decaf.regions.proposals import proposal_recall
+from decaf.trained_net import load_net
 from decaf.types import FloatArray, ImageDataset
 from decaf.whole_files import require_output, whole_file
 
@@ -36,9 +38,7 @@ def detect(
     images: Sequence[str | Path],
     *,
     out: str | Path = "detections.csv",
-    min_score: float | None = None,
-    proposals: str | None = None,
-    weights: str | None = None,
+    applied: Applied = Applied(),
     source: Source = Source(),
     compute: Compute = Compute(),
 ) -> Path:
@@ -53,13 +53,10 @@ def detect(
     out : str or pathlib.Path
         CSV file of ``path,class,score,x1,y1,x2,y2``: half-open boxes in pixels from 0. Images that
         cannot be used are listed in ``<out>.failures.csv``.
-    min_score : float, optional
-        Write detections with this score or more. If not given, all that R-CNN's test keeps, which
-        are 40 a class and image on average; above 0 an SVM takes a box for an object.
-    proposals : str, optional
-        What proposes regions; as in training if not given.
-    weights : str, optional
-        Where the net's weights are now; where they were in training if not given.
+    applied : Applied
+        Which detections are written, what proposes regions, and where the net's weights are. If it
+        gives no least score, all that R-CNN's test keeps, which are 40 a class and image on
+        average.
     source : Source
         Where proposals are kept.
     compute : Compute
@@ -85,7 +82,7 @@ def detect(
         require_output(
             written, ".csv", inputs=[*images, *([] if isinstance(model, Detector) else [model])]
         )
-    detector = _loaded(model, proposals)
+    detector = _loaded(model, applied.proposals)
     if detector.how.proposals == "truth":
         raise ConfigError(
             "asked for proposals 'truth' of images without known objects; give others"
@@ -101,7 +98,7 @@ def detect(
         np.zeros(len(names), np.int64),
     )
     asked = BoxedImages(table, (none,) * len(names), detector.class_names)
-    net = load_net(detector, weights=weights, device=compute.device)
+    net = load_net(detector, weights=applied.weights, device=compute.device)
     found = _found(detector, net, asked, source, compute)
     failed = {names[number]: reason for number, reason in found.failures.items()}
     write_failed(failures_file, failed)
@@ -109,7 +106,7 @@ def detect(
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "class", "score", "x1", "y1", "x2", "y2"])
-        lines.writerows(_lines(detector, names, found.finish(min_score)))
+        lines.writerows(_lines(detector, names, found.finish(applied.min_score)))
     if failed and not compute.quiet:
         log(f"{len(failed)} images could not be used; see {failures_file}")
     return path
@@ -170,8 +167,7 @@ def evaluate_detector(
     dataset: str | Path | BoxedImages,
     *,
     out: str | Path | None = None,
-    proposals: str | None = None,
-    weights: str | None = None,
+    applied: Applied = Applied(),
     source: Source = Source(),
     compute: Compute = Compute(),
 ) -> DetectionResult:
@@ -187,10 +183,8 @@ def evaluate_detector(
         Images and the boxes of their objects; see `decaf.detection.load_boxed`.
     out : str or pathlib.Path, optional
         CSV file of ``class,objects,ap_11pt,ap_area`` to write.
-    proposals : str, optional
-        What proposes regions; as in training if not given.
-    weights : str, optional
-        Where the net's weights are now; where they were in training if not given.
+    applied : Applied
+        What proposes regions, and where the net's weights are.
     source : Source
         Which images.
     compute : Compute
@@ -208,12 +202,13 @@ def evaluate_detector(
     path = None if out is None else Path(out)
     if path is not None:
         require_output(path, ".csv", inputs=[str(model), str(dataset)])
-    detector = _loaded(model, proposals)
+    applied.only("evaluation", "proposals", "weights")
+    detector = _loaded(model, applied.proposals)
     images = _tested(load_boxed(dataset, source))
     if unknown := sorted(set(images.class_names) - set(detector.class_names)):
         log(f"the detector does not know {', '.join(unknown)}; their objects do not count")
     images = images.of_classes(detector.class_names)
-    net = load_net(detector, weights=weights, device=compute.device)
+    net = load_net(detector, weights=applied.weights, device=compute.device)
     found = _found(detector, net, images, source, compute)
     names = images.table.image_ids
     failed = {names[number]: reason for number, reason in found.failures.items()}

@@ -14,8 +14,8 @@ import torch
 from decaf._version import __version__
 from decaf.choices import Decoder, Precision
 from decaf.classifier import file_digest
+from decaf.detection_records import Detection
 from decaf.errors import ConfigError, DataError
-from decaf.records import Detection
 from decaf.regions.box_regression import BoxRegression
 from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import FloatArray

@@ -13,11 +13,12 @@ from decaf.backbones import TorchBackbone
 from decaf.detection.boxed_images import BoxedImages, load_boxed
 from decaf.detection.detector import Detector
 from decaf.detection.region_rows import StoredRegions, region_table
+from decaf.detection_records import Detection
 from decaf.engines import Plan, make_plan, region_route
 from decaf.errors import DataError
 from decaf.extraction import extract_plan, load_nets
 from decaf.progress import log, show_progress
-from decaf.records import Compute, Detection, Net, Source, View, takes_records
+from decaf.records import Compute, Net, Source, View, takes_records
 from decaf.regions.box_regression import MIN_IOU, BoxRegression, fit_boxes
 from decaf.regions.hard_negatives import Mining, SvmRule, mine
 from decaf.store import FeatureStore

@@ -14,13 +14,14 @@ from decaf.datasets.objects import Objects
 from decaf.datasets.patch_tables import row_size
 from decaf.detection.box_files import read_proposals
 from decaf.detection.boxed_images import BoxedImages
+from decaf.detection_records import Detection
 from decaf.engines import n_cores
 from decaf.errors import DataError
 from decaf.images.decode import decode
 from decaf.names import Names
 from decaf.progress import show_progress
 from decaf.protocols import image_starts
-from decaf.records import Compute, Detection, Source
+from decaf.records import Compute, Source
 from decaf.regions.boxes import box_iou, clipped, max_iou, sides
 from decaf.regions.proposals import selective_search, sliding_grid
 from decaf.store import FeatureStore

@@ -26,20 +26,24 @@ def run_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 VERBS = (extract, evaluate, train, finetune, decaf.predict, demo)
-ELSE_IN = {("predict", "weights"), ("predict", "decoder"),
-           ("scores", "weights"), ("finetune", "recipe"), ("inspect", "layers"),
-           ("inspect", "limit"), ("tsne", "limit"), ("umap", "limit"),
-           ("report", "features"), ("import", "dtype"), ("import", "features"),
-           ("export", "layers")}  # fmt: skip
+ELSE_IN = {("predict", "weights"), ("predict", "decoder"), ("export", "weights"),
+           ("visualize scores", "weights"), ("finetune", "recipe"), ("inspect", "layers"),
+           ("inspect", "limit"), ("plot tsne", "limit"), ("plot umap", "limit"),
+           ("report", "features"), ("store import", "dtype"), ("store import", "features"),
+           ("store export", "layers"), ("detect run", "weights"),
+           ("detect evaluate", "weights")}  # fmt: skip
 """Options named as a field of a record that mean something else in a command; only fewer."""
 
 
-def commands(group: Any) -> Iterator[Any]:
-    for command in group.commands.values():
-        yield from commands(command) if hasattr(command, "commands") else [command]
+def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
-COMMANDS = {command.name: command for command in commands(typer.main.get_command(app))}
+COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("function", VERBS, ids=lambda function: function.__name__)
@@ -68,8 +72,8 @@ def test_an_option_is_declared_once() -> None:
     for verb in VERBS:
         declared |= {name: one.metadata["about"] for name, one in fields_of(verb).items()}
     again = {
-        (command.name, option.name)
-        for command in COMMANDS.values()
+        (name, option.name)
+        for name, command in COMMANDS.items()
         for option in command.params
         if option.name in declared and option.help != declared[option.name]
     }

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 import decaf
 from decaf.cli.app import app
 from decaf.detection import detector_training, error_counts, load_boxed, train_detector
+from decaf.detection_records import Applied, Detection
 from decaf.errors import BackboneError, ConfigError, DataError
-from decaf.records import Compute, Detection, Net, Source
+from decaf.records import Compute, Net, Source
 from decaf.regions.boxes import max_iou
 
 
@@ -49,7 +50,7 @@ def test_detections_are_of_the_images_that_are_asked(collages, kept, model, tmp_
         decaf.Detector.load(model),
         [*files, tmp_path / "broken.jpg"],
         out=tmp_path / "found.csv",
-        min_score=0.0,
+        applied=Applied(min_score=0.0),
         source=kept,
         compute=replace(QUIET, max_failures=0.5),
     )
@@ -116,21 +117,20 @@ def test_the_file_of_a_detector_is_checked(model, tmp_path):
 def test_proposals_from_a_file_take_the_place_of_others(collages, kept, model, tmp_path):
     images = load_boxed(collages).side("test")
     lines = ["path,x1,y1,x2,y2,score"]
+    read = Applied(proposals=str(tmp_path / "boxes.csv"))
     for name, objects in zip(images.table.image_ids, images.objects, strict=True):
         lines += [f"{name},{','.join(map(str, box))},1" for box in objects.boxes.tolist()]
         lines += [f"{name},0,0,30,30,2"]
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
     options = {"source": kept, "compute": QUIET}
-    found = decaf.evaluate_detector(
-        model, collages, proposals=str(tmp_path / "boxes.csv"), **options
-    )
+    found = decaf.evaluate_detector(model, collages, applied=read, **options)
     assert found.n_proposals == 3
     assert found.recall[None].min() == 1
     (tmp_path / "boxes.csv").write_text("\n".join(lines[:3]))
     with pytest.raises(DataError, match="has no boxes of"):
-        decaf.evaluate_detector(model, collages, proposals=str(tmp_path / "boxes.csv"), **options)
+        decaf.evaluate_detector(model, collages, applied=read, **options)
     with pytest.raises(ConfigError, match="unknown proposals 'edges'"):
-        decaf.evaluate_detector(model, collages, proposals="edges", **options)
+        decaf.evaluate_detector(model, collages, applied=Applied(proposals="edges"), **options)
 
 
 def test_false_detections_have_their_kinds(collages, kept, model):
