@@ -137,9 +137,8 @@ class Record:
 
 def _check_type(name: str, value: object, hint: Any) -> None:
     """Refuse a value of another type than a field has; whole numbers are numbers too."""
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    several = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    parts = [get_args(one)[0] if get_origin(one) is Annotated else one for one in several]
     kinds = [str if get_origin(one) is Literal else get_origin(one) or one for one in parts]
     if Any in kinds:
         return
