@@ -240,6 +240,8 @@ def _loaded(model: str | Path | Detector, proposals: str | None) -> Detector:
 
 
 def _tested(images: BoxedImages) -> BoxedImages:
+    if images.table.official is None:
+        log(f"{images.table.name} has no split: all its images are tested, those of training too")
     test = images.side("test")
     return test if len(test.objects) else images.side("val")
 

@@ -94,15 +94,20 @@ def region_table(
     )
 
 
+class _UnreadableError(Exception):
+    """An image has no pixels, for a reason that its extraction will say."""
+
+
 def _regions(
     table: ImageDataset, propose: Callable[[int], FloatArray], row: int, objects: Objects
 ) -> tuple[FloatArray, IntArray]:
     """Return the boxes of one image and their labels, -1 for proposals."""
     try:
-        size = row_size(table, row)
-        boxes = np.concatenate([clipped(objects.boxes, *size), clipped(propose(row), *size)])
-    except (DataError, OSError):
+        size = _size(table, row)
+        proposed = propose(row)
+    except (_UnreadableError, OSError):
         return _UNUSABLE, np.array([-1])
+    boxes = np.concatenate([clipped(objects.boxes, *size), clipped(proposed, *size)])
     labels = np.concatenate([objects.labels, np.full(len(boxes) - len(objects.labels), -1)])
     inside = (sides(boxes) > 0).all(1)
     if not inside.any():
@@ -132,7 +137,7 @@ def proposer(images: BoxedImages, how: Detection, cache: Path) -> Callable[[int]
     if how.proposals == "selective":
         return lambda row: _searched(read_bytes(table, row), cache)[:most]
     if how.proposals == "grid":
-        return lambda row: sliding_grid(*row_size(table, row))[:most]
+        return lambda row: sliding_grid(*_size(table, row))[:most]
     if how.proposals == "truth":
         return lambda row: images.objects[row].boxes[:most]
     file = Path(how.proposals)
@@ -141,6 +146,13 @@ def proposer(images: BoxedImages, how: Detection, cache: Path) -> Callable[[int]
     if missing := [name for name in stems if name not in read]:
         raise DataError(f"{file} has no boxes of {missing[0]} ({len(missing)} images); add them")
     return lambda row: read[stems[row]][:most]
+
+
+def _size(table: ImageDataset, row: int) -> tuple[int, int]:
+    try:
+        return row_size(table, row)
+    except DataError as error:
+        raise _UnreadableError from error
 
 
 def _searched(data: bytes, cache: Path) -> FloatArray:
@@ -152,7 +164,11 @@ def _searched(data: bytes, cache: Path) -> FloatArray:
             return kept.reshape(-1, 4)
         except (ValueError, OSError, EOFError):
             pass  # damaged: searched for again
-    boxes = selective_search(decode(data), key)
+    try:
+        image = decode(data)
+    except DataError as error:
+        raise _UnreadableError from error
+    boxes = selective_search(image, key)
     with whole_file(file) as part, part.open("wb") as stream:
         np.save(stream, boxes, allow_pickle=False)
     return boxes

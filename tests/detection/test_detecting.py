@@ -171,6 +171,15 @@ def test_images_and_objects_that_cannot_be_used_are_said(collages, kept, tmp_pat
     assert decaf.Detector.load(out).class_names == NAMES
 
 
+def test_proposals_that_cannot_be_kept_are_said(collages, tmp_path):
+    (tmp_path / "proposals").write_text("no folder")
+    source = Source(features=tmp_path)
+    with pytest.raises(DataError, match="asked to write"):
+        train_detector(
+            collages, MINI, SMALL, source=source, compute=QUIET, out=tmp_path / "m.safetensors"
+        )
+
+
 def test_wrong_options_are_refused_before_any_work(collages, tmp_path):
     for wrong, message in (
         ({"net": Net("decaf-mini", layers="fc6,fc7")}, "a model has one layer"),
