@@ -58,6 +58,8 @@ class Bench:
     work: Path
     most: int
     n_collages: int
+    n_rooms: int
+    routes: tuple[Route, ...]
     compute: Compute
 
     @property
@@ -86,7 +88,7 @@ class Bench:
         figures = recall_of(images, self.source, self.compute)
         print(figures, flush=True)
         even, odd = np.arange(0, n, 2), np.arange(1, n, 2)
-        for route in ROUTES:
+        for route in self.routes:
             how = Detection(route=route, max_proposals=self.most)
             net = self.net(pretrained=True)
             with FeatureStore(self.regions(images, how, net)) as store:
@@ -99,13 +101,14 @@ class Bench:
         return figures
 
     def rooms(self) -> Figures:
-        images = load_boxed(self.assets / "data" / "rooms-boxes").of_classes(ROOMS)
+        home = self.assets / "data" / "rooms-boxes"
+        images = load_boxed(home, Source(limit=self.n_rooms)).of_classes(ROOMS)
         rng, n = np.random.default_rng(0), len(images.objects)
         halves = [np.split(rng.permutation(n), [n // 2]) for _ in range(5)]
         found_by = recall_of(images, self.source, self.compute)
         figures: dict[str, float | None] = {f"rooms_{k}": v for k, v in found_by.items()}
         print(figures, flush=True)
-        for route in ROUTES:
+        for route in self.routes:
             for pretrained in (True, False):
                 how = Detection(route=route, max_proposals=self.most)
                 net = self.net(pretrained=pretrained)
@@ -252,6 +255,8 @@ def main() -> None:
     parser.add_argument("assets", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--collages", type=int, default=300)
+    parser.add_argument("--rooms", type=int, default=85)
+    parser.add_argument("--routes", nargs="+", choices=ROUTES, default=ROUTES)
     parser.add_argument("--most", type=int, default=300, help="proposals of an image")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int)
@@ -264,6 +269,8 @@ def main() -> None:
         options.work,
         options.most,
         options.collages,
+        options.rooms,
+        tuple(options.routes),
         Compute(options.device, workers=options.workers),
     )
     parts = {name: getattr(bench, name) for name in names}
