@@ -15,7 +15,7 @@ from decaf.detection.detector import Detector
 from decaf.detection.region_rows import StoredRegions, region_table
 from decaf.detection_records import Detection
 from decaf.engines import Plan, make_plan, region_route
-from decaf.errors import DataError
+from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract_plan, load_nets
 from decaf.progress import log, show_progress
 from decaf.records import Compute, Net, Source, View, takes_records
@@ -128,8 +128,10 @@ def region_plan(
     Raises
     ------
     ConfigError
-        If the net cannot go the route.
+        If the net cannot go the route, or a GPU is to decode.
     """
+    if source.decoder == "gpu":
+        raise ConfigError("asked for regions by decoder 'gpu', which cannot make them; use 'auto'")
     plan = make_plan(
         table,
         backbone,

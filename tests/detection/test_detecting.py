@@ -185,6 +185,7 @@ def test_wrong_options_are_refused_before_any_work(collages, tmp_path):
         ({"net": Net("decaf-mini", layers="fc6,fc7")}, "a model has one layer"),
         ({"detection": Detection(context_px=32), "net": MINI}, "less than half of the 64 px"),
         ({"source": Source(group_by="1")}, "detection does not use group_by"),
+        ({"source": Source(decoder="gpu"), "net": MINI}, "regions by decoder 'gpu'"),
         ({"net": Net("squeezenet1_1", weights="random"), "detection": Detection(route="roi")},
          "found no maps that pool5 pools"),
     ):  # fmt: skip
