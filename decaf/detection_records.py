@@ -55,3 +55,6 @@ class Applied(Record):
         default=None,
         about="Where the net's weights are now; where they were in training if not given.",
     )
+    allow_code: bool = option(
+        default=False, about="Import and call a backbone package.module:function."
+    )

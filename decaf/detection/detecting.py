@@ -82,6 +82,7 @@ def detect(
         require_output(
             written, ".csv", inputs=[*images, *([] if isinstance(model, Detector) else [model])]
         )
+    source.only("detection in images", "features")
     detector = _loaded(model, applied.proposals)
     if detector.how.proposals == "truth":
         raise ConfigError(
@@ -98,7 +99,7 @@ def detect(
         np.zeros(len(names), np.int64),
     )
     asked = BoxedImages(table, (none,) * len(names), detector.class_names)
-    net = load_net(detector, weights=applied.weights, device=compute.device)
+    net = _net_of(detector, applied, compute)
     found = _found(detector, net, asked, source, compute)
     failed = {names[number]: reason for number, reason in found.failures.items()}
     write_failed(failures_file, failed)
@@ -202,13 +203,14 @@ def evaluate_detector(
     path = None if out is None else Path(out)
     if path is not None:
         require_output(path, ".csv", inputs=[str(model), str(dataset)])
-    applied.only("evaluation", "proposals", "weights")
+    applied.only("evaluation", "proposals", "weights", "allow_code")
+    source.only("evaluation of a detector", "data_root", "limit", "allow_partial", "features")
     detector = _loaded(model, applied.proposals)
     images = _tested(load_boxed(dataset, source))
     if unknown := sorted(set(images.class_names) - set(detector.class_names)):
         log(f"the detector does not know {', '.join(unknown)}; their objects do not count")
     images = images.of_classes(detector.class_names)
-    net = load_net(detector, weights=applied.weights, device=compute.device)
+    net = _net_of(detector, applied, compute)
     found = _found(detector, net, images, source, compute)
     names = images.table.image_ids
     failed = {names[number]: reason for number, reason in found.failures.items()}
@@ -237,6 +239,11 @@ def _loaded(model: str | Path | Detector, proposals: str | None) -> Detector:
     if proposals is None:
         return detector
     return replace(detector, how=replace(detector.how, proposals=proposals))
+
+
+def _net_of(detector: Detector, applied: Applied, compute: Compute) -> TorchBackbone:
+    weights, allow_code = applied.weights, applied.allow_code
+    return load_net(detector, weights=weights, device=compute.device, allow_code=allow_code)
 
 
 def _tested(images: BoxedImages) -> BoxedImages:

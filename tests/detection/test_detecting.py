@@ -192,6 +192,14 @@ def test_wrong_options_are_refused_before_any_work(collages, tmp_path):
         options = {"source": Source(features=tmp_path / "f"), "compute": QUIET} | wrong
         with pytest.raises(ConfigError, match=message):
             train_detector(collages, out=tmp_path / "m.safetensors", **options)
+    for verb, given, wrong in (
+        (decaf.detect, ["a.png"], {"source": Source(limit=3)}),
+        (decaf.detect, ["a.png"], {"source": Source(decoder="pillow")}),
+        (decaf.evaluate_detector, collages, {"applied": Applied(min_score=0.5)}),
+        (decaf.evaluate_detector, collages, {"source": Source(group_by="1")}),
+    ):
+        with pytest.raises(ConfigError, match="does not use"):
+            verb(tmp_path / "m.safetensors", given, out=tmp_path / "x.csv", **wrong)
     with pytest.raises(ConfigError, match="unknown proposals 'banana'; choose one of: selective"):
         Detection(proposals="banana")
     with pytest.raises(ConfigError, match="found no boxes; give voc2007"):
