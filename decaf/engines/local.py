@@ -22,12 +22,12 @@ from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
 from decaf.engines.stored import load_stored
 from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.errors import DataError
-from decaf.types import FeatureWriter, IntArray
+from decaf.types import IntArray, RowWriter
 
 
 def run(
     plan: Plan,
-    writer: FeatureWriter,
+    writer: RowWriter,
     progress: Progress,
     stop: threading.Event | None = None,
 ) -> StageSeconds:
@@ -37,7 +37,7 @@ def run(
     ----------
     plan : Plan
         The extraction.
-    writer : FeatureWriter
+    writer : RowWriter
         Takes features, and reasons of failures.
     progress : callable
         Told of every finished batch.
@@ -69,7 +69,7 @@ class _Run:
     """The state that the threads of one extraction share."""
 
     def __init__(
-        self, plan: Plan, writer: FeatureWriter, progress: Progress, wish: threading.Event
+        self, plan: Plan, writer: RowWriter, progress: Progress, wish: threading.Event
     ) -> None:
         self.plan = plan
         self.writer = writer

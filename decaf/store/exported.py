@@ -28,9 +28,9 @@ from decaf.errors import ConfigError, StoreError
 from decaf.escapes import csv_cell, csv_path
 from decaf.extras import missing_extra
 from decaf.progress import log
+from decaf.store.checksums import BLOCK_BYTES
 from decaf.store.layout import NAMES, TABLE
 from decaf.store.reader import FeatureStore, label_texts
-from decaf.store.rows import BLOCK_BYTES
 from decaf.types import SIDES, FloatArray, ImageDataset
 from decaf.whole_files import require_writable, whole_file, whole_folder
 

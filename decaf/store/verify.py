@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError
-from decaf.store.head import SCHEMA_VERSION
+from decaf.store.checksums import mismatches
+from decaf.store.header import SCHEMA_VERSION
 from decaf.store.opening import StoreFile
 from decaf.store.reader import FeatureStore
-from decaf.store.rows import mismatches
 
 _N_NAMED = 5
 _CHECKED = {
