@@ -48,11 +48,6 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fitting:
     state : mapping of str to torch.Tensor
         Plain tensors.
 
-    Returns
-    -------
-    Fitting
-        What did not fit.
-
     Raises
     ------
     BackboneError

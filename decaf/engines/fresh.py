@@ -170,15 +170,7 @@ def compare_store(path: Path, contents: Contents) -> Comparison:
 
 
 def replaced_rows(path: Path, dataset: ImageDataset) -> IntArray:
-    """Return the rows of an unfinished store that are done, of images that are others now.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store to be.
-    dataset : ImageDataset
-        The images of its rows.
-    """
+    """Return the rows of an unfinished store that are done, of images that are others now."""
     with StoreFile(part_of(path), locking=False) as file:
         done, sha256, stamps = map(file.read, ("done", "image_sha256", "image_stamp"))
     return compare(done.astype(bool), sha256, stamps, Contents(dataset)).changed

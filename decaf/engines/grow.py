@@ -105,17 +105,6 @@ def take_over(
 ) -> int:
     """Write rows of other stores into a store, but for those that do not fit their checksums.
 
-    Parameters
-    ----------
-    writer : FeatureWriter
-        Of the store to be.
-    donors : sequence of Donor
-        What `find_donors` returned.
-    contents : Contents
-        Of the images.
-    stop : threading.Event
-        Once it is set, no more rows are taken.
-
     Returns
     -------
     int

@@ -44,11 +44,6 @@ def run(
     stop : threading.Event, optional
         Once it is set, the batches in flight are finished and no new ones begun.
 
-    Returns
-    -------
-    StageSeconds
-        Added over threads.
-
     Raises
     ------
     DataError

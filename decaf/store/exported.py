@@ -60,11 +60,6 @@ def export_features(
     layers : str or sequence of str, optional
         Comma-separated if one string; all of the store's if not given.
 
-    Returns
-    -------
-    pathlib.Path
-        What was written.
-
     Raises
     ------
     ConfigError

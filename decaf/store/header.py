@@ -167,13 +167,6 @@ def write_block(path: Path, header: Header) -> None:
 def read_block(path: Path, fd: int) -> Header:
     """Return the header of an open file, after every check of it.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file, for messages.
-    fd : int
-        Its descriptor.
-
     Raises
     ------
     StoreError

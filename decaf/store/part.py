@@ -23,18 +23,6 @@ def part_of(path: Path) -> Path:
 def open_part(path: Path, layout: Layout) -> int:
     """Lock the unfinished store of `path`, which is made first where there is none.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store to be.
-    layout : Layout
-        What it holds.
-
-    Returns
-    -------
-    int
-        File descriptor of the unfinished store.
-
     Raises
     ------
     StoreError
@@ -76,11 +64,6 @@ def sound_rows(path: Path) -> npt.NDArray[np.bool_]:
     """Return which rows of the unfinished store are done and fit their checksums.
 
     A power cut may have kept a flag and lost what was written before it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store to be.
 
     Returns
     -------

@@ -64,11 +64,6 @@ def verify(path: Path) -> list[str]:
 
     Every row of a complete store is checked, and those marked as done of a ``.part``.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store.
-
     Returns
     -------
     list of str

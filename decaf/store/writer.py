@@ -192,13 +192,6 @@ class FeatureWriter:
 
         The row stays not done, and its features read as NaN, which no head takes in silence.
 
-        Parameters
-        ----------
-        row : int
-            Pending row number.
-        reason : str
-            Why, for the failures file.
-
         Raises
         ------
         StoreError
@@ -216,11 +209,6 @@ class FeatureWriter:
 
     def finish(self) -> Path:
         """Make the store durable, give it its final name, and close the writer.
-
-        Returns
-        -------
-        pathlib.Path
-            The store.
 
         Raises
         ------
