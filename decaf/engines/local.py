@@ -15,9 +15,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from decaf.engines.allocator import keep_freed_memory
 from decaf.engines.batch import Batch, load_batch
 from decaf.engines.forward import Forward
+from decaf.engines.machine import keep_freed_memory
 from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
 from decaf.engines.stored import load_stored
 from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_dense
