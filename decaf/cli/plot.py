@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -65,6 +65,9 @@ def confusion(
     border.say(plot_confusion(paths, out=out, layer=layer, head=head, shots=shots))
 
 
+_NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
+
+
 def _embedding(method: choices.Method) -> Callable[..., None]:
     @with_records
     def embedding(
@@ -94,10 +97,9 @@ def _embedding(method: choices.Method) -> Callable[..., None]:
     return embedding
 
 
-for _method, _name in (("tsne", "t-SNE"), ("umap", "UMAP")):
-    app.command(_method, help=f"Draw a store's features on a plane by {_name}, coloured by class.")(
-        _embedding(_method)
-    )
+for _method in get_args(choices.Method):
+    _about = f"Draw a store's features on a plane by {_NAMES[_method]}, coloured by class."
+    app.command(_method, help=_about)(_embedding(_method))
 
 
 @visualize.command("top-images")
