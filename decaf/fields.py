@@ -88,11 +88,6 @@ class Record:
                     part.__metadata__[0](value)
             _check_bounds(one.name, value, one.metadata["low"], one.metadata["high"])
 
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of the fields."""
-        return tuple(one.name for one in fields(cls))  # type: ignore[arg-type] # as above
-
     def given(self) -> dict[str, Any]:
         """Return the fields that are not at their default, by name."""
         own = fields(self)  # type: ignore[arg-type] # as above
