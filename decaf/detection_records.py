@@ -1,7 +1,12 @@
 """The options of detection, declared as those of `decaf.records`."""
 
+from dataclasses import fields
+
 from decaf.choices import Proposals, Route
-from decaf.records import Record, option, record
+from decaf.fields import Record, option, record
+from decaf.records import Net
+
+_OF_NET = {one.name: one.metadata["about"] for one in fields(Net)}
 
 
 @record
@@ -53,8 +58,6 @@ class Applied(Record):
     )
     weights: str | None = option(
         default=None,
-        about="Where the net's weights are now; where they were in training if not given.",
+        about=f"{_OF_NET['weights']} If not given, those of the training, where they were.",
     )
-    allow_code: bool = option(
-        default=False, about="Import and call a backbone package.module:function."
-    )
+    allow_code: bool = option(default=False, about=_OF_NET["allow_code"])

@@ -14,15 +14,19 @@ from decaf.records import (
     Cluster,
     Compute,
     Fit,
+    Images,
     Net,
     Overrides,
+    Patches,
     Source,
     View,
     numbers,
     words,
 )
 
-ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides, Detection, Applied)
+ALL = (
+    Net, View, Patches, Images, Source, Compute, Cluster, Fit, Overrides, Detection, Applied
+)  # fmt: skip
 
 
 def test_defaults_are_allowed_and_told():
