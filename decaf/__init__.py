@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
     from decaf.prediction import predict
-    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
+    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Search, Source, View
+    from decaf.retrieval import Index
+    from decaf.searching import search
     from decaf.store import FeatureStore
     from decaf.training import train
     from decaf.transformer import DecafFeatures
@@ -23,8 +25,10 @@ __all__ = [
     "DecafFeatures",
     "FeatureStore",
     "Fit",
+    "Index",
     "Net",
     "Overrides",
+    "Search",
     "Source",
     "View",
     "__version__",
@@ -34,22 +38,26 @@ __all__ = [
     "load_backbone",
     "load_dataset",
     "predict",
+    "search",
     "train",
 ]
 
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
     **dict.fromkeys(
-        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "View"), "decaf.records"
+        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Search", "Source", "View"),
+        "decaf.records",
     ),
     "DecafFeatures": "decaf.transformer",
     "FeatureStore": "decaf.store",
+    "Index": "decaf.retrieval",
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
     "finetune": "decaf.tuning",
     "load_backbone": "decaf.backbones",
     "load_dataset": "decaf.datasets",
     "predict": "decaf.prediction",
+    "search": "decaf.searching",
     "train": "decaf.training",
 }
 

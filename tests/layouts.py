@@ -19,6 +19,7 @@ def write_layouts(root: Path) -> None:
     write_mit67(root, paint)
     write_voc(root / "voc2007" / "VOCdevkit" / "VOC2007", paint, VOC_SIDES)
     write_voc2012(root, paint)
+    write_searched(root, paint)
 
 
 class Painter:
@@ -82,6 +83,20 @@ def write_mit67(root: Path, paint: Painter) -> None:
 
 
 VOC_SIDES = {"train": range(24), "val": range(24, 40), "test": range(40, 52)}
+
+
+def write_searched(root: Path, paint: Painter) -> None:
+    paint(root / "ukbench" / "full", [f"ukbench{n:05d}.jpg" for n in range(10)])
+    paint(root / "holidays" / "jpg", [f"10{g:02d}{n:02d}.jpg" for g in range(3) for n in range(3)])
+    for home, prefix in ((root / "oxford5k" / "images", "oxc1_"), (root / "paris6k" / "paris", "")):
+        below = "" if prefix else "all_souls/"
+        paint(home, [f"{below}all_souls_{n}.jpg" for n in range(8)])
+        for query in (1, 2):
+            gt = f"all_souls_{query}"
+            lines = {"query": [f"{prefix}all_souls_{query} 4.5 5 30 40"], "good": ["all_souls_1"],
+                     "ok": ["all_souls_2"], "junk": ["all_souls_3"]}  # fmt: skip
+            for kind, text in lines.items():
+                write(home.parent / "gt" / f"{gt}_{kind}.txt", text)
 
 
 def write_voc(home: Path, paint: Painter, sides: dict[str, range]) -> None:

@@ -123,6 +123,44 @@ def nearest(
     )
 
 
+def nearest_of(
+    queries: FloatArray, base: RowBlocks, candidates: IntArray, k: int, metric: Distance = "cosine"
+) -> Neighbours:
+    """Find the nearest of a few rows of each query, by their exact distances.
+
+    Parameters
+    ----------
+    queries : numpy.ndarray
+        ``(n_queries, n_features)``.
+    base : RowBlocks
+        The rows.
+    candidates : numpy.ndarray
+        ``(n_queries, n)`` rows of `base`, those of a query all different.
+    k : int
+        How many for each query; all where there are fewer.
+    metric : {"cosine", "l2"}
+        As for `nearest`.
+
+    Returns
+    -------
+    Neighbours
+        Rows of `base`.
+    """
+    rule, n = _Rule(k, metric, torch.device("cpu")), candidates.shape[1]
+    wanted, at = np.unique(candidates.ravel(), return_inverse=True)
+    X = np.concatenate([block for _, block in blocks_of(base, wanted)])
+    keys = np.stack(
+        [
+            rule.keys(np.broadcast_to(query, (n, len(query))), X[some])
+            for query, some in zip(queries, at.reshape(-1, n), strict=True)
+        ]
+    )
+    order = np.lexsort((candidates, keys))[:, :k]
+    keys = np.take_along_axis(keys, order, 1)
+    distances = np.sqrt(keys) if metric == "l2" else keys
+    return Neighbours(np.take_along_axis(candidates, order, 1), distances)
+
+
 def unit_rows(X: FloatArray) -> FloatArray:
     """Return rows divided by their Euclidean norms; zero rows stay zero.
 
@@ -136,9 +174,8 @@ def unit_rows(X: FloatArray) -> FloatArray:
     numpy.ndarray
         The same in float32.
     """
-    X = X.astype(np.float32, copy=False)
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    unit: FloatArray = X / np.where(norms > 0, norms, 1)
+    norms = np.linalg.norm(X.astype(np.float64), axis=1, keepdims=True)  # squares may overflow
+    unit: FloatArray = (X / np.where(norms > 0, norms, 1)).astype(np.float32)
     return unit
 
 
