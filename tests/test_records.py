@@ -15,13 +15,15 @@ from decaf.records import (
     Fit,
     Net,
     Overrides,
+    Search,
+    SearchTest,
     Source,
     View,
     numbers,
     words,
 )
 
-ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides)
+ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides, Search, SearchTest)
 
 
 def test_defaults_are_allowed_and_told():
@@ -47,6 +49,9 @@ def test_defaults_are_allowed_and_told():
         (Cluster, {"engine": "spark"}),
         (Overrides, {"normalize": "L2"}),
         (Overrides, {"splits": 0}),
+        (Search, {"k": 0}),
+        (Search, {"metric": "euclid"}),
+        (SearchTest, {"queries": "all"}),
     ],
 )
 def test_wrong_values_are_refused_where_they_are_made(kind, wrong):

@@ -1,4 +1,4 @@
-"""`decaf search`, and `decaf index build`, `add`, `info` and `evaluate`."""
+"""`decaf search`, and `decaf index build`, `add`, `info` and `measure`."""
 
 import json
 from pathlib import Path
@@ -129,7 +129,7 @@ def info(index: _Folder) -> None:
 
 @app.command()
 @with_records
-def evaluate(
+def measure(
     store: _Store,
     *,
     out: Annotated[Path | None, typer.Option(help="CSV file of the table.")] = None,

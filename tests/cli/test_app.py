@@ -30,7 +30,8 @@ ELSE_IN = {("predict", "weights"), ("predict", "decoder"),
            ("scores", "weights"), ("finetune", "recipe"), ("inspect", "layers"),
            ("inspect", "limit"), ("tsne", "limit"), ("umap", "limit"),
            ("report", "features"), ("import", "dtype"), ("import", "features"),
-           ("export", "layers")}  # fmt: skip
+           ("export", "layers"), ("search", "weights"),
+           ("measure", "layers")}  # fmt: skip
 """Options named as a field of a record that mean something else in a command; only fewer."""
 
 

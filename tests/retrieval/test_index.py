@@ -15,7 +15,7 @@ from decaf.retrieval.ranking import intersection
 from decaf.store import FeatureStore
 from tests.store.test_searched import make_store
 
-KINDS = ["flat", "hnsw", "IVF16,Flat", "PCA8,IVF16,SQ8", "spherical:64"]
+KINDS = ["flat", "hnsw", "IVF16,Flat", "PCA12,IVF16,SQ8", "spherical:64"]
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +52,12 @@ def stores(paths):
 def test_the_recall_that_is_stated_is_found_again(kind, metric, stores, clustered, tmp_path):
     store, how = stores[0], Search(metric=metric)
     pytest.importorskip("faiss") if "spherical" not in kind else None
-    made = Index.build(store, tmp_path / "index", kind, how=how, recall=0.8)
+    made = Index.build(store, tmp_path / "index", kind, how=how, recall=0.7)
     opened = Index.open(tmp_path / "index", store)
     queries = clustered[800:]
     found, true = opened.search(queries, 10), nearest(queries, clustered[:800], 10, metric)
     recall = intersection(found.rows, true.rows)
-    assert made.manifest["recall"]["10"] >= 0.8
+    assert made.manifest["recall"]["10"] >= 0.7
     assert abs(recall - made.manifest["recall"]["10"]) < 0.08
     np.testing.assert_array_equal(found.rows, made.search(queries, 10).rows)
     if kind == "flat":
@@ -142,9 +142,11 @@ def test_a_damaged_index_is_refused(stores, tmp_path):
 
 def test_wrong_options_are_refused(stores, tmp_path):
     pytest.importorskip("faiss")
-    for kind in ("IFV16,Flat", "PCA99,Flat", ""):
+    for kind in ("IFV16,Flat", ""):
         with pytest.raises(ConfigError, match=f"unknown index '{kind}' for 16 features"):
             Index.build(stores[0], tmp_path / "index", kind)
+    with pytest.raises(ConfigError, match="which faiss refuses"):
+        Index.build(stores[0], tmp_path / "index", "PCA99,Flat")
     with pytest.raises(ConfigError, match="which faiss refuses"):
         Index.build(stores[0], tmp_path / "index", "IVF4096,Flat")
     (tmp_path / "there").mkdir()
