@@ -10,11 +10,12 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from decaf.errors import ConfigError, DataError
-from decaf.records import SearchTest, numbers, takes_records, words
+from decaf.records import numbers, takes_records, words
 from decaf.retrieval.codes import make_code
 from decaf.retrieval.exact import unit_rows
 from decaf.retrieval.hashing import SphericalHashing, hamming, pack_bits, spherical_hamming
 from decaf.retrieval.ranking import random_ap, step_ap, trapezoid_ap, ukbench_score
+from decaf.search_records import SearchTest
 from decaf.store import FeatureStore, mean_of_views
 from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
 
@@ -100,7 +101,7 @@ def evaluate_search(
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
+class _Ranking:
     """Which rows ask, which are ranked for them, and what is relevant to each."""
 
     rule: str
@@ -169,13 +170,13 @@ class _Task:
         }
 
 
-def _task(table: ImageDataset, done: IntArray, asked: str) -> _Task:
+def _task(table: ImageDataset, done: IntArray, asked: str) -> _Ranking:
     """Return what is asked; rows are numbered among those that have features."""
     labels, every = table.labels[done], np.arange(len(done))
     if asked == "leave-one-out":
-        return _Task("labels", every, every, labels)
+        return _Ranking("labels", every, every, labels)
     if table.name == "ukbench":
-        return _Task("UKBench", every, every, labels)
+        return _Ranking("UKBench", every, every, labels)
     if table.official is None or not (table.official[done, 0] == 1 + SIDES.index("test")).any():
         raise DataError(
             f"asked for the official queries of {table.name}, which has no rows to test; use "
@@ -184,9 +185,9 @@ def _task(table: ImageDataset, done: IntArray, asked: str) -> _Task:
     sides = table.official[done, 0]
     queries = np.flatnonzero(sides == 1 + SIDES.index("test"))
     if table.name == "holidays":
-        return _Task("Holidays", queries, every, labels)
+        return _Ranking("Holidays", queries, every, labels)
     base = np.flatnonzero((sides > 0) & (sides < 1 + SIDES.index("test")))
-    return _Task("landmarks" if table.name in LANDMARKS else "labels", queries, base, labels)
+    return _Ranking("landmarks" if table.name in LANDMARKS else "labels", queries, base, labels)
 
 
 def _codes(how: SearchTest) -> tuple[str, ...]:
@@ -206,7 +207,7 @@ def _reduced(X: FloatArray, n: int, how: SearchTest) -> FloatArray:
 
 
 def _score(
-    X: FloatArray, layer: str, code: str, task: _Task, *, spent: float, seed: int
+    X: FloatArray, layer: str, code: str, task: _Ranking, *, spent: float, seed: int
 ) -> SearchScore:
     start = perf_counter()
     rank, bytes_a_row = _ranker(code, X[task.base], seed)

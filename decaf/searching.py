@@ -13,8 +13,8 @@ from decaf.device import find_device
 from decaf.errors import BackboneError, ConfigError
 from decaf.extraction import extract_table, load_nets
 from decaf.prediction import find_images
-from decaf.records import Compute, Net, Search, Source, View, takes_records
-from decaf.retrieval import Index
+from decaf.records import Compute, Net, Source, View, takes_records
+from decaf.search_records import Search
 from decaf.store import (
     Answer,
     FeatureStore,
@@ -34,7 +34,6 @@ def search(
     queries: Sequence[str | Path],
     how: Search = Search(),
     *,
-    index: str | Path | None = None,
     weights: str | None = None,
     allow_code: bool = False,
     compute: Compute = Compute(),
@@ -49,9 +48,7 @@ def search(
         Each an id of the store; another store (``.h5``) of the same net, all of whose rows ask;
         or an image, a folder or list of images, which the store's own net and view read.
     how : Search
-        Layer, metric and number of answers.
-    index : str or pathlib.Path, optional
-        An index of this store, which is asked instead of every row; its layer and metric count.
+        Layer, metric and number of answers, and the index that is asked.
     weights : str, optional
         Where the net's weights are now; where they were in extraction if not given.
     allow_code : bool
@@ -80,9 +77,6 @@ def search(
         raise ConfigError("asked to search without queries; give images, ids or a store")
     with ExitStack() as stack:
         opened = stack.enter_context(FeatureStore(store))
-        found = None if index is None else Index.open(index, opened)
-        if found is not None:
-            how = found.checked(how)
         device = str(find_device(compute.device))
         known = set(opened.image_ids)
         kinds = [_kind(opened, query, known) for query in queries]
@@ -102,9 +96,7 @@ def search(
                 other = stack.enter_context(FeatureStore(query))
                 parts.append(read_queries(opened, other, how))
         return tuple(
-            answer
-            for part in parts
-            for answer in search_store(opened, part, how, index=found, device=device)
+            answer for part in parts for answer in search_store(opened, part, how, device=device)
         )
 
 

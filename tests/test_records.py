@@ -15,13 +15,12 @@ from decaf.records import (
     Fit,
     Net,
     Overrides,
-    Search,
-    SearchTest,
     Source,
     View,
     numbers,
     words,
 )
+from decaf.search_records import Search, SearchTest
 
 ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides, Search, SearchTest)
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 import decaf
 from decaf.cli.app import app
 from decaf.errors import BackboneError, ConfigError, DataError, StoreMismatchError
-from decaf.records import Compute, Search, SearchTest
+from decaf.records import Compute
+from decaf.search_records import Search, SearchTest
 from decaf.search_scores import evaluate_search
 from tests.store.test_searched import make_store
 
@@ -58,9 +59,7 @@ def test_other_weights_are_refused(store, image_folder, tmp_path):
 
 
 def test_wrong_queries_are_refused(store, tmp_path):
-    with pytest.raises(
-        ConfigError, match=r"found no image of that id in .*, and no file or folder"
-    ):
+    with pytest.raises(ConfigError, match=r"no image of that id in .*, and no file or folder"):
         decaf.search(store, ["red/99.png"])
     with pytest.raises(ConfigError, match="without queries"):
         decaf.search(store, [])

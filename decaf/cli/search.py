@@ -9,7 +9,8 @@ import typer
 from decaf.cli import border, options
 from decaf.cli.from_records import with_records
 from decaf.cli.report import Images
-from decaf.records import Compute, Search, SearchTest, numbers
+from decaf.records import Compute, numbers
+from decaf.search_records import Search, SearchTest
 
 app = typer.Typer(
     help="Indexes of stores: made, grown, looked into, and compared.", no_args_is_help=True
@@ -31,9 +32,6 @@ def search(
         Path | None,
         typer.Option(help="A .csv or .html file; the answers are printed as CSV if not given."),
     ] = None,
-    index: Annotated[
-        Path | None, typer.Option(help="An index of the store, asked instead of every row.")
-    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +39,6 @@ def search(
         ),
     ] = None,
     images: Images = None,
-    data_root: options.DataRoot = Path("data"),
     allow_code: options.AllowCode = False,
     how: Search,
     compute: Compute,
@@ -58,10 +55,10 @@ def search(
     with FeatureStore(store) as opened:
         dataset = opened.provenance.dataset
     html = out is not None and out.suffix.lower() == ".html"
-    files = image_files(dataset, data_root, images) if html else None
+    files = image_files(dataset, Path("data"), images) if html else None
     found = searching.search(
         store, queries, how,
-        index=index, weights=weights, allow_code=allow_code, compute=compute,
+        weights=weights, allow_code=allow_code, compute=compute,
     )  # fmt: skip
     if out is None:
         border.say("\n".join(answer_lines(found)))
@@ -97,8 +94,8 @@ def build(
     how: Search,
 ) -> None:
     """Make an index of a store's layer, and choose its effort by the recall that is asked."""
-    from decaf.retrieval import Index
-    from decaf.retrieval.index import MANIFEST
+    from decaf.retrieval.index import Index
+    from decaf.retrieval.index_files import MANIFEST
     from decaf.store import FeatureStore
     from decaf.whole_files import require_writable
 
@@ -122,7 +119,7 @@ def add(index: _Folder, store: _Store) -> None:
 @app.command()
 def info(index: _Folder) -> None:
     """Print what an index is and how it was made, as JSON; exit with 1 where it is damaged."""
-    from decaf.retrieval.index import index_info
+    from decaf.retrieval.index_files import index_info
 
     border.say(json.dumps(index_info(index), indent=2))
 

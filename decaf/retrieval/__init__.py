@@ -1,8 +1,5 @@
 """Search by features: exact, by codes, and how good it is.
 
-In order of reading: `exact`, `expansion`, `ranking`; then `hashing`, `codes` and `index`.
+In order of reading: `exact`, `expansion`, `ranking`; then `hashing`, `codes`, `index_files` and
+`index`.
 """
-
-from decaf.retrieval.index import Index
-
-__all__ = ["Index"]

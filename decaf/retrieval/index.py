@@ -1,76 +1,36 @@
-"""An index of a store: saved beside what it is of, grown with it, and as exact as was asked.
+"""An index of a store: saved beside what it is of, grown with it, and as exact as was asked."""
 
-::
-
-    INDEX/manifest.json        kind, layer, metric, the store's digest, effort, recall, and of each
-                               other file its name and SHA-256; written last
-    INDEX/rows-<digest>.npz    the store's row, SHA-256 and id of each row of the index
-    INDEX/code-<digest>.bin    faiss's file, or spherical codes
-
-A folder without a manifest is no index, and a file is never changed: growing writes new files, then
-the manifest that names them.
-"""
-
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from decaf.choices import Distance
-from decaf.errors import ConfigError, StoreError, StoreMismatchError
-from decaf.records import Search
+from decaf.errors import ConfigError, StoreMismatchError
 from decaf.retrieval.codes import Code, make_code
 from decaf.retrieval.exact import Neighbours, RowBlocks, blocks_of, nearest
+from decaf.retrieval.index_files import (
+    FORMAT,
+    LOCK,
+    MANIFEST,
+    IndexedStore,
+    features_digest,
+    index_info,
+    read_rows,
+    row_keys,
+    write_index,
+)
 from decaf.retrieval.ranking import intersection
+from decaf.search_records import Search
 from decaf.types import FloatArray, IntArray
-from decaf.whole_files import whole_file, whole_folder
+from decaf.whole_files import locked, whole_folder
 
-MANIFEST = "manifest.json"
-FORMAT = 1
 USUAL_RECALL = 0.95
 _TRAIN_VALUES = 2**27
 _N_HELD_OUT, _K = 500, 10
-_TABLE = ("dataset", "dataset_digest", "n_images", "rows", "weights", "layers")
-
-
-class IndexedStore(Protocol):
-    """What an index needs of a store."""
-
-    path: Path
-
-    @property
-    def digest(self) -> str:
-        """Of all that it holds."""
-
-    @property
-    def provenance(self) -> Any:
-        """What decided the features' values."""
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the layers."""
-
-    @property
-    def image_ids(self) -> tuple[str, ...]:
-        """Of each row."""
-
-    @property
-    def image_sha256(self) -> npt.NDArray[np.uint8]:
-        """Of each row's image."""
-
-    @property
-    def done(self) -> npt.NDArray[np.bool_]:
-        """Which rows hold features."""
-
-    def __getitem__(self, layer: str, /) -> RowBlocks:
-        """Return a layer."""
 
 
 class Index:
@@ -154,12 +114,12 @@ class Index:
         made = cls(path, {}, code, base, rows)
         manifest = {
             "format": FORMAT, "kind": kind, "layer": layer, "metric": how.metric, "seed": seed,
-            "n_features": base.shape[-1], "features": _features(store),
+            "n_features": base.shape[-1], "features": features_digest(store),
         }  # fmt: skip
         manifest |= made._tuned(_read(base, held), held, how.metric, recall)
         manifest["build_s"] = perf_counter() - start
         with whole_folder(path) as folder:
-            made.manifest = _write(folder, manifest, code, store, rows)
+            made.manifest = write_index(folder, manifest, code, store, rows)
         return made
 
     @classmethod
@@ -196,7 +156,7 @@ class Index:
 
     @classmethod
     def _read(cls, path: Path, manifest: Mapping[str, Any], store: IndexedStore) -> Self:
-        rows = _rows(path, manifest)["rows"]
+        rows = read_rows(path, manifest)["rows"]
         base = store[manifest["layer"]]
         code = make_code(
             manifest["kind"], manifest["n_features"], manifest["metric"], manifest["seed"]
@@ -302,17 +262,23 @@ def add_to_index(path: str | Path, store: IndexedStore) -> Index:
         If the store is of another net, or lacks images of the index.
     """
     path = Path(path)
+    index_info(path)  # refuses what is none
+    with locked(path / LOCK):  # one at a time
+        return _grown(path, store)
+
+
+def _grown(path: Path, store: IndexedStore) -> Index:
     manifest = dict(index_info(path))
-    if manifest["features"] != _features(store) or manifest["layer"] not in store.layers:
+    if manifest["features"] != features_digest(store) or manifest["layer"] not in store.layers:
         raise StoreMismatchError(
             f"asked to add {store.path} to the index {path}, found features made otherwise; "
             "build an index of their own"
         )
-    known = _rows(path, manifest)
+    known = read_rows(path, manifest)
     done = np.flatnonzero(store.done)
     ids = [store.image_ids[row] for row in done.tolist()]
-    here = dict(zip(_keys(ids, store.image_sha256[done]), done.tolist(), strict=True))
-    keys = _keys(known["ids"].tobytes().decode().split("\0"), known["sha256"])
+    here = dict(zip(row_keys(ids, store.image_sha256[done]), done.tolist(), strict=True))
+    keys = row_keys(known["ids"].tobytes().decode().split("\0"), known["sha256"])
     for key in keys:
         if key not in here:
             raise StoreMismatchError(
@@ -325,56 +291,12 @@ def add_to_index(path: str | Path, store: IndexedStore) -> Index:
     for _, X in blocks_of(store[manifest["layer"]], new):
         index._code.add(X)
     index.rows = np.concatenate([old, new])
-    index.manifest = _write(path, manifest, index._code, store, index.rows)
-    named = {MANIFEST, *(name for name, _ in index.manifest["files"].values())}
+    index.manifest = write_index(path, manifest, index._code, store, index.rows)
+    named = {MANIFEST, LOCK, *(name for name, _ in index.manifest["files"].values())}
     for file in path.iterdir():
         if file.name not in named and file.is_file():
             file.unlink()
     return index
-
-
-def index_info(path: str | Path) -> Mapping[str, Any]:
-    """Return what an index is; its files are compared with their checksums.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        Its folder.
-
-    Returns
-    -------
-    mapping
-        The manifest.
-
-    Raises
-    ------
-    StoreError
-        If there is none, or it is damaged.
-    """
-    path = Path(path)
-    try:
-        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
-        own = manifest.pop("sha256")
-        if manifest["format"] != FORMAT:
-            raise StoreError(
-                f"asked to open the index {path}, found format {manifest['format']}, not {FORMAT}; "
-                "build it again"
-            )
-        whole = own == _sha256(_text(manifest)) and all(
-            _file_sha256(path / name) == digest for name, digest in manifest["files"].values()
-        )
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"asked to open the index {path}, found no {Path(str(error.filename)).name}; build it"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        raise StoreError(
-            f"asked to open the index {path}, found it damaged: its checksums do not fit; "
-            "delete it and build it again"
-        )
-    return manifest
 
 
 class _Renumbered:
@@ -410,65 +332,3 @@ def _least(enough: Any, most: int) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def _features(store: IndexedStore) -> str:
-    made = json.loads(store.provenance.to_json())
-    others = {*_TABLE, "weights_sha256"} if made["backbone"] == "imported" else _TABLE
-    return _sha256(_text({name: made[name] for name in made if name not in others}))
-
-
-def _write(
-    folder: Path, manifest: Mapping[str, Any], code: Code, store: IndexedStore, rows: IntArray
-) -> Mapping[str, Any]:
-    """Write an index's files, then the manifest that names them."""
-    names = "\0".join(store.image_ids[row] for row in rows.tolist()).encode()
-    files = {}
-    name = f"code-{store.digest[:16]}.bin"
-    with whole_file(folder / name) as part:
-        code.save(part)
-    files["code"] = (name, _file_sha256(folder / name))
-    n_bytes = (folder / name).stat().st_size
-    name = f"rows-{store.digest[:16]}.npz"
-    with whole_file(folder / name) as part, part.open("wb") as file:
-        np.savez(
-            file, rows=rows, sha256=store.image_sha256[rows], ids=np.frombuffer(names, np.uint8)
-        )
-    files["rows"] = (name, _file_sha256(folder / name))
-    whole = {
-        **manifest, "store": store.digest, "n_rows": len(rows), "files": files,
-        "bytes_a_row": n_bytes / len(rows),
-    }  # fmt: skip
-    whole = json.loads(_text(whole))
-    with whole_file(folder / MANIFEST) as part:
-        part.write_text(_text({**whole, "sha256": _sha256(_text(whole))}), encoding="utf-8")
-    return whole
-
-
-def _rows(path: Path, manifest: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
-    with np.load(path / manifest["files"]["rows"][0], allow_pickle=False) as found:
-        return dict(found)
-
-
-def _keys(ids: Sequence[str], sha256: npt.NDArray[np.uint8]) -> list[tuple[str, bytes, int]]:
-    """Return what tells rows apart: id and content of the image, and which of its rows."""
-    seen: Counter[tuple[str, bytes]] = Counter()
-    keys = []
-    for name, digest in zip(ids, sha256, strict=True):
-        key = (name, digest.tobytes())
-        keys.append((*key, seen[key]))
-        seen[key] += 1
-    return keys
-
-
-def _text(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, indent=1)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from decaf.errors import ConfigError, StoreError
 from decaf.names import Names
-from decaf.records import Search
+from decaf.search_records import Search
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile

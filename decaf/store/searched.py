@@ -5,15 +5,16 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from decaf.errors import ConfigError, StoreMismatchError
 from decaf.escapes import csv_cell, csv_path
-from decaf.records import Search
 from decaf.retrieval.exact import Neighbours, RowBlocks, nearest, rows_of
 from decaf.retrieval.expansion import augmented, expanded
+from decaf.retrieval.index import Index
+from decaf.retrieval.index_files import index_info
+from decaf.search_records import Search
 from decaf.store.reader import FeatureStore, label_texts
 from decaf.types import FloatArray, IntArray
 from decaf.whole_files import write_whole
@@ -81,13 +82,6 @@ class Answer:
     query: str
     label: str
     hits: tuple[Hit, ...]
-
-
-class Searched(Protocol):
-    """Anything that finds rows near a query, such as an index."""
-
-    def search(self, queries: FloatArray, k: int) -> Neighbours:
-        """Return the nearest rows of a store."""
 
 
 def queries_of(store: FeatureStore, layer: str, ids: Sequence[str] | None = None) -> Queries:
@@ -175,7 +169,6 @@ def search_store(
     queries: Queries,
     how: Search = Search(),
     *,
-    index: Searched | None = None,
     device: str = "cpu",
 ) -> tuple[Answer, ...]:
     """Return the images of a store that are most like others.
@@ -188,8 +181,6 @@ def search_store(
         What is looked for.
     how : Search
         Layer, metric and number of answers.
-    index : Searched, optional
-        What is asked instead of every row; its metric counts.
     device : str
         Where the products of the exact search are computed.
 
@@ -198,7 +189,7 @@ def search_store(
     tuple of Answer
         One for each query. A row of the store is no answer to itself.
     """
-    near = neighbours(store, queries, how, index=index, device=device)
+    near = neighbours(store, queries, how, device=device)
     labels = label_texts(store.table())
     several = store.labels.ndim == 2
     return tuple(
@@ -223,7 +214,6 @@ def neighbours(
     queries: Queries,
     how: Search,
     *,
-    index: Searched | None = None,
     device: str = "cpu",
 ) -> Neighbours:
     """Return the rows of a store that are nearest to queries; see `search_store`."""
@@ -231,6 +221,8 @@ def neighbours(
         raise ConfigError(
             "asked for l2 with expand or augment, which average rows of length 1; use cosine"
         )
+    index = None if how.index is None else Index.open(how.index, store)
+    how = how if index is None else index.checked(how)
     base: RowBlocks = store[layer_of(store, how)]
     rows = np.flatnonzero(store.done)
     if how.augment:
@@ -256,7 +248,9 @@ def neighbours(
 
 
 def layer_of(store: FeatureStore, how: Search) -> str:
-    """Return the layer that is searched: the one asked for, or the store's last."""
+    """Return the layer that is searched: the one asked for, or the index's, or the store's last."""
+    if how.index is not None and how.layer is None:
+        return str(index_info(how.index)["layer"])
     return how.layer or store.layers[-1]
 
 

@@ -8,10 +8,11 @@ import pytest
 from kills import KILLED, index_killed
 
 from decaf.errors import ConfigError, StoreError, StoreMismatchError
-from decaf.records import Search
 from decaf.retrieval.exact import nearest
-from decaf.retrieval.index import MANIFEST, Index, add_to_index, index_info
+from decaf.retrieval.index import Index, add_to_index
+from decaf.retrieval.index_files import MANIFEST, index_info
 from decaf.retrieval.ranking import intersection
+from decaf.search_records import Search
 from decaf.store import FeatureStore
 from tests.store.test_searched import make_store
 
@@ -102,22 +103,18 @@ def test_an_index_grows_with_its_store(kind, stores, clustered, tmp_path):
 
 
 def test_a_store_answers_through_its_index(stores, tmp_path):
-    from decaf.store import read_queries, search_store
-
-    store = stores[0]
-    index = Index.build(store, tmp_path / "index", "spherical:64", recall=0.99)
-    how = index.checked(Search(k=5))
-    asked = read_queries(store, ["3.jpg", "5.jpg"], how)
-    exact, found = search_store(store, asked, how), search_store(store, asked, how, index=index)
+    store, folder = stores[0], tmp_path / "index"
+    Index.build(store, folder, "spherical:64", recall=0.99)
+    exact, found = (store.search(["3.jpg", "5.jpg"], Search(k=5, index=i)) for i in (None, folder))
     assert "3.jpg" not in {hit.image_id for hit in found[0].hits}
     same = Counter(h.image_id for a in exact for h in a.hits) & Counter(
         h.image_id for a in found for h in a.hits
     )
     assert same.total() >= 9
     with pytest.raises(ConfigError, match="asked for metric l2, found cosine in the index"):
-        index.checked(Search(metric="l2"))
+        store.search(["3.jpg"], Search(metric="l2", index=folder))
     with pytest.raises(ConfigError, match="leave augment out"):
-        search_store(store, asked, Search(augment=2), index=index)
+        store.search(["3.jpg"], Search(augment=2, index=folder))
 
 
 def test_a_damaged_index_is_refused(stores, tmp_path):
@@ -173,7 +170,7 @@ def test_a_killed_build_or_growth_leaves_nothing_half(moment, paths, stores, tmp
             Index.build(small, folder, "spherical:64")
     add_to_index(folder, grown)
     assert opens(folder, grown)
-    assert len(list(folder.iterdir())) == 3
+    assert len(list(folder.iterdir())) == 4  # a file to lock by
 
 
 def opens(folder, store):
