@@ -97,7 +97,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=512)
-    parser.add_argument("--kinds", default=",".join(KINDS), help="exact comes first, for it is the truth")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="exact first: it is the truth")
     parser.add_argument("--file", type=Path, help="where the rows are kept; made if missing")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

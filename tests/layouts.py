@@ -91,12 +91,12 @@ def write_searched(root: Path, paint: Painter) -> None:
     for home, prefix in ((root / "oxford5k" / "images", "oxc1_"), (root / "paris6k" / "paris", "")):
         below = "" if prefix else "all_souls/"
         paint(home, [f"{below}all_souls_{n}.jpg" for n in range(8)])
-        for query in (1, 2):
-            gt = f"all_souls_{query}"
-            lines = {"query": [f"{prefix}all_souls_{query} 4.5 5 30 40"], "good": ["all_souls_1"],
-                     "ok": ["all_souls_2"], "junk": ["all_souls_3"]}  # fmt: skip
-            for kind, text in lines.items():
-                write(home.parent / "gt" / f"{gt}_{kind}.txt", text)
+        for query, good, ok, junk in (("all_souls_1", 1, 2, 3), ("all_souls_2", 1, 2, 3),
+                                      ("bodleian_1", 4, 5, 6)):  # fmt: skip
+            lines = {"query": f"{prefix}all_souls_{good} 4.5 5 30 40", "good": f"all_souls_{good}",
+                     "ok": f"all_souls_{ok}", "junk": f"all_souls_{junk}"}  # fmt: skip
+            for kind, line in lines.items():
+                write(home.parent / "gt" / f"{query}_{kind}.txt", [line])
 
 
 def write_voc(home: Path, paint: Painter, sides: dict[str, range]) -> None:

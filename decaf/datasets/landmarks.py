@@ -16,7 +16,7 @@ from decaf.datasets.lists import read_lines
 from decaf.errors import DataError
 from decaf.types import ImageDataset
 
-_QUERY = "_1_query.txt"
+_QUERY = "_query.txt"
 
 
 def load_landmarks(info: DatasetInfo, data_root: Path, *, allow_partial: bool) -> ImageDataset:
@@ -85,7 +85,7 @@ def load_landmarks(info: DatasetInfo, data_root: Path, *, allow_partial: bool) -
 
 
 def _landmark(query: Path) -> str:
-    return query.name.removesuffix(_QUERY).rpartition("_")[0] or query.name.removesuffix(_QUERY)
+    return query.name.removesuffix(_QUERY).rpartition("_")[0]  # all_souls_3: the third of five
 
 
 def _parsed(file: Path) -> tuple[str, ...]:
