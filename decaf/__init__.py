@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
     from decaf.prediction import predict
-    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
+    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Search, Source, View
     from decaf.retrieval.index import Index
-    from decaf.search_records import Search
     from decaf.searching import search
     from decaf.store import FeatureStore
     from decaf.training import train
@@ -46,12 +45,12 @@ __all__ = [
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
     **dict.fromkeys(
-        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "View"), "decaf.records"
+        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Search", "Source", "View"),
+        "decaf.records",
     ),
     "DecafFeatures": "decaf.transformer",
     "FeatureStore": "decaf.store",
     "Index": "decaf.retrieval.index",
-    "Search": "decaf.search_records",
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
     "finetune": "decaf.tuning",

@@ -10,12 +10,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from decaf.errors import ConfigError, DataError
-from decaf.records import numbers, takes_records, words
+from decaf.records import SearchTest, numbers, takes_records, words
 from decaf.retrieval.codes import make_code
 from decaf.retrieval.exact import unit_rows
 from decaf.retrieval.hashing import SphericalHashing, hamming, pack_bits, spherical_hamming
 from decaf.retrieval.ranking import random_ap, step_ap, trapezoid_ap, ukbench_score
-from decaf.search_records import SearchTest
 from decaf.store import FeatureStore, mean_of_views
 from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
 

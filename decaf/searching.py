@@ -13,8 +13,7 @@ from decaf.device import find_device
 from decaf.errors import BackboneError, ConfigError
 from decaf.extraction import extract_table, load_nets
 from decaf.prediction import find_images
-from decaf.records import Compute, Net, Source, View, takes_records
-from decaf.search_records import Search
+from decaf.records import Compute, Net, Search, Source, View, takes_records
 from decaf.store import (
     Answer,
     FeatureStore,

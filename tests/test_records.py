@@ -13,16 +13,19 @@ from decaf.records import (
     Cluster,
     Compute,
     Fit,
+    Images,
     Net,
     Overrides,
+    Patches,
+    Search,
+    SearchTest,
     Source,
     View,
     numbers,
     words,
 )
-from decaf.search_records import Search, SearchTest
 
-ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides, Search, SearchTest)
+ALL = (Net, View, Patches, Images, Source, Compute, Cluster, Fit, Overrides, Search, SearchTest)
 
 
 def test_defaults_are_allowed_and_told():

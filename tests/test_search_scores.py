@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from decaf.datasets import load_dataset
-from decaf.search_records import SearchTest
+from decaf.records import SearchTest
 from decaf.search_scores import evaluate_search
 from decaf.store import import_features
 

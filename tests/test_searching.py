@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 import decaf
 from decaf.cli.app import app
 from decaf.errors import BackboneError, ConfigError, DataError, StoreMismatchError
-from decaf.records import Compute
-from decaf.search_records import Search, SearchTest
+from decaf.records import Compute, Search, SearchTest
 from decaf.search_scores import evaluate_search
 from tests.store.test_searched import make_store
 

@@ -8,9 +8,7 @@ import typer
 
 from decaf.cli import border, options
 from decaf.cli.from_records import with_records
-from decaf.cli.report import Images
-from decaf.records import Compute, numbers
-from decaf.search_records import Search, SearchTest
+from decaf.records import Compute, Images, Search, SearchTest, numbers
 
 app = typer.Typer(
     help="Indexes of stores: made, grown, looked into, and compared.", no_args_is_help=True
@@ -32,14 +30,9 @@ def search(
         Path | None,
         typer.Option(help="A .csv or .html file; the answers are printed as CSV if not given."),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the net's weights are now; where they were in extraction if not given."
-        ),
-    ] = None,
-    images: Images = None,
+    weights: options.ModelWeights = None,
     allow_code: options.AllowCode = False,
+    images: Images,
     how: Search,
     compute: Compute,
 ) -> None:
@@ -55,7 +48,7 @@ def search(
     with FeatureStore(store) as opened:
         dataset = opened.provenance.dataset
     html = out is not None and out.suffix.lower() == ".html"
-    files = image_files(dataset, Path("data"), images) if html else None
+    files = image_files(dataset, images) if html else None
     found = searching.search(
         store, queries, how,
         weights=weights, allow_code=allow_code, compute=compute,

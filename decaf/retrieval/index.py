@@ -10,6 +10,7 @@ import numpy as np
 
 from decaf.choices import Distance
 from decaf.errors import ConfigError, StoreMismatchError
+from decaf.records import Search
 from decaf.retrieval.codes import Code, make_code
 from decaf.retrieval.exact import Neighbours, RowBlocks, blocks_of, nearest
 from decaf.retrieval.index_files import (
@@ -24,7 +25,6 @@ from decaf.retrieval.index_files import (
     write_index,
 )
 from decaf.retrieval.ranking import intersection
-from decaf.search_records import Search
 from decaf.types import FloatArray, IntArray
 from decaf.whole_files import locked, whole_folder
 

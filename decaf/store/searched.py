@@ -10,11 +10,11 @@ import numpy as np
 
 from decaf.errors import ConfigError, StoreMismatchError
 from decaf.escapes import csv_cell, csv_path
+from decaf.records import Search
 from decaf.retrieval.exact import Neighbours, RowBlocks, nearest, rows_of
 from decaf.retrieval.expansion import augmented, expanded
 from decaf.retrieval.index import Index
 from decaf.retrieval.index_files import index_info
-from decaf.search_records import Search
 from decaf.store.reader import FeatureStore, label_texts
 from decaf.types import FloatArray, IntArray
 from decaf.whole_files import write_whole

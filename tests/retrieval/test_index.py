@@ -8,11 +8,11 @@ import pytest
 from kills import KILLED, index_killed
 
 from decaf.errors import ConfigError, StoreError, StoreMismatchError
+from decaf.records import Search
 from decaf.retrieval.exact import nearest
 from decaf.retrieval.index import Index, add_to_index
 from decaf.retrieval.index_files import MANIFEST, index_info
 from decaf.retrieval.ranking import intersection
-from decaf.search_records import Search
 from decaf.store import FeatureStore
 from tests.store.test_searched import make_store
 

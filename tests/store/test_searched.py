@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from decaf.errors import ConfigError, StoreMismatchError
-from decaf.search_records import Search
+from decaf.records import Search
 from decaf.store import FeatureStore, import_features
 from decaf.types import ImageDataset
 
