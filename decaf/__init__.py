@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
     from decaf.prediction import predict
-    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
+    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Search, Source, View
+    from decaf.retrieval.index import Index
+    from decaf.searching import search
     from decaf.store import FeatureStore
     from decaf.training import train
     from decaf.transformer import DecafFeatures
@@ -28,8 +30,10 @@ __all__ = [
     "Detector",
     "FeatureStore",
     "Fit",
+    "Index",
     "Net",
     "Overrides",
+    "Search",
     "Source",
     "View",
     "__version__",
@@ -41,6 +45,7 @@ __all__ = [
     "load_backbone",
     "load_dataset",
     "predict",
+    "search",
     "train",
     "train_detector",
 ]
@@ -48,7 +53,7 @@ __all__ = [
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
     **dict.fromkeys(
-        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "View"),
+        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Search", "Source", "View"),
         "decaf.records",
     ),
     **dict.fromkeys(("Applied", "Detection"), "decaf.detection_records"),
@@ -57,12 +62,14 @@ _HOMES = {
     **dict.fromkeys(
         ("Detector", "detect", "evaluate_detector", "train_detector"), "decaf.detection"
     ),
+    "Index": "decaf.retrieval.index",
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
     "finetune": "decaf.tuning",
     "load_backbone": "decaf.backbones",
     "load_dataset": "decaf.datasets",
     "predict": "decaf.prediction",
+    "search": "decaf.searching",
     "train": "decaf.training",
 }
 

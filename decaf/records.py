@@ -12,6 +12,7 @@ from typing import Any
 from decaf.choices import (
     Box,
     Decoder,
+    Distance,
     Dtype,
     Engine,
     Normalize,
@@ -19,6 +20,7 @@ from decaf.choices import (
     PatchPool,
     Pool,
     Precision,
+    SearchQueries,
     ViewName,
 )
 from decaf.fields import Record, is_record, numbers, option, record, takes_records, words
@@ -32,6 +34,8 @@ __all__ = [
     "Overrides",
     "Patches",
     "Record",
+    "Search",
+    "SearchTest",
     "Source",
     "View",
     "is_record",
@@ -44,6 +48,14 @@ __all__ = [
 def _seed() -> Any:
     return option(
         default=0, about="Seed of random weights, and of all that is drawn.", low=0, high=2**32 - 1
+    )
+
+
+def _layers() -> Any:
+    return option(
+        default=None,
+        about="Comma-separated layers, see `decaf layers`; if not given, of a net its own of "
+        "pool5,fc6,fc7, and of a store all.",
     )
 
 
@@ -64,11 +76,7 @@ class Net(Record):
         about="imagenet, random, one of torchvision's entries, or a .safetensors, .pth, .onnx or "
         ".caffemodel file.",
     )
-    layers: str | Sequence[str] | None = option(
-        default=None,
-        about="Comma-separated layers, see `decaf layers`; if not given, of a net its own of "
-        "pool5,fc6,fc7, and of a store all.",
-    )
+    layers: str | Sequence[str] | None = _layers()
     pool: Pool = option(
         default="none",
         about="How maps become vectors: none, avg, max or grid:N; of tokens: cls or mean.",
@@ -248,3 +256,48 @@ class Overrides(Fit):
         about="How fine-tuning trains, as blocks=2,epochs=40,lr=1e-3; blocks: a number of last "
         "ones, or all; see decaf.finetuning.Recipe.",
     )
+
+
+@record
+class Search(Record):
+    """What is looked for, and how near is measured."""
+
+    k: int = option(default=10, about="Answers for each query.", low=1)
+    layer: str | None = option(default=None, about="Layer of the store; its last one if not given.")
+    metric: Distance = option(
+        default="cosine", about="One minus the cosine, or the Euclidean distance (l2)."
+    )
+    index: str | Path | None = option(
+        default=None, about="An index of the store, asked instead of every row."
+    )
+    expand: int = option(
+        default=0,
+        about="Average query expansion: search again by the mean of the query and so many answers.",
+        low=0,
+    )
+    augment: int = option(
+        default=0,
+        about="Each row that is searched becomes the mean of itself and so many of its nearest.",
+        low=0,
+    )
+
+
+@record
+class SearchTest(Record):
+    """By what a store's rows are ranked, and for which queries."""
+
+    layers: str | Sequence[str] | None = _layers()
+    dims: str | float | Sequence[float] = option(
+        default="0", about="Comma-separated numbers of dimensions after PCA; 0: all, without PCA."
+    )
+    codes: str | Sequence[str] = option(
+        default="float32",
+        about="Separated by commas or, where a code has some itself, by blanks: float32, "
+        "spherical:BITS, hamming:BITS, or a factory string of faiss.",
+    )
+    queries: SearchQueries = option(
+        default="leave-one-out",
+        about="Every row asks for its label; or the data set's own queries and measure.",
+    )
+    whiten: bool = option(default=False, about="Divide by the standard deviations after PCA.")
+    seed: int = _seed()

@@ -19,6 +19,7 @@ def write_layouts(root: Path) -> None:
     write_mit67(root, paint)
     write_voc(root / "voc2007" / "VOCdevkit" / "VOC2007", paint, VOC_SIDES)
     write_voc2012(root, paint)
+    write_searched(root, paint)
 
 
 class Painter:
@@ -88,6 +89,20 @@ def write_mit67(root: Path, paint: Painter) -> None:
 
 
 VOC_SIDES = {"train": range(24), "val": range(24, 40), "test": range(40, 52)}
+
+
+def write_searched(root: Path, paint: Painter) -> None:
+    paint(root / "ukbench" / "full", [f"ukbench{n:05d}.jpg" for n in range(10)])
+    paint(root / "holidays" / "jpg", [f"10{g:02d}{n:02d}.jpg" for g in range(3) for n in range(3)])
+    for home, prefix in ((root / "oxford5k" / "images", "oxc1_"), (root / "paris6k" / "paris", "")):
+        below = "" if prefix else "all_souls/"
+        paint(home, [f"{below}all_souls_{n}.jpg" for n in range(8)])
+        for query, good, ok, junk in (("all_souls_1", 1, 2, 3), ("all_souls_2", 1, 2, 3),
+                                      ("bodleian_1", 4, 5, 6)):  # fmt: skip
+            lines = {"query": f"{prefix}all_souls_{good} 4.5 5 30 40", "good": f"all_souls_{good}",
+                     "ok": f"all_souls_{ok}", "junk": f"all_souls_{junk}"}  # fmt: skip
+            for kind, line in lines.items():
+                write(home.parent / "gt" / f"{query}_{kind}.txt", [line])
 
 
 def write_voc(home: Path, paint: Painter, sides: dict[str, range]) -> None:

@@ -18,6 +18,8 @@ from decaf.records import (
     Net,
     Overrides,
     Patches,
+    Search,
+    SearchTest,
     Source,
     View,
     numbers,
@@ -25,7 +27,8 @@ from decaf.records import (
 )
 
 ALL = (
-    Net, View, Patches, Images, Source, Compute, Cluster, Fit, Overrides, Detection, Applied
+    Net, View, Patches, Images, Source, Compute, Cluster, Fit, Overrides, Search, SearchTest,
+    Detection, Applied,
 )  # fmt: skip
 
 
@@ -52,6 +55,9 @@ def test_defaults_are_allowed_and_told():
         (Cluster, {"engine": "spark"}),
         (Overrides, {"normalize": "L2"}),
         (Overrides, {"splits": 0}),
+        (Search, {"k": 0}),
+        (Search, {"metric": "euclid"}),
+        (SearchTest, {"queries": "all"}),
     ],
 )
 def test_wrong_values_are_refused_where_they_are_made(kind, wrong):

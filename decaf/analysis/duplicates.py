@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.neighbors import NearestNeighbors
 
 from decaf.errors import ConfigError
+from decaf.retrieval.exact import nearest, unit_rows
 from decaf.types import FloatArray, IntArray
 
 Kind = Literal["same file", "same image", "mirrored", "near features"]
@@ -134,7 +134,7 @@ def duplicate_pairs(
     """
     if mirrored and thumbnail is None:
         raise ConfigError("asked for mirror images, found no images; give their folder")
-    unit = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    unit = unit_rows(X)
     at = {row: index for index, row in enumerate(rows.tolist())}
     equal = equal_files(sha256, rows)
     copies = {second for _, second in equal}
@@ -156,14 +156,15 @@ def _neighbours(unit: FloatArray) -> list[tuple[int, int, float]]:
     k = min(N_NEIGHBOURS, len(unit) - 1)
     if k < 1:
         return []
-    index = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(unit)
-    distances, found = index.kneighbors()
-    nearest = {
+    near = nearest(unit, unit, k + 1).without(np.arange(len(unit)))
+    nearest_pairs = {
         (min(i, j), max(i, j)): 1 - distance
-        for i, (row, line) in enumerate(zip(found.tolist(), distances.tolist(), strict=True))
+        for i, (row, line) in enumerate(
+            zip(near.rows.tolist(), near.distances.tolist(), strict=True)
+        )
         for j, distance in zip(row, line, strict=True)
     }
-    return [(i, j, cosine) for (i, j), cosine in nearest.items()]
+    return [(i, j, cosine) for (i, j), cosine in nearest_pairs.items()]
 
 
 def _judged(a: int, b: int, similarity: float, judge: "_Pixels | None") -> DuplicatePair | None:

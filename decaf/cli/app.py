@@ -15,6 +15,7 @@ from decaf.cli import (
     listings,
     plot,
     report,
+    search,
     store,
     train,
 )
@@ -35,6 +36,7 @@ app.command("export")(train.export)
 app.command("finetune")(finetune.finetune)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("search")(search.search)
 app.command("inspect")(inspect.inspect)
 app.command("demo")(evaluate.demo)
 app.command("layers")(listings.layers)
@@ -42,6 +44,7 @@ app.add_typer(plot.app, name="plot")
 app.add_typer(plot.visualize, name="visualize")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(listings.app, name="models")
+app.add_typer(search.app, name="index")
 app.add_typer(store.app, name="store")
 app.add_typer(detect.app, name="detect")
 

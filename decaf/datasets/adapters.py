@@ -12,8 +12,12 @@ from decaf.datasets import (
     caltech256,
     digits,
     grouping,
+    holidays,
     mit67,
+    oxford5k,
+    paris6k,
     sun397,
+    ukbench,
     voc2007,
     voc2012,
     voc2012_actions,
@@ -59,6 +63,10 @@ ADAPTERS: Mapping[str, Adapter] = {
     "voc2007": voc2007,
     "voc2012": voc2012,
     "voc2012-actions": voc2012_actions,
+    "holidays": holidays,
+    "oxford5k": oxford5k,
+    "paris6k": paris6k,
+    "ukbench": ukbench,
     "digits": digits,
 }
 """Every named data set; a new one is a module and a line here."""

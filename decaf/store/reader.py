@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from decaf.errors import ConfigError, StoreError
 from decaf.names import Names
+from decaf.records import Search
 from decaf.store.checksums import broken_seals, row_crcs
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
@@ -22,6 +24,8 @@ from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArra
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from decaf.store.searched import Answer
 
 _PIECE_BYTES = 2**22
 """Of rows that are read and checked at once: a cache holds them, and threads seldom meet."""
@@ -182,6 +186,42 @@ class FeatureStore:
             image_labels=self._column_or_none("image_labels"),
             image_boxes=self._column_or_none("image_boxes"),
             partial=bool(self._column("partial").any()),
+        )
+
+    def search(
+        self,
+        queries: "FeatureStore | Sequence[str] | FloatArray",
+        how: Search = Search(),
+        *,
+        device: str = "cpu",
+    ) -> "tuple[Answer, ...]":
+        """Find the images that are most like others; `decaf.search` takes image files too.
+
+        Parameters
+        ----------
+        queries : FeatureStore, sequence of str or numpy.ndarray
+            A store of the same net and layer, ids of this one, or ``(n_queries, n_features)``.
+        how : Search
+            Layer, metric and number of answers.
+        device : str
+            Where products are computed; as for `decaf.device.find_device`.
+
+        Returns
+        -------
+        tuple of decaf.store.Answer
+            One for each query; an image is no answer to itself.
+
+        Raises
+        ------
+        ConfigError
+            If an id or the layer is not there.
+        StoreMismatchError
+            If the other store is of another net.
+        """
+        from decaf.store import searched  # noqa: PLC0415 - torch takes long, and reading does without
+
+        return searched.search_store(
+            self, searched.read_queries(self, queries, how), how, device=device
         )
 
     def to_numpy(self, layer: str) -> tuple[FloatArray, IntArray]:

@@ -19,6 +19,10 @@ PUBLISHED = {
     "voc2007": (9963, 20, 1),
     "voc2012": (11_540, 20, 1),
     "voc2012-actions": (6278, 10, 1),
+    "holidays": (1491, 500, 1),
+    "oxford5k": (5117, 11, 1),
+    "paris6k": (6467, 11, 1),
+    "ukbench": (10_200, 2550, 0),
     "digits": (1797, 10, 0),
 }
 WHOLE = ("digits",)  # what the small layouts do not cut

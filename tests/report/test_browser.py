@@ -12,8 +12,10 @@ from flat import evaluate
 from PIL import Image
 
 from decaf.records import Images
+from decaf.report.hits_page import write_hits
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
+from decaf.store import Answer, Hit
 
 N_CLASSES, N_SPLITS = 397, 10
 
@@ -91,6 +93,21 @@ def test_classes_can_be_filtered(large: Path, visit: Callable[..., Any]) -> None
     page.locator("summary", has_text="All 397 classes").click()
     page.get_by_label("Show classes with").fill("number 39")
     assert page.locator("table[data-filter] tbody:visible").count() == 8  # 39 and 390 to 396
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_answers_to_a_search_fit_the_screen(
+    width: int, tmp_path: Path, visit: Callable[..., Any]
+) -> None:
+    name = "a_class/of_a_very_long_name_that_does_not_end/image_0001.jpg"
+    hits = tuple(Hit(rank, name, "<b>cat</b>", 0.1 * rank, rank < 3) for rank in range(1, 13))
+    out = write_hits([Answer(name, "cat", hits)], tmp_path / "hits.html", title="decaf search")
+    page = visit(out, viewport={"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("section figure").count() == 13
+    assert page.locator("figure.right").count() == 2
+    assert page.locator("figure b", has_text="✗").count() == 10
 
 
 @pytest.mark.browser
