@@ -17,13 +17,13 @@ from decaf.engines import (
     find_fresh,
     find_start,
     make_plan,
-    n_cores,
     n_features,
     provenance,
     shard_rows,
     tuned,
 )
 from decaf.errors import ConfigError, StoreError
+from decaf.machine import n_cores
 from decaf.progress import log
 from decaf.protocols import PublishedProtocol, get_protocol
 from decaf.records import Cluster, Compute, Net, Overrides, Source, View, takes_records

@@ -2,6 +2,7 @@
 
 import typer
 
+from decaf import process
 from decaf._version import __version__
 from decaf.cli import (
     border,
@@ -61,4 +62,6 @@ def _options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message, without a traceback."""
+    process.wait_asleep()
+    process.keep_freed_memory()
     border.run(app)

@@ -4,7 +4,6 @@ from decaf.engines.batch_size import tuned
 from decaf.engines.fill import fill
 from decaf.engines.fresh import Found, find_fresh
 from decaf.engines.local import run
-from decaf.engines.machine import n_cores
 from decaf.engines.patch_plan import as_patches
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.engines.planning import make_plan, n_features, provenance, shard_rows
@@ -21,7 +20,6 @@ __all__ = [
     "find_fresh",
     "find_start",
     "make_plan",
-    "n_cores",
     "n_features",
     "provenance",
     "run",

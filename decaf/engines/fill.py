@@ -9,12 +9,12 @@ import torch
 from decaf.engines.fresh import Found, replaced_rows
 from decaf.engines.grow import take_over
 from decaf.engines.local import run
-from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan, StageSeconds
 from decaf.engines.planning import n_features
 from decaf.engines.signals import StopWish, stop_on_signals
 from decaf.errors import StoreError
 from decaf.images.views import n_views
+from decaf.machine import n_cores
 from decaf.progress import log, show_progress
 from decaf.store import FeatureWriter, Provenance
 

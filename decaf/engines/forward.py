@@ -12,11 +12,11 @@ from torch.nn.functional import pad
 from decaf.backbones import TorchBackbone, pool_features
 from decaf.engines.batch import Batch
 from decaf.engines.graphs import RecordedPass
-from decaf.engines.machine import n_cores
 from decaf.engines.plan import N_ON_GPU, START, Plan
 from decaf.engines.planning import connected_layers
 from decaf.errors import ConfigError
 from decaf.images.views import n_views
+from decaf.machine import n_cores
 from decaf.progress import log
 from decaf.types import FloatArray
 

@@ -15,7 +15,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from decaf.engines.allocator import keep_freed_memory
 from decaf.engines.batch import Batch, load_batch
 from decaf.engines.forward import Forward
 from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
@@ -54,7 +53,6 @@ def run(
     DataError
         If more than the plan's share of images failed.
     """
-    keep_freed_memory()
     return _Run(plan, writer, progress, stop or threading.Event()).finish()
 
 

@@ -8,7 +8,7 @@ import torch
 
 from decaf.backbones import DensePass, TorchBackbone
 from decaf.choices import Decoder
-from decaf.engines.machine import n_cores
+from decaf.machine import n_cores
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
 
@@ -158,9 +158,8 @@ class StageSeconds:
 
 
 def threads_of_one(plan: Plan) -> int:
-    """Return how many of torch's threads one worker of a plan has."""
-    n_threads = torch.get_num_threads()
-    return max(1, min(n_threads, n_cores() // plan.workers)) if plan.workers else n_threads
+    """Return how many of torch's threads one worker of a plan has: no more than cores in all."""
+    return max(1, min(torch.get_num_threads(), n_cores()) // max(plan.workers, 1))
 
 
 Progress = Callable[[int, int], None]

@@ -9,11 +9,11 @@ import torch
 from decaf.backbones import DensePass, TorchBackbone, pool_features
 from decaf.choices import Decoder
 from decaf.datasets import dataset_digest
-from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
 from decaf.images.decode import GPU_DECODER, PIXEL_POLICY
 from decaf.images.views import n_views
+from decaf.machine import n_cores
 from decaf.protocols.checks import check_above_0
 from decaf.records import Compute, Net, View
 from decaf.store import FEATURES_VERSION, Provenance
