@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from decaf.backbones import load_backbone
     from decaf.datasets import load_dataset
     from decaf.evaluation import evaluate
-    from decaf.extraction import extract
+    from decaf.extraction import extract, extract_nets
     from decaf.prediction import predict
     from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
     from decaf.store import FeatureStore
@@ -30,6 +30,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "extract",
+    "extract_nets",
     "finetune",
     "load_backbone",
     "load_dataset",
@@ -46,6 +47,7 @@ _HOMES = {
     "FeatureStore": "decaf.store",
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
+    "extract_nets": "decaf.extraction",
     "finetune": "decaf.tuning",
     "load_backbone": "decaf.backbones",
     "load_dataset": "decaf.datasets",

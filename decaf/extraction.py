@@ -1,4 +1,4 @@
-"""Images to features: `extract` fills a store and returns its path."""
+"""Images to features: `extract` fills a store and returns its path, `extract_nets` one a net."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,28 +9,27 @@ from decaf.backbones import TorchBackbone, load_everywhere
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
-    Found,
     Plan,
     as_patches,
-    fill,
+    fill_together,
     fill_with_ray,
-    find_fresh,
     find_start,
+    found_or_to_fill,
     make_plan,
     n_features,
     provenance,
     shard_rows,
     tuned,
 )
-from decaf.errors import ConfigError, StoreError
+from decaf.errors import ConfigError
 from decaf.machine import n_cores
 from decaf.progress import log
 from decaf.protocols import PublishedProtocol, get_protocol
 from decaf.records import Cluster, Compute, Net, Overrides, Source, View, takes_records
-from decaf.store import Provenance, reopen, store_name
+from decaf.store import Provenance
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
-__all__ = ["extract", "make_plan", "n_features", "provenance"]
+__all__ = ["extract", "extract_nets", "make_plan", "n_features", "provenance"]
 
 
 @takes_records
@@ -101,13 +100,66 @@ def extract(
     with the same content are taken over, whatever their names and labels, and only the others are
     computed: to the same bits on a CPU, with the same batch size and threads.
     """
-    _check_cluster(cluster, net)
+    (path,) = extract_nets(
+        dataset,
+        (net,),
+        view,
+        protocol=protocol,
+        source=source,
+        compute=compute,
+        cluster=cluster,
+        out=out,
+    )
+    return path
+
+
+@takes_records
+def extract_nets(
+    dataset: str | Path | ImageDataset,
+    nets: Sequence[Net],
+    view: View = View(),
+    *,
+    protocol: str | None = None,
+    source: Source = Source(),
+    compute: Compute = Compute(),
+    cluster: Cluster = Cluster(),
+    out: str | Path | None = None,
+) -> list[Path]:
+    """Extract several nets from one pass over the images: each is read and decoded once.
+
+    The stores are those that `extract` makes of each net, to the same bits on a CPU; each net
+    sees the images by its own preprocessing. All nets are in memory at once.
+
+    Parameters
+    ----------
+    dataset : str, pathlib.Path or ImageDataset
+        As for `extract`.
+    nets : sequence of Net
+        The nets and what is taken of each; see `decaf.records.Net.each`.
+    view : View
+        What a row shows; not ``dense``, whose patches are a net's own.
+    protocol, source, compute, cluster : str, Source, Compute, Cluster
+        As for `extract`; engine ``ray`` takes one net.
+    out : str or pathlib.Path, optional
+        A folder for the stores, named after their digests.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The complete store of each net, with its own list of failures.
+
+    Raises
+    ------
+    ConfigError
+        If an option is wrong, or the nets cannot share a pass.
+    DataError, BackboneError, StoreError, KeyboardInterrupt
+        As `extract` does.
+    """
+    _check_nets(nets, view, cluster, out)
     table = source_table(dataset, source)
     view = protocol_view(table, protocol, view)
-    nets = load_nets(net, compute.device)
-    return extract_table(
-        table, nets, net, view, source=source, compute=compute, cluster=cluster, out=out
-    )
+    loaded = [(net, load_nets(net, compute.device)) for net in nets]
+    return _extracted(table, loaded, view, source=source, compute=compute, cluster=cluster, out=out)
 
 
 def extract_table(
@@ -141,32 +193,54 @@ def extract_table(
     pathlib.Path
         The complete store.
     """
-    plan = _plan(table, nets[0], net, view, source=source, compute=compute)
-    plan = replace(plan, replicas=tuple(nets[1:]))
-    asked = provenance(plan, net.dtype)
-    if cluster.shard is not None:
-        rows = shard_rows(cluster.shard, asked.n_images)
-        asked = replace(asked, rows=rows)
-        plan = replace(plan, dataset=slice_rows(plan.dataset, slice(*rows)))
-    path, quiet = Path(source.features if out is None else out), compute.quiet
-    found = find_fresh(path, asked, plan.dataset, growing=cluster.engine == "local")
-    if found.path is not None and not (found.n_again and _reopened(found, quiet=quiet)):
-        _say(quiet, f"found {found.path}, which holds these features")
-        return found.path
-    path, plan, asked = _to_fill(path, plan, asked, found)
-    if found.donors:
-        n_rows = sum(len(donor.here) for donor in found.donors)
-        names = ", ".join(str(donor.path) for donor in found.donors)
-        _say(quiet, f"{n_rows} of {asked.n_rows} rows are of images in {names}; taking them over")
-    if cluster.engine == "ray":
-        return _filled_by_ray(path, plan, asked, net, cluster, quiet=quiet)
-    start = find_start(path.parent, plan, asked)
-    if start is not None:
-        _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
-        with start.store:
-            return fill(path, replace(plan, start=start), asked, found=found, quiet=quiet)
-    plan = tuned(plan, quiet=quiet) if compute.batch_size == "auto" else plan
-    return fill(path, plan, asked, found=found, quiet=quiet)
+    (path,) = _extracted(
+        table, [(net, nets)], view, source=source, compute=compute, cluster=cluster, out=out
+    )
+    return path
+
+
+def _extracted(
+    table: ImageDataset,
+    nets: Sequence[tuple[Net, Sequence[TorchBackbone]]],
+    view: View,
+    *,
+    source: Source,
+    compute: Compute,
+    cluster: Cluster,
+    out: str | Path | None,
+) -> list[Path]:
+    """Return the complete store of each net."""
+    folder, quiet = Path(source.features if out is None else out), compute.quiet
+    stores = []
+    for net, (first, *others) in nets:
+        plan = _plan(table, first, net, view, source=source, compute=compute)
+        plan, asked = replace(plan, replicas=tuple(others)), provenance(plan, net.dtype)
+        if cluster.shard is not None:
+            rows = shard_rows(cluster.shard, asked.n_images)
+            asked = replace(asked, rows=rows)
+            plan = replace(plan, dataset=slice_rows(plan.dataset, slice(*rows)))
+        growing = cluster.engine == "local"
+        stores.append(found_or_to_fill(folder, plan, asked, growing=growing, quiet=quiet))
+    paths = [one if isinstance(one, Path) else one.path for one in stores]
+    if len(set(paths)) < len(paths):
+        raise ConfigError("asked for several nets, found two that are the same; name each once")
+    together = []
+    for one, (net, _) in zip(stores, nets, strict=True):
+        if isinstance(one, Path):
+            continue
+        if cluster.engine == "ray":
+            return [_filled_by_ray(one.path, one.plan, one.asked, net, cluster, quiet=quiet)]
+        start = find_start(one.path.parent, one.plan, one.asked)
+        if start is not None:
+            _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
+            with start.store:
+                fill_together([replace(one, plan=replace(one.plan, start=start))], quiet=quiet)
+            continue
+        plan = tuned(one.plan, quiet=quiet) if compute.batch_size == "auto" else one.plan
+        together.append(replace(one, plan=plan))
+    if together:
+        fill_together(together, quiet=quiet)
+    return paths
 
 
 def source_table(dataset: str | Path | ImageDataset, source: Source) -> ImageDataset:
@@ -201,7 +275,15 @@ def view_of(rule: PublishedProtocol) -> View:
 
 
 def load_nets(net: Net, device: str) -> list[TorchBackbone]:
-    """Return the net on each device that `device` means; see `decaf.load_backbone`."""
+    """Return the net on each device that `device` means; see `decaf.load_backbone`.
+
+    Raises
+    ------
+    ConfigError
+        If `net` names several.
+    """
+    if (n_nets := len(net.each())) > 1:
+        raise ConfigError(f"asked for one net, found {n_nets}: {net.backbone}; give one of them")
     return load_everywhere(
         net.backbone,
         weights=net.weights,
@@ -270,49 +352,28 @@ def _filled_by_ray(
     )
 
 
-def _check_cluster(cluster: Cluster, net: Net) -> None:
-    if cluster.engine == "ray" and not (isinstance(net.backbone, str) and cluster.shard is None):
-        raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
+def _check_nets(nets: Sequence[Net], view: View, cluster: Cluster, out: str | Path | None) -> None:
+    """Refuse what does not go together, before anything is loaded."""
+    wrong = [one for one in nets if not isinstance(one, Net)]
+    if wrong or not nets:
+        raise ConfigError(f"nets are records Net, one or more, found {wrong or 'none'}")
     if cluster.engine == "local" and (cluster.num_workers, cluster.address) != (None, None):
         raise ConfigError("num_workers and address are for engine 'ray'; use workers, or that")
-
-
-def _reopened(found: Found, *, quiet: bool) -> bool:
-    """Make a store an unfinished one, so that rows that failed are tried again, if that may be."""
-    if found.path is None:
-        return False
-    try:
-        reopen(found.path)
-    except (OSError, StoreError) as error:
-        _say(
-            quiet,
-            f"{found.n_again} rows of {found.path} failed and could be tried again now, but: "
-            f"{error}",
+    if cluster.engine == "ray" and not (
+        isinstance(nets[0].backbone, str) and cluster.shard is None
+    ):
+        raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
+    if len(nets) == 1:
+        return
+    asked = f"asked for {len(nets)} nets in one pass"
+    if cluster.engine == "ray":
+        raise ConfigError(f"{asked} by engine 'ray', which takes one; run it once a net")
+    if view.view == "dense":
+        raise ConfigError(
+            f"{asked} over dense patches, which each net has its own of; run it once a net"
         )
-        return False
-    _say(quiet, f"trying {found.n_again} rows again that failed in {found.path}")
-    return True
-
-
-def _to_fill(
-    path: Path, plan: Plan, asked: Provenance, found: Found
-) -> tuple[Path, Plan, Provenance]:
-    """Return the store that is to be filled, and with which layers."""
-    if found.path is not None:  # one that was complete has layers of its own
-        layers = found.layers
-        return found.path, replace(plan, layers=layers), replace(asked, layers=layers)
-    if path.suffix != ".h5":
-        path = _free(path / store_name(asked), found.others)
-    return path, plan, asked
-
-
-def _free(path: Path, taken: tuple[Path, ...]) -> Path:
-    """Return a path, numbered where stores of other images have its name."""
-    numbered, number = path, 1
-    while numbered in taken:
-        number += 1
-        numbered = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return numbered
+    if Path(out or "").suffix == ".h5":
+        raise ConfigError(f"{asked} into the one store {out}; give a folder")
 
 
 def _say(quiet: bool, message: str) -> None:

@@ -32,4 +32,6 @@ def extract(
     arguments = dict(locals())
     from decaf import extraction
 
-    border.say(extraction.extract(**arguments))
+    nets = arguments.pop("net").each()
+    for path in extraction.extract_nets(nets=nets, **arguments):
+        border.say(path)

@@ -20,7 +20,7 @@ _SHARE = 0.5
 """Of the free memory, what all the batches of a CPU may take."""
 _REPEATS = 2
 _WARMING = 2
-"""Passes before those: on a GPU the second is recorded, and the others are replayed."""
+"""Passes before those, in which a GPU's libraries choose their kernels."""
 
 
 def tuned(plan: Plan, *, quiet: bool = False) -> Plan:
