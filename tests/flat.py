@@ -10,8 +10,7 @@ import decaf
 import decaf.demo
 import decaf.extraction
 import decaf.protocols
-from decaf.fields import Record
-from decaf.records import is_record
+from decaf.records import Record, is_record
 
 
 def flat(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from decaf.fields import Record
 from decaf.process import limit_threads
-from decaf.records import is_record
+from decaf.records import Record, is_record
 
 
 def with_records(function: Callable[..., None]) -> Callable[..., None]:
