@@ -21,7 +21,7 @@ check: .venv/ready
 bench-quick: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py --n-images 1000 --repeats 2
 	$(BIN)/python benchmarks/bench_heads.py --skip caltech101 sun397 voc
-	$(BIN)/python benchmarks/bench_extract.py --skip resnet50 ray --limit 64 --repeats 1
+	$(BIN)/python benchmarks/bench_extract.py --nets alexnet,one_pass --limit 64 --repeats 1
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py
