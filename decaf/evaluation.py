@@ -32,6 +32,7 @@ from decaf.records import Compute, Net, Overrides, Source, takes_records, words
 from decaf.results import Journal, Result, ResultTable
 from decaf.results.files import require_csv
 from decaf.results.identity import changes
+from decaf.several_nets import each_net
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
 from decaf.trials import Trials
@@ -106,7 +107,7 @@ def evaluate(
     refuse_without_head(names, overrides.recipe)
     parse_recipe(overrides.recipe)  # what is wrong with it is said before the net is loaded
     find_device(compute.device)
-    if len(nets := net.each()) > 1 and store_at(data) is None:
+    if len(nets := each_net(net)) > 1 and store_at(data) is None:
         _fill_stores(data, nets, protocol, overrides, source=source, compute=compute)
         alone = partial(
             evaluate,
@@ -153,10 +154,8 @@ def evaluate(
         )
         trials.check(names, rules)
         results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
-    for tuning in tunings.values():
-        tuning.clear()
     if tunings:
-        name_stopped(path.parent)
+        _clear(tunings.values(), path.parent)
     if trials.failed:
         raise DataError(
             f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
@@ -266,6 +265,13 @@ def _tunings(
         )
         for layer in layers
     }
+
+
+def _clear(tunings: Iterable[FineTuning], folder: Path) -> None:
+    """Remove what fine-tuning kept to go on with, and name what other runs left."""
+    for tuning in tunings:
+        tuning.clear()
+    name_stopped(folder)
 
 
 def _recipe_changes(tunings: Iterable[FineTuning]) -> str:

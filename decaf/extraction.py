@@ -26,6 +26,7 @@ from decaf.machine import n_cores
 from decaf.progress import log
 from decaf.protocols import PublishedProtocol, get_protocol
 from decaf.records import Cluster, Compute, Net, Overrides, Source, View, takes_records
+from decaf.several_nets import each_net
 from decaf.store import Provenance
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
@@ -135,7 +136,7 @@ def extract_nets(
     dataset : str, pathlib.Path or ImageDataset
         As for `extract`.
     nets : sequence of Net
-        The nets and what is taken of each; see `decaf.records.Net.each`.
+        The nets and what is taken of each; see `decaf.several_nets.each_net`.
     view : View
         What a row shows; not ``dense``, whose patches are a net's own.
     protocol, source, compute, cluster : str, Source, Compute, Cluster
@@ -282,7 +283,7 @@ def load_nets(net: Net, device: str) -> list[TorchBackbone]:
     ConfigError
         If `net` names several.
     """
-    if (n_nets := len(net.each())) > 1:
+    if (n_nets := len(each_net(net))) > 1:
         raise ConfigError(f"asked for one net, found {n_nets}: {net.backbone}; give one of them")
     return load_everywhere(
         net.backbone,

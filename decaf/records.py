@@ -6,7 +6,7 @@ their fields.
 
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -218,26 +218,6 @@ class Net(Record):
     allow_code: bool = option(
         default=False, about="Import and call a backbone package.module:function."
     )
-
-    def each(self) -> tuple["Net", ...]:
-        """Return a record of each net that a comma-separated `backbone` names.
-
-        Raises
-        ------
-        ConfigError
-            If `weights` are neither one for all nor one for each.
-        """
-        names = self.backbone.split(",") if isinstance(self.backbone, str) else [self.backbone]
-        if len(names) == 1:
-            return (self,)
-        weights = self.weights.split(",")
-        if len(weights) not in (1, len(names)):
-            raise ConfigError(
-                f"asked for {len(names)} nets, found {len(weights)} weights; give one for all, or "
-                "one each"
-            )
-        pairs = zip(names, weights * (len(names) // len(weights)), strict=True)
-        return tuple(replace(self, backbone=n.strip(), weights=w.strip()) for n, w in pairs)
 
     @property
     def layer_names(self) -> tuple[str, ...]:

@@ -123,20 +123,6 @@ def test_what_cannot_share_a_pass_is_refused(
     assert not (tmp_path / "f").exists()
 
 
-def test_names_and_weights_are_paired() -> None:
-    both = Net("alexnet, vgg16", weights="random", pool="avg").each()
-    assert both == (
-        Net("alexnet", weights="random", pool="avg"),
-        Net("vgg16", weights="random", pool="avg"),
-    )
-    paired = Net("alexnet,alexnet", weights="imagenet,a.pth").each()
-    assert [one.weights for one in paired] == ["imagenet", "a.pth"]
-    alone = Net("alexnet", weights="a,b.pth")
-    assert alone.each() == (alone,)
-    with pytest.raises(ConfigError, match="3 nets, found 2 weights"):
-        Net("alexnet,vgg16,vgg19", weights="random,imagenet").each()
-
-
 @pytest.mark.parametrize("verb", [flat_extract, train])
 def test_where_one_net_is_taken_several_are_refused(
     images: Path, tmp_path: Path, verb: Callable[..., Any]
