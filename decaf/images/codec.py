@@ -1,4 +1,4 @@
-"""torchcodec's decoder of JPEG files, where there is one."""
+"""The decoder of JPEG files that torchcodec has, where it is here."""
 
 from collections.abc import Callable
 from typing import Any
