@@ -44,11 +44,11 @@ import torch
 from bench_memory import make_images
 from parts import add_skip, run_parts
 
+from decaf import process
 from decaf.datasets import load_dataset
 from decaf.engines.local import run_together
 from decaf.extraction import load_nets, make_plan, n_features, provenance
 from decaf.machine import n_cores
-from decaf.process import keep_freed_memory
 from decaf.records import Compute, Net
 from decaf.store import FeatureStore, FeatureWriter
 
@@ -70,7 +70,7 @@ DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
 
 def ours(arguments):
     """Extract one net or several once in this process, and print its figures."""
-    keep_freed_memory()  # as the command does
+    process.own()  # as the command's
     if arguments.core is not None:  # everything in this thread, which then is the only one
         torch.set_num_threads(1)
         os.sched_setaffinity(0, {arguments.core})

@@ -156,9 +156,14 @@ def extract_nets(
     DataError, BackboneError, StoreError, KeyboardInterrupt
         As `extract` does.
     """
-    _check_nets(nets, view, cluster, out)
+    _check_nets(nets, cluster, source.features if out is None else out)
     table = source_table(dataset, source)
     view = protocol_view(table, protocol, view)
+    if len(nets) > 1 and view.view == "dense":
+        raise ConfigError(
+            f"asked for {len(nets)} nets in one pass over dense patches, which each net has its "
+            "own of; run it once a net"
+        )
     loaded = [(net, load_nets(net, compute.device)) for net in nets]
     return _extracted(table, loaded, view, source=source, compute=compute, cluster=cluster, out=out)
 
@@ -223,7 +228,8 @@ def _extracted(
         growing = cluster.engine == "local"
         stores.append(found_or_to_fill(folder, plan, asked, growing=growing, quiet=quiet))
     paths = [one if isinstance(one, Path) else one.path for one in stores]
-    if len(set(paths)) < len(paths):
+    to_fill = [one.path for one in stores if not isinstance(one, Path)]
+    if len(set(to_fill)) < len(to_fill):
         raise ConfigError("asked for several nets, found two that are the same; name each once")
     together = []
     for one, (net, _) in zip(stores, nets, strict=True):
@@ -353,7 +359,7 @@ def _filled_by_ray(
     )
 
 
-def _check_nets(nets: Sequence[Net], view: View, cluster: Cluster, out: str | Path | None) -> None:
+def _check_nets(nets: Sequence[Net], cluster: Cluster, out: str | Path) -> None:
     """Refuse what does not go together, before anything is loaded."""
     wrong = [one for one in nets if not isinstance(one, Net)]
     if wrong or not nets:
@@ -369,11 +375,7 @@ def _check_nets(nets: Sequence[Net], view: View, cluster: Cluster, out: str | Pa
     asked = f"asked for {len(nets)} nets in one pass"
     if cluster.engine == "ray":
         raise ConfigError(f"{asked} by engine 'ray', which takes one; run it once a net")
-    if view.view == "dense":
-        raise ConfigError(
-            f"{asked} over dense patches, which each net has its own of; run it once a net"
-        )
-    if Path(out or "").suffix == ".h5":
+    if Path(out).suffix == ".h5":
         raise ConfigError(f"{asked} into the one store {out}; give a folder")
 
 

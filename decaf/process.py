@@ -19,12 +19,18 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's ma
 _KEEP_BYTES = 1 << 30
 
 
-def wait_asleep() -> None:
-    """Make threads that wait for each other sleep; call it before torch and NumPy are loaded.
+_owned = False
 
-    They spin otherwise, which on a machine that others use takes cores from them, and from the
-    very threads that are waited for. What the environment says already stays.
+
+def own() -> None:
+    """Take the process as decaf's own; call it before torch and NumPy are loaded.
+
+    Threads that wait for each other sleep. They spin otherwise, which on a machine that others use
+    takes cores from them, and from the very threads that are waited for. What the environment says
+    already stays. Extraction keeps memory, see `keep_freed_memory`.
     """
+    global _owned  # noqa: PLW0603 - there is one process
+    _owned = True
     for name, value in _WAITING.items():
         os.environ.setdefault(name, value)
     if n_cores() < n_visible_cores():
@@ -42,14 +48,14 @@ def limit_threads(n_threads: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory instead of handing every large block back at once.
+    """Tell glibc to keep freed memory, in a process of decaf's own.
 
-    A net's maps are tens of megabytes, which glibc maps and unmaps anew for each batch; the
+    A net's maps are tens of megabytes, which glibc would map and unmap anew for each batch; the
     kernel then clears every page again. SqueezeNet spends 10 of 27 ms an image on that, and
     none of it afterwards. One arena, because others cannot hold blocks of this size. Does
     nothing with another C library.
     """
-    if not sys.platform.startswith("linux"):
+    if not _owned or not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt") and hasattr(library, "gnu_get_libc_version"):

@@ -62,6 +62,5 @@ def _options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message, without a traceback."""
-    process.wait_asleep()
-    process.keep_freed_memory()
+    process.own()
     border.run(app)

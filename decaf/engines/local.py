@@ -25,6 +25,7 @@ from decaf.engines.stored import load_stored
 from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.errors import DataError
 from decaf.machine import n_cores
+from decaf.process import keep_freed_memory
 from decaf.types import FeatureWriter, IntArray
 
 
@@ -66,6 +67,7 @@ def run_together(
     DataError
         If more than the plan's share of images failed.
     """
+    keep_freed_memory()
     return _Run(nets, progress, stop or threading.Event()).finish()
 
 

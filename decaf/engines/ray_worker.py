@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from decaf import process
 from decaf.backbones import load_backbone
 from decaf.datasets import slice_rows
 from decaf.engines.fill import fill
 from decaf.engines.plan import Plan
 from decaf.errors import BackboneError, DecafError
-from decaf.process import keep_freed_memory
 from decaf.store import Provenance, failed_images
 
 
@@ -34,7 +34,7 @@ class Worker:
     def __init__(
         self, recipe: Mapping[str, Any], asked: Provenance, net: Mapping[str, Any]
     ) -> None:
-        keep_freed_memory()  # the process is this actor's alone
+        process.own()  # it is this actor's alone
         torch.set_num_threads(recipe["workers"])
         self._asked = asked
         self._error: DecafError | None = None
