@@ -62,11 +62,6 @@ def fill_together(stores: Sequence[ToFill], *, quiet: bool = False) -> list[Path
     quiet : bool
         Print neither progress nor the closing line.
 
-    Returns
-    -------
-    list of pathlib.Path
-        The complete stores.
-
     Raises
     ------
     DataError

@@ -26,12 +26,12 @@ from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_d
 from decaf.errors import DataError
 from decaf.machine import n_cores
 from decaf.process import keep_freed_memory
-from decaf.types import FeatureWriter, IntArray
+from decaf.types import IntArray, RowWriter
 
 
 def run(
     plan: Plan,
-    writer: FeatureWriter,
+    writer: RowWriter,
     progress: Progress,
     stop: threading.Event | None = None,
 ) -> StageSeconds:
@@ -40,7 +40,7 @@ def run(
 
 
 def run_together(
-    nets: Sequence[tuple[Plan, FeatureWriter]],
+    nets: Sequence[tuple[Plan, RowWriter]],
     progress: Progress,
     stop: threading.Event | None = None,
 ) -> StageSeconds:
@@ -48,7 +48,7 @@ def run_together(
 
     Parameters
     ----------
-    nets : sequence of (Plan, FeatureWriter)
+    nets : sequence of (Plan, RowWriter)
         Extractions of one table, alike but for net, layers and batch size; only of one net do
         they start at stored maps or make dense patches. Writers take features, and reasons of
         failures.
@@ -91,7 +91,7 @@ class _Run:
 
     def __init__(
         self,
-        nets: Sequence[tuple[Plan, FeatureWriter]],
+        nets: Sequence[tuple[Plan, RowWriter]],
         progress: Progress,
         wish: threading.Event,
     ) -> None:
