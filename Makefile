@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-quick clean
+.PHONY: demo test check bench bench-quick gpu clean
 
 demo: .venv/ready
 	$(BIN)/decaf demo
@@ -21,12 +21,16 @@ check: .venv/ready
 bench-quick: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py --n-images 1000 --repeats 2
 	$(BIN)/python benchmarks/bench_heads.py --skip caltech101 sun397 voc
-	$(BIN)/python benchmarks/bench_extract.py --skip resnet50 ray --limit 64 --repeats 1
+	$(BIN)/python benchmarks/bench_extract.py --nets alexnet,one_pass --limit 64 --repeats 1
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py
 	$(BIN)/python benchmarks/bench_heads.py
 	$(BIN)/python benchmarks/bench_extract.py
+
+# by a Python that has CUDA's torch; nothing is installed
+gpu:
+	PYTHONPATH=. $(PYTHON) benchmarks/gpu.py
 
 # torch and torchvision come together, as a user installs them; uv does it in seconds
 .venv/ready: pyproject.toml constraints.txt

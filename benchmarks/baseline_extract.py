@@ -1,26 +1,32 @@
-"""The peer of bench_extract.py: what a careful user writes with torchvision today.
+"""The peers of bench_extract.py: what a careful user writes with torchvision today.
 
 `create_feature_extractor`, a `DataLoader` with worker processes, the weights' own transform,
-and one HDF5 file that is filled batch by batch. Prints one JSON object.
+and one HDF5 file that is filled batch by batch; with `--runtime onnx` the same, but that the
+extractor is exported once and run by ONNX Runtime. Prints one JSON object.
 """
 
 import argparse
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import h5py
 import torch
-import torchvision
 from PIL import Image
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
 
 NODES = {
     "alexnet": {"avgpool": "pool5", "classifier.2": "fc6", "classifier.5": "fc7"},
-    "resnet50": {"flatten": "pool5"},
+    "vgg16": {"avgpool": "pool5", "classifier.1": "fc6", "classifier.4": "fc7"},
+    "squeezenet1_1": {"features": "pool5"},
+    "vit_b_16": {"getitem_5": "pool5"},
+    **{key: {"flatten": "pool5"} for key in ("resnet50", "mobilenet_v2", "efficientnet_b0")},
 }
+AVERAGED = ("squeezenet1_1",)
 
 
 class Images(Dataset):
@@ -35,11 +41,58 @@ class Images(Dataset):
             return self.transform(image.convert("RGB"))
 
 
+class Rows(nn.Module):
+    """Named layers as one vector an image."""
+
+    def __init__(self, name):
+        super().__init__()
+        torch.manual_seed(0)
+        net = get_model(name, weights=None).eval()
+        self.layers = create_feature_extractor(net, return_nodes=NODES[name])
+        self.averaged = name in AVERAGED
+
+    def forward(self, batch):
+        outputs = self.layers(batch)
+        if self.averaged:
+            outputs = {layer: output.mean((2, 3)) for layer, output in outputs.items()}
+        return {layer: output.flatten(1) for layer, output in outputs.items()}
+
+
+def by_torch(rows, arguments):
+    """Return a function from a batch to arrays by layer."""
+    kind = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    rows = rows.to(arguments.device, memory_format=kind)
+
+    def run(batch):
+        outputs = rows(batch.to(arguments.device, memory_format=kind, non_blocking=True))
+        return {layer: output.cpu().numpy() for layer, output in outputs.items()}
+
+    return run
+
+
+def by_onnx(rows, name):
+    """Return the same by ONNX Runtime."""
+    import onnxruntime  # noqa: PLC0415 - one of the peers
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "net.onnx")
+        torch.onnx.export(
+            rows, (torch.zeros(2, 3, 224, 224),), path, dynamo=True, verbose=False,
+            input_names=["batch"], output_names=list(NODES[name].values()),
+            dynamic_shapes={"batch": {0: torch.export.Dim("n")}},
+        )  # fmt: skip
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    layers = [output.name for output in session.get_outputs()]
+    return lambda batch: dict(zip(layers, session.run(None, {"batch": batch.numpy()}), strict=True))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("images", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--backbone", default="alexnet", choices=NODES)
+    parser.add_argument("--runtime", default="torch", choices=("torch", "onnx"))
+    parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=64)
@@ -48,11 +101,11 @@ def main():
     paths = sorted(arguments.images.glob("*/*.jpg"))
     step = len(paths) / (arguments.limit or len(paths))
     paths = [paths[int(i * step)] for i in range(int(len(paths) / step))]
-    torch.manual_seed(0)
-    net = get_model(arguments.backbone, weights=None).eval()
     transform = get_model_weights(arguments.backbone).IMAGENET1K_V1.transforms()
-    nodes = NODES[arguments.backbone]
-    extractor = create_feature_extractor(net, return_nodes=nodes).to(arguments.device)
+    rows = Rows(arguments.backbone)
+    run = by_torch(rows, arguments)
+    if arguments.runtime == "onnx":
+        run = by_onnx(rows, arguments.backbone)
     loader = DataLoader(
         Images(paths, transform),
         batch_size=arguments.batch_size,
@@ -63,14 +116,13 @@ def main():
     with h5py.File(arguments.out, "w") as file, torch.inference_mode():
         done = 0
         for batch in loader:
-            for layer, output in extractor(batch.to(arguments.device)).items():
-                rows = output.flatten(1).cpu().numpy()
+            for layer, output in run(batch).items():
                 if layer not in file:
-                    file.create_dataset(layer, (len(paths), rows.shape[1]), dtype="float32")
-                file[layer][done : done + len(rows)] = rows
+                    file.create_dataset(layer, (len(paths), output.shape[1]), dtype="float32")
+                file[layer][done : done + len(output)] = output
             done += len(batch)
     seconds = perf_counter() - start
-    print(json.dumps({"images_per_s": len(paths) / seconds, "torch": torchvision.__version__}))
+    print(json.dumps({"images_per_s": len(paths) / seconds}))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,27 @@
-"""Images per second from JPEG files to a feature store, against a careful user's script.
+"""Images per second from JPEG files to a feature store, against what careful users write.
 
-    python benchmarks/bench_extract.py [IMAGES] [--skip PART ...] [--repeats 3]
+    python benchmarks/bench_extract.py [IMAGES] [--nets PART,PART] [--skip PART ...] [--repeats 3]
 
 IMAGES is a folder of class folders; without it, the Caltech-101 images below the folder
-that DECAF_ASSETS names, or generated ones. AlexNet gives pool5, fc6 and fc7, ResNet-50 its pool5,
-the averaged last map; weights are random (speed does not depend on their values). Every run is a
-process of its own, ours and the peer's in turn; the peer (baseline_extract.py) runs with 1 and
-with 2 workers and its best is taken. Loading the net is not timed, for either. bf16 is left out
-where the machine has no instructions for it.
+that DECAF_ASSETS names, or generated ones. Weights are random (speed does not depend on their
+values). Every run is a process of its own, and loading the net is not timed, for anybody.
 
-The bound is what the machine could do if it did nothing but the stages' own work on all cores at
-once: 1 / (seconds an image spent reading, decoding, cropping, in the net and writing), added over
-the cores, measured with a process of one thread pinned to each at the same time, as cores share a
-cache and may differ in speed. With a GPU (--device cuda; ask for more images by --limit) it is
-the smaller of what the cores and the GPU could do, and pixels by nvJPEG are measured too.
+A part is a net, `one_pass` or `ray`; the parts of one net end within ten minutes. The peers of a
+net are two scripts (baseline_extract.py), by torch and by ONNX Runtime, each with the number of
+workers and the memory format that were best on a quarter of the images, and thingsvision where
+--thingsvision names the interpreter of an environment that has it (its pinned versions exclude
+decaf's). Then decaf and the peers run in turn. `<net>_ratio_torch` is decaf's rate over that of
+the torch script, `<net>_ratio_best` over that of the fastest peer: medians over the turns.
 
-`ray` extracts 20 000 images with two actors and with the local engine, by the command line,
-start-up included, and compares the features: IMAGES over and over with AlexNet (`ray_ratio`), and
-generated tiny ones with decaf-mini (`ray_ratio_tiny`), half a minute's work, much of it start-up.
+The bound is what the cores could do if each stage took them only the least that it took in any
+run, alone on each core or beside others, and they never waited: cores / (seconds an image). No
+run can be faster.
+
+`one_pass` extracts three small nets in one pass over the images and in three
+(`one_pass_saved`, the share of the time). `ray` extracts 20 000 images with two actors and with
+the local engine, by the command line, start-up included, and compares the features: IMAGES over
+and over with AlexNet (`ray_ratio`), and generated tiny ones with decaf-mini (`ray_ratio_tiny`),
+half a minute's work, much of it start-up.
 """
 
 import argparse
@@ -26,6 +30,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -36,149 +44,243 @@ import torch
 from bench_memory import make_images
 from parts import add_skip, run_parts
 
-from decaf.backbones import load_backbone
-from decaf.backbones.backbone import find_precision
+from decaf import process
 from decaf.datasets import load_dataset
-from decaf.engines import n_cores, run
-from decaf.extraction import make_plan, n_features, provenance
+from decaf.engines.local import run_together
+from decaf.extraction import load_nets, make_plan, n_features, provenance
+from decaf.machine import n_cores
 from decaf.records import Compute, Net
 from decaf.store import FeatureStore, FeatureWriter
 
-BASELINE = Path(__file__).with_name("baseline_extract.py")
-LIMITS = {"alexnet": 1024, "resnet50": 256}
-PARTS = (*LIMITS, "ray")
-LAYERS = {"alexnet": None, "resnet50": "pool5"}
+HERE = Path(__file__).parent
+LIMITS = {
+    "alexnet": 1024, "resnet50": 192, "mobilenet_v2": 768, "efficientnet_b0": 384,
+    "squeezenet1_1": 1024, "vgg16": 128, "vit_b_16": 128,
+}  # fmt: skip
+SMALL = ("squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x1_0")
+PARTS = (*LIMITS, "one_pass", "ray")
+OPTIONS = {
+    "alexnet": {},
+    "vgg16": {},
+    "squeezenet1_1": {"layers": "pool5", "pool": "avg"},
+}
+"""What is taken of a net; of others `pool5`."""
 DECAF = [sys.executable, "-c", "from decaf.cli.app import main; main()"]
 
 
 def ours(arguments):
-    """Extract once in this process and print its figures."""
-    torch.manual_seed(0)
+    """Extract one net or several once in this process, and print its figures."""
+    process.own()  # as the command's
     if arguments.core is not None:  # everything in this thread, which then is the only one
         torch.set_num_threads(1)
         os.sched_setaffinity(0, {arguments.core})
     table = load_dataset(str(arguments.images), Path(), limit=arguments.limit)
-    net = load_backbone(
-        arguments.backbone, weights="random", device=arguments.device, precision=arguments.precision
-    )
-    plan = make_plan(
-        table,
-        net,
-        Net(layers=LAYERS[arguments.backbone]),
-        decoder=arguments.decoder,
-        compute=Compute(workers=arguments.workers),
-    )
-    with FeatureWriter(
-        arguments.out, provenance(plan, "float32"), table, n_features(plan), 1
-    ) as writer:
+    runs = []
+    with ExitStack() as opened:
+        for number, name in enumerate(arguments.backbone.split(",")):
+            options = {"precision": arguments.precision} | OPTIONS.get(name, {"layers": "pool5"})
+            if arguments.runtime:
+                options["runtime"] = arguments.runtime
+            net = Net(name, weights="random", **options)
+            (loaded, *_) = load_nets(net, arguments.device)
+            plan = make_plan(
+                table, loaded, net, decoder=arguments.decoder,
+                compute=Compute(workers=arguments.workers),
+            )  # fmt: skip
+            out = arguments.out.with_suffix(f".{number}.h5")
+            writer = FeatureWriter(out, provenance(plan, "float32"), table, n_features(plan), 1)
+            runs.append((replace(plan, even=True), opened.enter_context(writer)))
         start = perf_counter()
-        seconds = run(plan, writer, lambda *_: None)
-        writer.finish()
+        seconds = run_together(runs, lambda *_: None)
+        for _, writer in runs:
+            writer.finish()
         wall = perf_counter() - start
     n_images = len(table.image_ids)
     stages = {stage: 1000 * value / n_images for stage, value in vars(seconds).items()}
-    bound = seconds.bound(n_images, plan)
+    bound = seconds.bound(n_images, runs[0][0])
     print(json.dumps({"images_per_s": n_images / wall, "stages_ms": stages, "bound": bound}))
 
 
 def timed(*commands):
-    """Run commands at the same time; return what their last lines say, rates added."""
-    jobs = [subprocess.Popen(one, stdout=subprocess.PIPE, text=True) for one in commands]
-    lines = [job.communicate()[0].splitlines() for job in jobs]
-    if any(job.returncode for job in jobs):
-        raise SystemExit(f"failed: {commands[0]}")
-    said = [json.loads(one[-1]) for one in lines]
-    return {
-        "images_per_s": sum(one["images_per_s"] for one in said),
-        "bound": sum(one.get("bound", 0) for one in said),
-        "stages_ms": stages(said),
-    }
+    """Run commands at the same time; return what the last line of each says."""
+    jobs = [
+        subprocess.Popen(one, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for one in commands
+    ]
+    said = [job.communicate() for job in jobs]
+    for job, (_, errors) in zip(jobs, said, strict=True):
+        if job.returncode:
+            reason = (errors.strip().splitlines() or ["no reason given"])[-1]
+            raise RuntimeError(f"{' '.join(map(str, job.args))} failed: {reason}")
+    return [json.loads(out.splitlines()[-1]) for out, _ in said]
 
 
-def measure(arguments, backbone, precisions, folder):
-    """Return the runs of every contestant, taken in turn."""
-    limit = str(arguments.limit or LIMITS[backbone])
-    common = ["--limit", limit, "--backbone", backbone, "--device", arguments.device]
-
-    def command(script, out, *more):
-        files = [str(arguments.images), str(folder / out)]
-        return [sys.executable, str(script), *files, *common, *more]
-
-    on_cpu = arguments.device == "cpu"
-    cores = sorted(os.sched_getaffinity(0))
-    pins = [["--core", str(core)] for core in cores] if on_cpu else [[]]
-    contestants = {
-        f"peer, workers {n}": [command(BASELINE, "features.h5", "--workers", str(n))]
-        for n in ((1, 2) if on_cpu else (8, 16))
-    }
-    for precision in precisions:
-        own = ["--child", "--precision", precision]
-        contestants[f"decaf {precision}"] = [command(__file__, "features.h5", *own)]
-        if not on_cpu:
-            nvjpeg = command(__file__, "features.h5", *own, "--decoder", "gpu")
-            contestants[f"decaf {precision}, nvjpeg"] = [nvjpeg]
-        contestants[f"bound {precision}"] = [
-            command(__file__, f"{number}.h5", *own, "--workers", "0", *pin)
-            for number, pin in enumerate(pins)
-        ]
+def in_turn(
+    contestants: dict[str, Callable[[], list]], repeats: int, folder: Path
+) -> dict[str, list]:
+    """Return what each contestant says in each turn; one that fails is said and left out."""
     runs = {name: [] for name in contestants}
-    for _ in range(arguments.repeats):
-        for name, commands in contestants.items():
+    for _ in range(repeats):
+        for name in list(runs):
             for left in folder.iterdir():
                 left.unlink()
-            runs[name].append(timed(*commands))
+            try:
+                runs[name].append(contestants[name]())
+            except RuntimeError as error:
+                if name == "decaf":
+                    raise
+                print(f"left out: {name}: {error}", flush=True)
+                del runs[name]
     return runs
 
 
-def stages(runs):
-    """Return each stage's median milliseconds an image."""
-    return {
-        stage: float(np.median([run["stages_ms"][stage] for run in runs]))
-        for stage in runs[0].get("stages_ms", {})
-    }
+def rate(said: list) -> float:
+    return sum(one["images_per_s"] for one in said)
 
 
-def compare(arguments, backbone):
+class Contest:
+    """The commands of one net's contestants."""
+
+    def __init__(self, arguments, net, folder):
+        self.arguments, self.net, self.folder = arguments, net, folder
+        self.limit = arguments.limit or LIMITS[net]
+
+    def command(self, script, out, limit, *more):
+        """Return a command of one of the scripts."""
+        files = [self.arguments.images, *([self.folder / out] if out else [])]
+        common = ["--limit", limit, "--backbone", self.net]
+        return [str(x) for x in (sys.executable, HERE / script, *files, *common, *more)]
+
+    def ours(self, out, limit, *more):
+        runtime = ["--runtime", self.arguments.runtime] if self.arguments.runtime else []
+        return self.command("bench_extract.py", out, limit, "--child", *runtime, *more)
+
+    def peer(self, limit, *more):
+        return timed(self.command("baseline_extract.py", "peer.h5", limit, *more))
+
+    def alone(self):
+        """Run a process of one thread on each core at the same time."""
+        cores = sorted(os.sched_getaffinity(0))
+        part = max(1, self.limit // len(cores))
+        return timed(
+            *(self.ours(core, part, "--workers", 0, "--core", core) for core in map(str, cores))
+        )
+
+    def best(self, what, options, kinds):
+        """Return the options with which a peer is fastest on a quarter of the images."""
+        limit = max(32, self.limit // 4)
+        trials = {}
+        for formats in kinds:
+            trials[formats] = rate(self.peer(limit, *options, *formats, "--workers", 2))
+        chosen = max(trials, key=trials.get)
+        found = {2: trials[chosen]}
+        for n_workers in (0, 1):
+            found[n_workers] = rate(self.peer(limit, *options, *chosen, "--workers", n_workers))
+        n_workers = max(found, key=found.get)
+        name = " ".join([what, *(one.strip("-") for one in chosen), f"{n_workers} workers"])
+        return name, (*options, *chosen, "--workers", n_workers)
+
+    def peers(self):
+        """Return the peers that run here, with their best settings."""
+        found = {}
+        for what, options, kinds in (
+            ("torch", (), ((), ("--channels-last",))),
+            ("onnx", ("--runtime", "onnx"), ((),)),
+        ):
+            try:
+                name, best = self.best(what, options, kinds)
+                found[name] = partial(self.peer, self.limit, *best)
+            except RuntimeError as error:
+                print(f"left out: {what}: {error}", flush=True)
+        if self.arguments.thingsvision:
+            script = self.command("thingsvision_extract.py", None, self.limit)
+            found["thingsvision"] = lambda: timed([str(self.arguments.thingsvision), *script[1:]])
+        return found
+
+
+def compare(arguments, net):
     """Print a net's table; return its figures."""
-    has_bf16 = find_precision("auto", torch.device(arguments.device)) == "bf16"
-    precisions = ("fp32", "bf16") if has_bf16 else ("fp32",)
-    with tempfile.TemporaryDirectory() as folder:
-        runs = measure(arguments, backbone, precisions, Path(folder))
-    rate = {name: median(run["images_per_s"] for run in found) for name, found in runs.items()}
-    baseline = max(found for name, found in rate.items() if name.startswith("peer"))
+    with tempfile.TemporaryDirectory() as name:
+        contest = Contest(arguments, net, Path(name))
+        peers = contest.peers()
+        contestants = {
+            "decaf": lambda: timed(contest.ours("decaf.h5", contest.limit)),
+            **peers,
+            "one thread a core": contest.alone,
+        }
+        runs = in_turn(contestants, arguments.repeats, Path(name))
+    rates = {who: [rate(said) for said in found] for who, found in runs.items()}
     print(
-        f"\n{backbone}, {arguments.limit or LIMITS[backbone]} images, {arguments.device}, "
-        f"{n_cores()} cores, median of {arguments.repeats}; load before: {arguments.load}"
+        f"\n{net}, {contest.limit} images, {n_cores()} cores, median of {arguments.repeats}; "
+        f"load before: {arguments.load}"
     )
-    print(f"{'':20} {'images/s':>9} {'ratio':>6}   range")
-    for name, found in runs.items():
-        rates = [run["images_per_s"] for run in found]
+    print(f"{'':32} {'images/s':>9} {'range':>16} {'decaf over it':>14}   range")
+    for who, found in rates.items():
+        over = [a / b for a, b in zip(rates["decaf"], found, strict=True)]
         print(
-            f"{name:20} {rate[name]:9.1f} {rate[name] / baseline:6.2f}   "
-            f"{min(rates):.1f} to {max(rates):.1f}"
+            f"{who:32} {median(found):9.1f} {min(found):7.1f} to {max(found):5.1f} "
+            f"{median(over):14.2f}   {min(over):.2f} to {max(over):.2f}"
         )
-    if not has_bf16:
-        print("bf16: not measured, this processor would emulate it")
-    result = {"baseline_images_per_s": baseline}
-    for precision in ("fp32", "bf16"):
-        keys = [f"{key}_{precision}" for key in ("images_per_s", "ratio", "bound_ratio")]
-        if precision not in precisions:
-            result |= dict.fromkeys(keys)
-            continue
-        alone = stages(runs[f"bound {precision}"])
-        bound = median(run["bound"] for run in runs[f"bound {precision}"])
-        ours_rate = rate[f"decaf {precision}"]
-        print(
-            f"{precision} stages, ms an image of one core: "
-            + ", ".join(f"{k} {v:.2f}" for k, v in alone.items())
-            + f"; bound {bound:.0f} images/s, reached {ours_rate / bound:.2f} of it"
+    least = least_stages(runs["decaf"] + runs["one thread a core"])
+    bound = 1000 * n_cores() / sum(least.values())
+    reached = median(rates["decaf"]) / bound
+    print(
+        "least ms an image of one core: "
+        + ", ".join(f"{stage} {ms:.2f}" for stage, ms in least.items())
+        + f"; bound {bound:.0f} images/s, reached {reached:.2f} of it",
+        flush=True,
+    )
+    figures = {f"{net}_images_per_s": median(rates["decaf"]), f"{net}_bound_ratio": reached}
+    figures |= {f"{net}_ratio_{key}": None for key in ("torch", "best")}
+    of_peers = [rates[who] for who in peers if who in rates]
+    of_torch = [rates[who] for who in peers if who in rates and who.startswith("torch")]
+    if of_torch:
+        figures[f"{net}_ratio_torch"] = ratio(rates["decaf"], of_torch)
+    if of_peers:
+        figures[f"{net}_ratio_best"] = ratio(rates["decaf"], of_peers)
+    return figures
+
+
+def ratio(own, others):
+    """Return the median over turns of a rate over that of the fastest other."""
+    return median(a / max(turn) for a, *turn in zip(own, *others, strict=True))
+
+
+def least_stages(runs):
+    """Return the least milliseconds that an image took each stage in any process."""
+    said = [one["stages_ms"] for turn in runs for one in turn]
+    return {stage: min(one[stage] for one in said) for stage in said[0]}
+
+
+def one_pass(arguments):
+    """Extract three nets in one pass and in three; return the share of the time that is saved."""
+    limit = arguments.limit or 512
+    ways = {"one pass": [",".join(SMALL)], "three passes": SMALL}
+    runtime = ["--runtime", arguments.runtime] if arguments.runtime else []
+
+    def seconds(folder, nets):
+        command = [
+            sys.executable, __file__, str(arguments.images), str(folder / "out.h5"), "--child",
+            "--limit", str(limit), *runtime,
+        ]  # fmt: skip
+        return [limit / rate(timed([*command, "--backbone", net])) for net in nets]
+
+    with tempfile.TemporaryDirectory() as name:
+        runs = in_turn(
+            {way: partial(seconds, Path(name), nets) for way, nets in ways.items()},
+            arguments.repeats,
+            Path(name),
         )
-        result |= zip(keys, (ours_rate, ours_rate / baseline, ours_rate / bound), strict=True)
-    together = stages(runs["decaf fp32"])
-    result["bound_ratio"] = result["bound_ratio_fp32"]
-    result["write_share"] = together["write"] / sum(together.values())
-    print(f"share of the threads' time in writing: {result['write_share']:.3f}")
-    return result
+    print(f"\n{', '.join(SMALL)}, {limit} images, {n_cores()} cores; load: {arguments.load}")
+    for way, found in runs.items():
+        totals = [sum(one) for one in found]
+        print(f"{way:32} {median(totals):9.2f} s {min(totals):7.2f} to {max(totals):.2f}")
+    saved = [
+        1 - sum(together) / sum(each)
+        for together, each in zip(runs["one pass"], runs["three passes"], strict=True)
+    ]
+    print(f"saved {median(saved):.3f} of the time, {min(saved):.3f} to {max(saved):.3f}")
+    return {"one_pass_saved": median(saved)}
 
 
 def on_ray(images, n_images, backbone, layers):
@@ -201,7 +303,7 @@ def on_ray(images, n_images, backbone, layers):
                 for some in np.array_split(np.arange(n_images), 10)
             )
     if not same:
-        raise SystemExit("the features of the two engines differ")
+        raise RuntimeError("the features of the two engines differ")
     ratio = rates["ray"] / rates["local"]
     print(
         f"ray: {n_images} images, {backbone} {layers}, whole commands: local "
@@ -226,10 +328,17 @@ def both_on_ray(arguments):
         return result | {"ray_ratio": on_ray(real, n_images, "alexnet", "pool5,fc6,fc7")}
 
 
-def resnet50(arguments):
-    """Return ResNet-50's ratios under names of their own."""
-    found = compare(arguments, "resnet50")
-    return {f"resnet50_{key}": value for key, value in found.items() if "ratio" in key}
+def chosen(arguments):
+    """Return why parts are left out, by part."""
+    only = arguments.nets.split(",") if arguments.nets else list(PARTS)
+    unknown = [name for name in only if name not in PARTS]
+    if unknown:
+        raise SystemExit(f"unknown part {unknown[0]!r}; choose among: {', '.join(PARTS)}")
+    lacking = {name: None if name in only else "as asked" for name in PARTS}
+    lacking |= dict.fromkeys(arguments.skip, "as asked")
+    if lacking["ray"] is None and find_spec("ray") is None:
+        lacking["ray"] = "ray is not installed; pip install 'ray[data]'"
+    return lacking
 
 
 def main():
@@ -239,12 +348,18 @@ def main():
     default = Path(assets) / "data/caltech101/101_ObjectCategories" if assets else None
     parser.add_argument("images", type=Path, nargs="?", default=default)
     parser.add_argument("out", type=Path, nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument(
+        "--nets", metavar="PART,PART", help=f"parts to run, all if not given: {', '.join(PARTS)}"
+    )
     add_skip(parser, PARTS)
-    parser.add_argument("--limit", type=int, help="images; fewer for resnet50 if not given")
+    parser.add_argument("--limit", type=int, help="images; fewer for large nets if not given")
     parser.add_argument("--n-ray", type=int, default=20_000, help="images for ray")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--runtime", help="decaf's, as for its --runtime; its default if not given")
+    parser.add_argument(
+        "--thingsvision", type=Path, metavar="PYTHON", help="interpreter that has thingsvision"
+    )
+    parser.add_argument("--device", default="cpu", help=argparse.SUPPRESS)
     parser.add_argument("--backbone", default="alexnet", help=argparse.SUPPRESS)
     parser.add_argument("--decoder", default="auto", help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="fp32", help=argparse.SUPPRESS)
@@ -256,10 +371,9 @@ def main():
         ours(arguments)
         return
     arguments.load = f"{os.getloadavg()[0]:.1f}"
-    lacking = {name: None if name in arguments.only else "as asked" for name in PARTS}
-    lacking |= dict.fromkeys(arguments.skip, "as asked")
-    if lacking["ray"] is None and find_spec("ray") is None:
-        lacking["ray"] = "ray is not installed; pip install 'ray[data]'"
+    lacking = chosen(arguments)
+    if not arguments.thingsvision:
+        print("left out: thingsvision: --thingsvision names no interpreter that has it")
     with tempfile.TemporaryDirectory() as folder:
         if arguments.images is None and None in lacking.values():
             print("images: generated, 500 x 375; real ones: a folder, or DECAF_ASSETS")
@@ -267,9 +381,9 @@ def main():
             make_images(arguments.images, max(LIMITS.values()), (500, 375))
         run_parts(
             {
-                "alexnet": lambda: compare(arguments, "alexnet"),
-                "resnet50": lambda: resnet50(arguments),
-                "ray": lambda: both_on_ray(arguments),
+                **{net: partial(compare, arguments, net) for net in LIMITS},
+                "one_pass": partial(one_pass, arguments),
+                "ray": partial(both_on_ray, arguments),
             },
             lacking,
         )

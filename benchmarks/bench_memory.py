@@ -16,8 +16,6 @@ from time import perf_counter
 import numpy as np
 from PIL import Image
 
-_N_FILES = 20_000
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,15 +38,17 @@ def main() -> None:
     print(json.dumps({"memory_ratio": round(peaks[-1] / peaks[0], 3)}))
 
 
-def make_images(folder: Path, n_images: int, size_px: tuple[int, int] = (64, 64)) -> None:
-    """Write JPEG files in two classes; those after `_N_FILES` are links."""
+def make_images(
+    folder: Path, n_images: int, size_px: tuple[int, int] = (64, 64), n_files: int = 20_000
+) -> None:
+    """Write JPEG files in two classes; those after the first `n_files` are links."""
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
     for number in range(n_images):
         path = folder / "ab"[number % 2] / f"{number:07d}.jpg"
-        if number >= _N_FILES:
-            path.hardlink_to(folder / "ab"[number % 2] / f"{number % _N_FILES:07d}.jpg")
+        if number >= n_files:
+            path.hardlink_to(folder / "ab"[number % 2] / f"{number % n_files:07d}.jpg")
             continue
         small = rng.integers(0, 256, (size_px[1] // 8, size_px[0] // 8, 3), np.uint8)
         Image.fromarray(small).resize(size_px).save(path)

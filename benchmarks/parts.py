@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 
 Figures = Mapping[str, float | None]
@@ -21,16 +23,25 @@ def run_parts(
     """Run parts one after another and print their figures.
 
     `lacking` says why a part cannot run or is not wanted: it is left out, and that is said at the
-    start. If a part fails, the figures of those before it are printed all the same.
+    start. Where a part fails, that is said and the others run; the exit status is 1 then.
     """
     reasons = {name: lacking[name] for name in parts if lacking.get(name)}
     for name, reason in reasons.items():
         print(f"left out: {name}: {reason}", flush=True)
     figures: dict[str, float | None] = {}
+    failed = []
     try:
         for name, part in parts.items():
-            if name not in reasons:
+            if name in reasons:
+                continue
+            try:
                 figures |= part()
+            except Exception as error:  # noqa: BLE001 - the other parts still count
+                traceback.print_exc()
+                print(f"failed: {name}: {error}", flush=True)
+                failed.append(name)
     finally:
         rounded = {k: None if v is None else float(f"{v:.4g}") for k, v in figures.items()}
         print(json.dumps(rounded), flush=True)
+    if failed:
+        sys.exit(1)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from decaf.detection import Detector, detect, evaluate_detector, train_detector
     from decaf.detection_records import Applied, Detection
     from decaf.evaluation import evaluate
-    from decaf.extraction import extract
+    from decaf.extraction import extract, extract_nets
     from decaf.prediction import predict
     from decaf.records import Cluster, Compute, Fit, Net, Overrides, Search, Source, View
     from decaf.retrieval.index import Index
@@ -41,6 +41,7 @@ __all__ = [
     "evaluate",
     "evaluate_detector",
     "extract",
+    "extract_nets",
     "finetune",
     "load_backbone",
     "load_dataset",
@@ -65,6 +66,7 @@ _HOMES = {
     "Index": "decaf.retrieval.index",
     "evaluate": "decaf.evaluation",
     "extract": "decaf.extraction",
+    "extract_nets": "decaf.extraction",
     "finetune": "decaf.tuning",
     "load_backbone": "decaf.backbones",
     "load_dataset": "decaf.datasets",

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from decaf.backbones import TorchBackbone
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
-from decaf.extraction import extract_table, load_nets, source_table, view_of
+from decaf.extraction import extract_nets, extract_table, load_nets, source_table, view_of
 from decaf.finetuning import (
     FINETUNE,
     FineTuning,
@@ -31,6 +32,7 @@ from decaf.records import Compute, Net, Overrides, Source, takes_records, words
 from decaf.results import Journal, Result, ResultTable
 from decaf.results.files import require_csv
 from decaf.results.identity import changes
+from decaf.several_nets import each_net
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
 from decaf.trials import Trials
@@ -97,6 +99,19 @@ def evaluate(
     if out is not None:
         require_csv(Path(out))
     find_device(compute.device)
+    if len(nets := each_net(net)) > 1 and store_at(data) is None:
+        _fill_stores(data, nets, protocol, overrides, source=source, compute=compute)
+        alone = partial(
+            evaluate,
+            data,
+            protocol=protocol,
+            heads=heads,
+            overrides=overrides,
+            source=source,
+            compute=compute,
+            out=out,
+        )
+        return ResultTable(tuple(result for one in nets for result in alone(one).results))
     path, tunings = store_at(data), dict[str, FineTuning]()
     if path is None:
         table = source_table(data, source)
@@ -132,6 +147,22 @@ def evaluate(
             f"{journal.path}"
         )
     return results
+
+
+def _fill_stores(
+    data: str | Path | ImageDataset,
+    nets: Sequence[Net],
+    protocol: str | None,
+    overrides: Overrides,
+    *,
+    source: Source,
+    compute: Compute,
+) -> None:
+    """Fill the store of each net in one pass, once it is known that its rows can be split."""
+    table = source_table(data, source)
+    protocol = protocol or default_protocol(table).name
+    _rules(table, protocol, overrides)
+    extract_nets(data, nets, overrides.view, protocol=protocol, source=source, compute=compute)
 
 
 def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:

@@ -1,4 +1,4 @@
-"""Images to features: `extract` fills a store and returns its path."""
+"""Images to features: `extract` fills a store and returns its path, `extract_nets` one a net."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,28 +9,28 @@ from decaf.backbones import TorchBackbone, load_everywhere
 from decaf.datasets import load_dataset, slice_rows
 from decaf.datasets.objects import load_objects
 from decaf.engines import (
-    Found,
     Plan,
     as_patches,
-    fill,
+    fill_together,
     fill_with_ray,
-    find_fresh,
     find_start,
+    found_or_to_fill,
     make_plan,
-    n_cores,
     n_features,
     provenance,
     shard_rows,
     tuned,
 )
-from decaf.errors import ConfigError, StoreError
+from decaf.errors import ConfigError
+from decaf.machine import n_cores
 from decaf.progress import log
 from decaf.protocols import PublishedProtocol, get_protocol
 from decaf.records import Cluster, Compute, Net, Overrides, Source, View, takes_records
-from decaf.store import Provenance, reopen, store_name
+from decaf.several_nets import each_net
+from decaf.store import Provenance
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
-__all__ = ["extract", "make_plan", "n_features", "provenance"]
+__all__ = ["extract", "extract_nets", "make_plan", "n_features", "provenance"]
 
 
 @takes_records
@@ -101,13 +101,71 @@ def extract(
     with the same content are taken over, whatever their names and labels, and only the others are
     computed: to the same bits on a CPU, with the same batch size and threads.
     """
-    _check_cluster(cluster, net)
+    (path,) = extract_nets(
+        dataset,
+        (net,),
+        view,
+        protocol=protocol,
+        source=source,
+        compute=compute,
+        cluster=cluster,
+        out=out,
+    )
+    return path
+
+
+@takes_records
+def extract_nets(
+    dataset: str | Path | ImageDataset,
+    nets: Sequence[Net],
+    view: View = View(),
+    *,
+    protocol: str | None = None,
+    source: Source = Source(),
+    compute: Compute = Compute(),
+    cluster: Cluster = Cluster(),
+    out: str | Path | None = None,
+) -> list[Path]:
+    """Extract several nets from one pass over the images: each is read and decoded once.
+
+    The stores are those that `extract` makes of each net, to the same bits on a CPU; each net
+    sees the images by its own preprocessing. All nets are in memory at once.
+
+    Parameters
+    ----------
+    dataset : str, pathlib.Path or ImageDataset
+        As for `extract`.
+    nets : sequence of Net
+        The nets and what is taken of each; see `decaf.several_nets.each_net`.
+    view : View
+        What a row shows; not ``dense``, whose patches are a net's own.
+    protocol, source, compute, cluster : str, Source, Compute, Cluster
+        As for `extract`; engine ``ray`` takes one net.
+    out : str or pathlib.Path, optional
+        A folder for the stores, named after their digests.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The complete store of each net, with its own list of failures.
+
+    Raises
+    ------
+    ConfigError
+        If an option is wrong, or the nets cannot share a pass.
+    DataError, BackboneError, StoreError, KeyboardInterrupt
+        As `extract` does.
+    """
+    _check_nets(nets, cluster, source.features if out is None else out)
     table = source_table(dataset, source)
     view = protocol_view(table, protocol, view)
-    nets = load_nets(net, compute.device)
-    return extract_table(
-        table, nets, net, view, source=source, compute=compute, cluster=cluster, out=out
-    )
+    if len(nets) > 1 and view.view == "dense":
+        raise ConfigError(
+            f"asked for {len(nets)} nets in one pass over dense patches, which each net has its "
+            "own of; run it once a net"
+        )
+    loaded = [(net, load_nets(net, compute.device)) for net in nets]
+    return _extracted(table, loaded, view, source=source, compute=compute, cluster=cluster, out=out)
 
 
 def extract_table(
@@ -122,9 +180,10 @@ def extract_table(
     out: str | Path | None = None,
 ) -> Path:
     """Extract a table of images through loaded nets; see `extract`."""
-    plan = _plan(table, nets[0], net, view, source=source, compute=compute)
-    plan = replace(plan, replicas=tuple(nets[1:]))
-    return extract_plan(plan, net, source=source, compute=compute, cluster=cluster, out=out)
+    (path,) = _extracted(
+        table, [(net, nets)], view, source=source, compute=compute, cluster=cluster, out=out
+    )
+    return path
 
 
 def extract_plan(
@@ -133,8 +192,6 @@ def extract_plan(
     *,
     source: Source = Source(),
     compute: Compute = Compute(),
-    cluster: Cluster = Cluster(),
-    out: str | Path | None = None,
 ) -> Path:
     """Fill a store as a plan says, or find one that holds its features; see `extract`.
 
@@ -142,7 +199,7 @@ def extract_plan(
     ----------
     plan : Plan
         The extraction.
-    net, source, compute, cluster, out : Net, Source, Compute, Cluster, str or pathlib.Path
+    net, source, compute : Net, Source, Compute
         As for `extract_table`.
 
     Returns
@@ -150,30 +207,64 @@ def extract_plan(
     pathlib.Path
         The complete store.
     """
-    asked = provenance(plan, net.dtype)
-    if cluster.shard is not None:
-        rows = shard_rows(cluster.shard, asked.n_images)
-        asked = replace(asked, rows=rows)
-        plan = replace(plan, dataset=slice_rows(plan.dataset, slice(*rows)))
-    path, quiet = Path(source.features if out is None else out), compute.quiet
-    found = find_fresh(path, asked, plan.dataset, growing=cluster.engine == "local")
-    if found.path is not None and not (found.n_again and _reopened(found, quiet=quiet)):
-        _say(quiet, f"found {found.path}, which holds these features")
-        return found.path
-    path, plan, asked = _to_fill(path, plan, asked, found)
-    if found.donors:
-        n_rows = sum(len(donor.here) for donor in found.donors)
-        names = ", ".join(str(donor.path) for donor in found.donors)
-        _say(quiet, f"{n_rows} of {asked.n_rows} rows are of images in {names}; taking them over")
-    if cluster.engine == "ray":
-        return _filled_by_ray(path, plan, asked, net, cluster, quiet=quiet)
-    start = find_start(path.parent, plan, asked)
-    if start is not None:
-        _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
-        with start.store:
-            return fill(path, replace(plan, start=start), asked, found=found, quiet=quiet)
-    plan = tuned(plan, quiet=quiet) if compute.batch_size == "auto" else plan
-    return fill(path, plan, asked, found=found, quiet=quiet)
+    (path,) = _filled([(plan, net)], Path(source.features), compute=compute, cluster=Cluster())
+    return path
+
+
+def _extracted(
+    table: ImageDataset,
+    nets: Sequence[tuple[Net, Sequence[TorchBackbone]]],
+    view: View,
+    *,
+    source: Source,
+    compute: Compute,
+    cluster: Cluster,
+    out: str | Path | None,
+) -> list[Path]:
+    """Return the complete store of each net."""
+    plans = []
+    for net, (first, *others) in nets:
+        plan = _plan(table, first, net, view, source=source, compute=compute)
+        plans.append((replace(plan, replicas=tuple(others)), net))
+    folder = Path(source.features if out is None else out)
+    return _filled(plans, folder, compute=compute, cluster=cluster)
+
+
+def _filled(
+    plans: Sequence[tuple[Plan, Net]], folder: Path, *, compute: Compute, cluster: Cluster
+) -> list[Path]:
+    """Return the complete store of each plan, all of one table."""
+    quiet = compute.quiet
+    stores = []
+    for whole, net in plans:
+        plan, asked = whole, provenance(whole, net.dtype)
+        if cluster.shard is not None:
+            rows = shard_rows(cluster.shard, asked.n_images)
+            asked = replace(asked, rows=rows)
+            plan = replace(plan, dataset=slice_rows(plan.dataset, slice(*rows)))
+        growing = cluster.engine == "local"
+        stores.append(found_or_to_fill(folder, plan, asked, growing=growing, quiet=quiet))
+    paths = [one if isinstance(one, Path) else one.path for one in stores]
+    to_fill = [one.path for one in stores if not isinstance(one, Path)]
+    if len(set(to_fill)) < len(to_fill):
+        raise ConfigError("asked for several nets, found two that are the same; name each once")
+    together = []
+    for one, (_, net) in zip(stores, plans, strict=True):
+        if isinstance(one, Path):
+            continue
+        if cluster.engine == "ray":
+            return [_filled_by_ray(one.path, one.plan, one.asked, net, cluster, quiet=quiet)]
+        start = find_start(one.path.parent, one.plan, one.asked)
+        if start is not None:
+            _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
+            with start.store:
+                fill_together([replace(one, plan=replace(one.plan, start=start))], quiet=quiet)
+            continue
+        plan = tuned(one.plan, quiet=quiet) if compute.batch_size == "auto" else one.plan
+        together.append(replace(one, plan=plan))
+    if together:
+        fill_together(together, quiet=quiet)
+    return paths
 
 
 def source_table(dataset: str | Path | ImageDataset, source: Source) -> ImageDataset:
@@ -208,7 +299,15 @@ def view_of(rule: PublishedProtocol) -> View:
 
 
 def load_nets(net: Net, device: str) -> list[TorchBackbone]:
-    """Return the net on each device that `device` means; see `decaf.load_backbone`."""
+    """Return the net on each device that `device` means; see `decaf.load_backbone`.
+
+    Raises
+    ------
+    ConfigError
+        If `net` names several.
+    """
+    if (n_nets := len(each_net(net))) > 1:
+        raise ConfigError(f"asked for one net, found {n_nets}: {net.backbone}; give one of them")
     return load_everywhere(
         net.backbone,
         weights=net.weights,
@@ -277,49 +376,24 @@ def _filled_by_ray(
     )
 
 
-def _check_cluster(cluster: Cluster, net: Net) -> None:
-    if cluster.engine == "ray" and not (isinstance(net.backbone, str) and cluster.shard is None):
-        raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
+def _check_nets(nets: Sequence[Net], cluster: Cluster, out: str | Path) -> None:
+    """Refuse what does not go together, before anything is loaded."""
+    wrong = [one for one in nets if not isinstance(one, Net)]
+    if wrong or not nets:
+        raise ConfigError(f"nets are records Net, one or more, found {wrong or 'none'}")
     if cluster.engine == "local" and (cluster.num_workers, cluster.address) != (None, None):
         raise ConfigError("num_workers and address are for engine 'ray'; use workers, or that")
-
-
-def _reopened(found: Found, *, quiet: bool) -> bool:
-    """Make a store an unfinished one, so that rows that failed are tried again, if that may be."""
-    if found.path is None:
-        return False
-    try:
-        reopen(found.path)
-    except (OSError, StoreError) as error:
-        _say(
-            quiet,
-            f"{found.n_again} rows of {found.path} failed and could be tried again now, but: "
-            f"{error}",
-        )
-        return False
-    _say(quiet, f"trying {found.n_again} rows again that failed in {found.path}")
-    return True
-
-
-def _to_fill(
-    path: Path, plan: Plan, asked: Provenance, found: Found
-) -> tuple[Path, Plan, Provenance]:
-    """Return the store that is to be filled, and with which layers."""
-    if found.path is not None:  # one that was complete has layers of its own
-        layers = found.layers
-        return found.path, replace(plan, layers=layers), replace(asked, layers=layers)
-    if path.suffix != ".h5":
-        path = _free(path / store_name(asked), found.others)
-    return path, plan, asked
-
-
-def _free(path: Path, taken: tuple[Path, ...]) -> Path:
-    """Return a path, numbered where stores of other images have its name."""
-    numbered, number = path, 1
-    while numbered in taken:
-        number += 1
-        numbered = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return numbered
+    if cluster.engine == "ray" and not (
+        isinstance(nets[0].backbone, str) and cluster.shard is None
+    ):
+        raise ConfigError("engine 'ray' takes a backbone's name and makes shards of its own")
+    if len(nets) == 1:
+        return
+    asked = f"asked for {len(nets)} nets in one pass"
+    if cluster.engine == "ray":
+        raise ConfigError(f"{asked} by engine 'ray', which takes one; run it once a net")
+    if Path(out).suffix == ".h5":
+        raise ConfigError(f"{asked} into the one store {out}; give a folder")
 
 
 def _say(quiet: bool, message: str) -> None:

@@ -69,12 +69,13 @@ class Net(Record):
 
     backbone: Any = option(
         default="alexnet",
-        about="A net from `decaf models`, timm/NAME, package.module:function, or a loaded net.",
+        about="A net from `decaf models`, timm/NAME, package.module:function, or a loaded net; "
+        "to extract or evaluate several in one pass over the images: comma-separated.",
     )
     weights: str = option(
         default="imagenet",
         about="imagenet, random, one of torchvision's entries, or a .safetensors, .pth, .onnx or "
-        ".caffemodel file.",
+        ".caffemodel file; of several nets the same for all, or one each, comma-separated.",
     )
     layers: str | Sequence[str] | None = _layers()
     pool: Pool = option(

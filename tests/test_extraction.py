@@ -43,7 +43,7 @@ def test_a_store_is_found_again_and_not_computed(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = extract(image_folder, **NET, layers="features.pool2,pool5", pool="avg", out=tmp_path)
-    monkeypatch.setattr(local, "load_batch", None)
+    monkeypatch.setattr(local, "load_batches", None)
     assert extract(image_folder, **NET, layers="pool5", pool="avg", out=tmp_path) == first
     assert extract(image_folder, **NET, layers="pool5", pool="avg", out=first) == first
 
@@ -196,14 +196,14 @@ N_IMAGES, BATCH_SIZE, WORKERS, KILLS = 160, 4, 2, 8
 
 def extract_and_note(folder: Path, out: Path, note: Path) -> None:
     """Extract, noting every row that is computed; runs in a process of its own."""
-    load_batch = local.load_batch
+    load_batches = local.load_batches
 
-    def noting(plan: local.Plan, rows: list[int], *more: object) -> object:
+    def noting(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
         with note.open("a") as file:
-            file.write("".join(f"{row}\n" for row in rows))
-        return load_batch(plan, rows, *more)
+            file.write("".join(f"{row}\n" for row in asked[0][1]))
+        return load_batches(asked, *more)
 
-    local.load_batch = noting
+    local.load_batches = noting
     options = {**NET, "layers": "features.pool2,pool5", "pool": "avg"}
     extract(folder, **options, out=out, batch_size=BATCH_SIZE, workers=WORKERS)
 

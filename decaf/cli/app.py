@@ -2,6 +2,7 @@
 
 import typer
 
+from decaf import process
 from decaf._version import __version__
 from decaf.cli import (
     border,
@@ -66,4 +67,5 @@ def _options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one message, without a traceback."""
+    process.own()
     border.run(app)

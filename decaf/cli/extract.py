@@ -8,6 +8,7 @@ import typer
 from decaf.cli import border, options
 from decaf.cli.from_records import with_records
 from decaf.records import Cluster, Compute, Net, Source, View
+from decaf.several_nets import each_net
 
 
 @with_records
@@ -32,4 +33,6 @@ def extract(
     arguments = dict(locals())
     from decaf import extraction
 
-    border.say(extraction.extract(**arguments))
+    nets = each_net(arguments.pop("net"))
+    for path in extraction.extract_nets(nets=nets, **arguments):
+        border.say(path)

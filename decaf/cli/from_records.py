@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from decaf.process import limit_threads
 from decaf.records import Record, is_record
 
 
@@ -37,6 +38,8 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def command(**given: Any) -> None:
         made = {name: _made(kind, given) for name, kind in records.items()}
+        if given.get("workers"):
+            limit_threads(given["workers"])
         function(**{one.name: given[one.name] for one in plain}, **made)
 
     together = [*plain, *options.values()]

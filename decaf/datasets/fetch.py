@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pooch
-
 from decaf.datasets.download import MeasuredStream, download, open_url
 from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.unpack import most_bytes, unpack, unpack_tar
@@ -145,6 +143,8 @@ def _check_sum(info: DatasetInfo, archive: Archive, own: Path) -> None:
 
 
 def _download(info: DatasetInfo, archive: Archive, data_root: Path) -> Path:
+    import pooch  # noqa: PLC0415 - only here, and machines with a GPU may lack it
+
     reasons = []
     for url in archive.urls:
         try:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from time import perf_counter
 
 import torch
@@ -35,7 +36,7 @@ class Loaded:
     sizes_px : dict of int to (int, int)
         Width and height of each row's whole image, upright.
     seconds : StageSeconds
-        Spent on reading, decoding and cropping.
+        Spent on reading, decoding and cropping; batches of several nets share them.
     """
 
     rows: list[int] = field(default_factory=list)
@@ -61,54 +62,79 @@ class Batch(Loaded):
 
 
 def load_batch(plan: Plan, rows: Sequence[int], device: torch.device = _CPU) -> Batch:
-    """Read, decode and crop the images of some rows.
+    """Read, decode and crop the images of some rows; see `load_batches`."""
+    (batch,) = load_batches([(plan, rows)], device)
+    return batch
+
+
+def load_batches(
+    asked: Sequence[tuple[Plan, Sequence[int]]], device: torch.device = _CPU
+) -> list[Batch]:
+    """Read and decode the images of some rows, each once, and crop them for one net or several.
 
     Parameters
     ----------
-    plan : Plan
-        The extraction.
-    rows : sequence of int
-        Rows of the plan's data set.
+    asked : sequence of (Plan, sequence of int)
+        Extractions of one table by one decoder, and for each the rows that it wants.
     device : torch.device
-        The GPU that decodes and crops, where the plan's `decoder` says so.
+        The GPU that decodes and crops, where the plans' `decoder` says so.
 
     Returns
     -------
-    Batch
-        In the order of `rows`, without those that failed.
+    list of Batch
+        For each extraction its rows in their order, without those that failed.
     """
-    views, size = n_views(plan.view), plan.backbone.preprocessing.input_size_px
+    plan, loaded = asked[0][0], Loaded()
     on_gpu = plan.decoder == "gpu"
-    # channels last, as decoders give pixels and as convolutions like them
-    pixels = torch.empty(
-        (len(rows), views, size, size, 3),
-        dtype=torch.uint8,
-        device=device if on_gpu else _CPU,
-        pin_memory=not on_gpu and plan.backbone.device.type == "cuda",
+    there = device if on_gpu else _CPU
+    batches = [_empty(one, rows, there, loaded.seconds) for one, rows in asked]
+    files = read(plan, list(dict.fromkeys(chain.from_iterable(rows for _, rows in asked))), loaded)
+    images = (
+        _decoded_there(files, loaded, device) if on_gpu else decoded(files, loaded, plan.decoder)
     )
-    pixels = pixels.permute(0, 1, 4, 2, 3)
-    batch = Batch()
-    files = read(plan, rows, batch)
-    images = _decoded_there(files, batch, device) if on_gpu else decoded(files, batch, plan.decoder)
-    for file, whole in images:
+    wanted = [set(rows) for _, rows in asked]
+    for file, image in images:
         start = perf_counter()
-        try:
-            image = whole
-            if plan.box_scale is not None and plan.dataset.boxes is not None:
-                box = plan.dataset.boxes[file.row].tolist()
-                image = crop_box(whole, box, plan.box_scale, plan.edges)
-            pixels[len(batch.rows)] = make_view(image, plan.view, plan.backbone.preprocessing)
-        except DataError as error:
-            batch.failures.append((file.row, failure_reason(error)))
-            continue
-        batch.rows.append(file.row)
-        batch.sizes_px[file.row] = (whole.shape[2], whole.shape[1])
-        batch.sha256.append(file.sha256)
-        batch.seconds.view += perf_counter() - start
+        for (one, _), rows, batch in zip(asked, wanted, batches, strict=True):
+            if file.row in rows:
+                _add(one, file, image, batch)
+        loaded.seconds.view += perf_counter() - start
     if on_gpu and device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()  # the net runs in another stream
-    batch.pixels = pixels[: len(batch.rows)].flatten(0, 1)
-    return batch
+    for rows, batch in zip(wanted, batches, strict=True):
+        batch.failures += [one for one in loaded.failures if one[0] in rows]
+        batch.stamps = {row: stamp for row, stamp in loaded.stamps.items() if row in rows}
+        batch.pixels = batch.pixels[: len(batch.rows)].flatten(0, 1)
+    return batches
+
+
+def _empty(plan: Plan, rows: Sequence[int], device: torch.device, seconds: StageSeconds) -> Batch:
+    """Return a batch with room for rows, channels last, as decoders give pixels."""
+    size_px = plan.backbone.preprocessing.input_size_px
+    pixels = torch.empty(
+        (len(rows), n_views(plan.view), size_px, size_px, 3),
+        dtype=torch.uint8,
+        device=device,
+        pin_memory=device.type == "cpu" and plan.backbone.device.type == "cuda",
+    )
+    return Batch(seconds=seconds, pixels=pixels.permute(0, 1, 4, 2, 3))
+
+
+def _add(plan: Plan, file: "File", whole: torch.Tensor, batch: Batch) -> None:
+    """Add the views of a row to a batch, or why there are none."""
+    try:
+        image = whole
+        if plan.box_scale is not None and plan.dataset.boxes is not None:
+            box = plan.dataset.boxes[file.row].tolist()
+            image = crop_box(whole, box, plan.box_scale, plan.edges)
+        views = make_view(image, plan.view, plan.backbone.preprocessing)
+    except DataError as error:
+        batch.failures.append((file.row, failure_reason(error)))
+        return
+    batch.pixels[len(batch.rows)] = views
+    batch.rows.append(file.row)
+    batch.sizes_px[file.row] = (whole.shape[2], whole.shape[1])
+    batch.sha256.append(file.sha256)
 
 
 def failure_reason(error: OSError | DataError) -> str:
@@ -157,7 +183,7 @@ def decoded(
 
 
 def _decoded_there(
-    files: Iterable[File], batch: Batch, device: torch.device
+    files: Iterable[File], batch: Loaded, device: torch.device
 ) -> Iterator[tuple[File, torch.Tensor]]:
     """Decode on a GPU, all at once, and on the CPU what that leaves."""
     files = list(files)

@@ -8,9 +8,9 @@ import torch
 
 from decaf.engines.batch import Batch
 from decaf.engines.forward import Forward, bytes_per_view, is_out_of_memory
-from decaf.engines.machine import free_memory_bytes, n_cores
 from decaf.engines.plan import Plan, threads_of_one
 from decaf.images.views import n_views
+from decaf.machine import free_memory_bytes, n_cores
 from decaf.progress import log
 
 SIZES = {"cpu": (8, 16, 32, 64, 128), "cuda": (32, 64, 128, 256, 512, 1024)}
@@ -20,7 +20,7 @@ _SHARE = 0.5
 """Of the free memory, what all the batches of a CPU may take."""
 _REPEATS = 2
 _WARMING = 2
-"""Passes before those: on a GPU the second is recorded, and the others are replayed."""
+"""Passes before those, in which a GPU's libraries choose their kernels."""
 
 
 def tuned(plan: Plan, *, quiet: bool = False) -> Plan:

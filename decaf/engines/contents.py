@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.datasets import read_bytes, stamp_of
-from decaf.engines.machine import n_cores
+from decaf.machine import n_cores
 from decaf.names import Names
 from decaf.store import seal_stamps
 from decaf.types import ImageDataset, IntArray

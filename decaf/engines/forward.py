@@ -11,9 +11,7 @@ from torch.nn.functional import pad
 
 from decaf.backbones import TorchBackbone, pool_features
 from decaf.engines.batch import Batch
-from decaf.engines.graphs import RecordedPass
-from decaf.engines.machine import n_cores
-from decaf.engines.plan import N_ON_GPU, START, Plan
+from decaf.engines.plan import START, Plan
 from decaf.engines.planning import connected_layers
 from decaf.errors import ConfigError
 from decaf.images.views import n_views
@@ -29,9 +27,9 @@ class Forward:
 
     On a CPU each core computes a batch of its own. On a GPU each thread has a stream of its own
     with copy, net and copy back in it, from and to pinned memory, so that the copies of one batch
-    run beside the net of another; the net is a graph of its own there (see `RecordedPass`). Where
-    memory does not suffice, a batch is halved, for good. With the plan's `even`, a pass of fewer
-    views than others is filled up: libraries choose kernels, and with them last bits, by the size.
+    run beside the net of another. Where memory does not suffice, a batch is halved, for good. With
+    the plan's `even`, a pass of fewer views than others is filled up: libraries choose kernels, and
+    with them last bits, by the size.
 
     Parameters
     ----------
@@ -55,9 +53,6 @@ class Forward:
         self._deep = deep_layers(plan)
         self._limiting = threading.Lock()
         self._own = threading.local()
-        self._turns = threading.Semaphore(
-            min(max(plan.workers, 1), n_cores()) if on_cpu else N_ON_GPU
-        )
         if not on_cpu:
             torch.cuda.synchronize(net.device)  # the weights are there before any stream uses them
 
@@ -86,7 +81,7 @@ class Forward:
         """
         if not batch.rows:
             return {}
-        with self._turns, self._stream():
+        with self._stream():
             start = perf_counter()
             outputs = self._whole(batch.pixels)
             if self._views > 1:
@@ -122,14 +117,11 @@ class Forward:
         """Return the outputs of at most `limit` views."""
         if self._deep:
             return self._pooled(self._in_two_parts(part, limit))
-        filled, n_views = self._filled(part, limit), len(part)
+        filled = self._filled(part, limit).to(self._net.device, non_blocking=True)
+        outputs = {k: v[: len(part)] for k, v in self._pooled(self._pass(filled)).items()}
         if self._net.device.type == "cpu":
-            return {k: v[:n_views] for k, v in self._pooled(self._pass(filled)).items()}
-        recorded: RecordedPass | None = getattr(self._own, "recorded", None)
-        if recorded is None or recorded.n_views != limit:
-            recorded = RecordedPass(lambda x: self._pooled(self._pass(x)), limit, self._own.stream)
-            self._own.recorded = recorded
-        return {layer: _to_host(output[:n_views]) for layer, output in recorded(filled).items()}
+            return outputs
+        return {layer: _to_host(output) for layer, output in outputs.items()}
 
     def _filled(self, part: torch.Tensor, size: int) -> torch.Tensor:
         """Return a part filled up with zeros, where the plan wants passes of one size."""

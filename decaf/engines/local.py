@@ -2,27 +2,31 @@
 
 On a CPU one thread a core carries its own batch through every stage, the net included, so
 nothing waits in queues and no core idles at the end of a parallel loop. On a GPU two batches at
-a time are on the device while the other threads read and decode.
+a time are on the device while the other threads read and decode. Several nets share what is read
+and decoded.
 """
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from itertools import cycle, islice
 from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
-from decaf.engines.batch import Batch, load_batch
+from decaf.engines.batch import Batch, load_batches
 from decaf.engines.forward import Forward
-from decaf.engines.machine import keep_freed_memory
-from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
+from decaf.engines.plan import N_ON_GPU, Plan, Progress, StageSeconds, threads_of_one
 from decaf.engines.region_pass import RegionBatch, RoiForward, load_regions, region_blocks
 from decaf.engines.stored import load_stored
 from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.errors import DataError
+from decaf.machine import n_cores
+from decaf.process import keep_freed_memory
 from decaf.types import IntArray, RowWriter
 
 
@@ -32,18 +36,32 @@ def run(
     progress: Progress,
     stop: threading.Event | None = None,
 ) -> StageSeconds:
-    """Extract the features of every row that the writer does not have yet.
+    """Extract the features of every row that the writer does not have yet; see `run_together`."""
+    return run_together([(plan, writer)], progress, stop)
+
+
+def run_together(
+    nets: Sequence[tuple[Plan, RowWriter]],
+    progress: Progress,
+    stop: threading.Event | None = None,
+) -> StageSeconds:
+    """Extract what each writer does not have yet, from one pass over the images.
 
     Parameters
     ----------
-    plan : Plan
-        The extraction.
-    writer : RowWriter
-        Takes features, and reasons of failures.
+    nets : sequence of (Plan, RowWriter)
+        Extractions of one table, alike but for net, layers and batch size; only of one net do
+        they start at stored maps or make dense patches. Writers take features, and reasons of
+        failures.
     progress : callable
         Told of every finished batch.
     stop : threading.Event, optional
         Once it is set, the batches in flight are finished and no new ones begun.
+
+    Returns
+    -------
+    StageSeconds
+        Added over threads and nets.
 
     Raises
     ------
@@ -51,7 +69,7 @@ def run(
         If more than the plan's share of images failed.
     """
     keep_freed_memory()
-    return _Run(plan, writer, progress, stop or threading.Event()).finish()
+    return _Run(nets, progress, stop or threading.Event()).finish()
 
 
 @runtime_checkable
@@ -61,25 +79,47 @@ class _KnowsFiles(Protocol):
     def note_sizes(self, sizes_px: Mapping[int, Sequence[int]]) -> None: ...
 
 
+@dataclass(frozen=True)
+class _Device:
+    """The nets on one device, and how many batches are in them at once."""
+
+    nets: Sequence[Any]
+    turns: threading.Semaphore
+
+
 class _Run:
     """The state that the threads of one extraction share."""
 
     def __init__(
-        self, plan: Plan, writer: RowWriter, progress: Progress, wish: threading.Event
+        self,
+        nets: Sequence[tuple[Plan, RowWriter]],
+        progress: Progress,
+        wish: threading.Event,
     ) -> None:
-        self.plan = plan
-        self.writer = writer
+        self.plans = [plan for plan, _ in nets]
+        self.plan = self.plans[0]
+        self.writers = [writer for _, writer in nets]
         self.progress = progress
         self.seconds = StageSeconds()
-        self.n_failed = 0
+        self.failed_rows: set[int] = set()
         self.failed_images: set[int | str] = set()
         self.wish = wish
         self.stop = threading.Event()
-        self._blocks = _blocks(plan, writer.pending())
+        self.pending = np.zeros((len(nets), len(self.plan.dataset.image_ids)), bool)
+        for pending, writer in zip(self.pending, self.writers, strict=True):
+            pending[writer.pending()] = True
+        self._blocks = self._split(np.flatnonzero(self.pending.any(0)))
         self._taking = threading.Lock()
         self._writing = threading.Lock()
-        nets = [_forward(plan)(plan, net) for net in (plan.backbone, *plan.replicas)]
-        self._devices = cycle(nets)
+        self._devices = cycle(_devices(self.plans))
+
+    def _split(self, pending: IntArray) -> Iterator[IntArray]:
+        if self.plan.dense is not None:
+            return image_blocks(pending, self.plan.dataset.image_ids)
+        if self.plan.regions is not None and self.plan.start is None:
+            return region_blocks(self.plan, pending)
+        size = max(plan.batch_size for plan in self.plans)
+        return (pending[first : first + size] for first in range(0, len(pending), size))
 
     def finish(self) -> StageSeconds:
         """Work until no block is left; finish the blocks in flight before an error leaves."""
@@ -89,12 +129,15 @@ class _Run:
         n_threads = torch.get_num_threads()
         share = threads_of_one(self.plan)
         try:
-            with ThreadPoolExecutor(
-                self.plan.workers, initializer=torch.set_num_threads, initargs=(share,)
-            ) as pool:
+            with (
+                threadpool_limits(share),  # of NumPy's libraries
+                ThreadPoolExecutor(
+                    self.plan.workers, initializer=torch.set_num_threads, initargs=(share,)
+                ) as pool,
+            ):
                 futures = [
-                    pool.submit(self._drain, net)
-                    for net in islice(self._devices, self.plan.workers)
+                    pool.submit(self._drain, device)
+                    for device in islice(self._devices, self.plan.workers)
                 ]
                 try:
                     wait(futures, return_when=FIRST_EXCEPTION)
@@ -106,55 +149,66 @@ class _Run:
             torch.set_num_threads(n_threads)
         return self.seconds
 
-    def _drain(self, net: Any) -> None:
+    def _drain(self, device: _Device) -> None:
         while not (self.stop.is_set() or self.wish.is_set()):
             with self._taking:
                 block = next(self._blocks, None)
             if block is None:
                 return
-            self._carry(net, block)
+            self._carry(device, block)
 
-    def _carry(self, net: Any, rows: IntArray) -> None:
-        """Take rows from file to store."""
-        batch = self._load(rows.tolist(), net)
-        features = net.features(batch)
+    def _carry(self, device: _Device, rows: IntArray) -> None:
+        """Take rows from file to stores."""
+        batches = self._load(rows, device.nets[0])
+        seconds = batches[0].seconds
+        for net, writer, batch in zip(device.nets, self.writers, batches, strict=True):
+            with device.turns:
+                features = net.features(batch)
+            with self._writing:
+                start = perf_counter()
+                if isinstance(writer, _KnowsFiles):
+                    writer.note_stamps(batch.stamps)
+                    writer.note_sizes(batch.sizes_px)
+                if batch.rows:
+                    writer.write(np.array(batch.rows), features, batch.sha256)
+                for row, reason in batch.failures:
+                    writer.fail(row, reason)
+                seconds.write += perf_counter() - start
+        failures = [failure for batch in batches for failure in batch.failures]
         with self._writing:
-            start = perf_counter()
-            if isinstance(self.writer, _KnowsFiles):
-                self.writer.note_stamps(batch.stamps)
-                self.writer.note_sizes(batch.sizes_px)
-            if batch.rows:
-                self.writer.write(np.array(batch.rows), features, batch.sha256)
-            for row, reason in batch.failures:
-                self.writer.fail(row, reason)
-                self.failed_images.add(self.plan.image_of(row))
-            batch.seconds.write = perf_counter() - start
-            self.n_failed += len(batch.failures)
-            self.seconds.add(batch.seconds)
-            self.progress(len(batch.rows) + len(batch.failures), self.n_failed)
-        if batch.failures:
-            row, reason = batch.failures[-1]
+            self.failed_rows.update(row for row, _ in failures)
+            self.failed_images.update(self.plan.image_of(row) for row, _ in failures)
+            self.seconds.add(seconds)
+            self.progress(len(rows), len(self.failed_rows))
+        if failures:
+            row, reason = failures[-1]
             last = f"the last one: {self.plan.dataset.image_ids[row]} ({reason})"
             refuse_failures(self.plan, len(self.failed_images), last)
 
-    def _load(self, rows: list[int], net: Any) -> Batch | DenseBatch | RegionBatch:
+    def _load(self, rows: IntArray, net: Any) -> Sequence[Batch | DenseBatch | RegionBatch]:
         if self.plan.start is not None:
-            return load_stored(self.plan, rows)
+            return [load_stored(self.plan, rows.tolist())]
         if self.plan.dense is not None:
-            return load_dense(self.plan, rows)
+            return [load_dense(self.plan, rows.tolist())]
         if self.plan.regions is not None:
-            return load_regions(self.plan, rows)
-        return load_batch(self.plan, rows, net.device)
+            return [load_regions(self.plan, rows.tolist())]
+        wanted = [rows[pending[rows]].tolist() for pending in self.pending]
+        return load_batches(list(zip(self.plans, wanted, strict=True)), net.device)
 
 
-def _blocks(plan: Plan, pending: IntArray) -> Iterator[IntArray]:
-    """Return the rows of each batch."""
-    if plan.dense is not None:
-        return image_blocks(pending, plan.dataset.image_ids)
-    if plan.regions is not None and plan.start is None:
-        return region_blocks(plan, pending)
-    size = plan.batch_size
-    return (pending[first : first + size] for first in range(0, len(pending), size))
+def _devices(plans: Sequence[Plan]) -> list[_Device]:
+    """Return the nets on each device, which all plans have in common."""
+    plan = plans[0]
+    on_cpu = plan.backbone.device.type == "cpu"
+    at_once = min(max(plan.workers, 1), n_cores()) if on_cpu else N_ON_GPU
+    on_each = zip(*((one.backbone, *one.replicas) for one in plans), strict=True)
+    return [
+        _Device(
+            [_forward(one)(one, net) for one, net in zip(plans, nets, strict=True)],
+            threading.Semaphore(at_once),
+        )
+        for nets in on_each
+    ]
 
 
 def _forward(plan: Plan) -> Any:

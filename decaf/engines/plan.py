@@ -8,7 +8,7 @@ import torch
 
 from decaf.backbones import DensePass, TorchBackbone
 from decaf.choices import Decoder, Route
-from decaf.engines.machine import n_cores
+from decaf.machine import n_cores
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
 
@@ -162,7 +162,7 @@ class StageSeconds:
             setattr(self, stage, getattr(self, stage) + seconds)
 
     def bound(self, n_images: int, plan: Plan) -> float:
-        """Return the images/s that the slowest part of the machine could do.
+        """Return the images/s that the slowest part of the machine could do, if it never idled.
 
         Parameters
         ----------
@@ -174,25 +174,21 @@ class StageSeconds:
         Returns
         -------
         float
-            On a CPU, which all stages share: ``cores / (seconds an image in all stages)``. With
-            GPUs the smaller of theirs and of what the cores could do in the other stages, to
-            which decoding and cropping do not belong with pixels ``gpu``.
+            On a CPU ``threads / (seconds an image in all stages)``, of as many threads as there
+            are cores, or workers if these are more. With GPUs the smaller of theirs and of what
+            the threads could do in the other stages. No run can be faster than its own bound.
         """
-        on_cores, on_gpu = self.read + self.write, self.net
-        if plan.decoder == "gpu":
-            on_gpu += self.decode + self.view
-        else:
-            on_cores += self.decode + self.view
+        n_threads = max(n_cores(), plan.workers)
+        on_threads = self.read + self.decode + self.view + self.write
         if plan.backbone.device.type == "cpu":
-            return n_cores() * n_images / (on_cores + on_gpu)
+            return n_threads * n_images / (on_threads + self.net)
         at_once = N_ON_GPU * (1 + len(plan.replicas))
-        return min(n_cores() * n_images / on_cores, at_once * n_images / max(on_gpu, 1e-9))
+        return min(n_threads * n_images / on_threads, at_once * n_images / max(self.net, 1e-9))
 
 
 def threads_of_one(plan: Plan) -> int:
-    """Return how many of torch's threads one worker of a plan has."""
-    n_threads = torch.get_num_threads()
-    return max(1, min(n_threads, n_cores() // plan.workers)) if plan.workers else n_threads
+    """Return how many of torch's threads one worker of a plan has: no more than cores in all."""
+    return max(1, min(torch.get_num_threads(), n_cores()) // max(plan.workers, 1))
 
 
 Progress = Callable[[int, int], None]

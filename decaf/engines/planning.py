@@ -9,11 +9,13 @@ import torch
 from decaf.backbones import DensePass, TorchBackbone, pool_features
 from decaf.choices import Decoder
 from decaf.datasets import dataset_digest
-from decaf.engines.machine import n_cores
 from decaf.engines.plan import START, Plan
 from decaf.errors import ConfigError
+from decaf.images.codec import decode_jpeg
 from decaf.images.decode import GPU_DECODER, PIXEL_POLICY
 from decaf.images.views import n_views
+from decaf.machine import n_cores
+from decaf.progress import log
 from decaf.protocols.checks import check_above_0
 from decaf.records import Compute, Net, View
 from decaf.store import FEATURES_VERSION, Provenance
@@ -66,12 +68,7 @@ def make_plan(
     """
     name = view.view or "center"
     n_views(name)
-    if decoder == "gpu" and net.device.type != "cuda":
-        raise ConfigError(f"asked for decoder 'gpu', found the net on {net.device}; use 'auto'")
-    if decoder == "gpu" and dense is not None:
-        raise ConfigError(
-            "asked for dense patches by decoder 'gpu', which cannot make them; use 'auto'"
-        )
+    _check_decoder(decoder, net, dense)
     if view.box_scale is not None:
         check_above_0(box_scale=view.box_scale)
     if view.box == "crop" and table.boxes is None:
@@ -98,6 +95,22 @@ def make_plan(
         patches=patches,
         dense=dense,
     )
+
+
+def _check_decoder(decoder: Decoder, net: TorchBackbone, dense: DensePass | None) -> None:
+    """Refuse a decoder that cannot do what is asked; say where decoding is slower than it could."""
+    if decoder == "gpu" and net.device.type != "cuda":
+        raise ConfigError(f"asked for decoder 'gpu', found the net on {net.device}; use 'auto'")
+    if decoder == "gpu" and dense is not None:
+        raise ConfigError(
+            "asked for dense patches by decoder 'gpu', which cannot make them; use 'auto'"
+        )
+    if decode_jpeg is None and decoder == "gpu":
+        raise ConfigError(
+            "asked for decoder 'gpu', found no torchcodec for this torch; install it, or use 'auto'"
+        )
+    if decode_jpeg is None and decoder == "auto":
+        log("no torchcodec for this torch: Pillow decodes, to the same bits, but slower")
 
 
 def connected_layers(net: TorchBackbone, layers: Sequence[str]) -> tuple[str, ...]:
@@ -154,7 +167,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         dtype=dtype,
         precision=net.precision,
         pixels=f"{plan.decoder}; {'; '.join(f'{k}: {v}' for k, v in policy.items())}",
-        versions={name: importlib.metadata.version(name) for name in libraries},
+        versions={name: version for name in libraries if (version := _version(name))},
         arithmetic={
             "features": str(FEATURES_VERSION),
             "convolutions": net.convolutions,
@@ -162,6 +175,14 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         },
         patches=plan.patches,
     )
+
+
+def _version(library: str) -> str:
+    """Return the version of a library; empty where it is not here."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def shard_rows(shard: str, n_images: int) -> tuple[int, int]:

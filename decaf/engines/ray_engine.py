@@ -18,11 +18,11 @@ from decaf.datasets import slice_rows
 from decaf.engines.contents import Contents
 from decaf.engines.fresh import compare_store
 from decaf.engines.local import refuse_failures
-from decaf.engines.machine import n_cores
 from decaf.engines.plan import Plan
 from decaf.engines.ray_worker import Worker
 from decaf.errors import ConfigError, DecafError
 from decaf.extras import missing_extra
+from decaf.machine import n_cores
 from decaf.progress import log, show_progress
 from decaf.store import FeatureStore, Provenance, failed_images, join, reopen
 from decaf.types import ImageDataset

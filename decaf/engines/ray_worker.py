@@ -5,6 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from decaf import process
 from decaf.backbones import load_backbone
 from decaf.datasets import slice_rows
 from decaf.engines.fill import fill
@@ -31,6 +34,8 @@ class Worker:
     def __init__(
         self, recipe: Mapping[str, Any], asked: Provenance, net: Mapping[str, Any]
     ) -> None:
+        process.own()  # it is this actor's alone
+        torch.set_num_threads(recipe["workers"])
         self._asked = asked
         self._error: DecafError | None = None
         try:

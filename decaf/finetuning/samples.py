@@ -11,11 +11,11 @@ from torch import Tensor
 from decaf.backbones import TorchBackbone
 from decaf.choices import Decoder
 from decaf.datasets import ImageFiles, read_image
-from decaf.engines import n_cores
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning.crops import KEEPS_ASPECT, random_crop
 from decaf.finetuning.recipe import Recipe
 from decaf.images.views import crop_box, make_view
+from decaf.machine import n_cores
 from decaf.protocols import PublishedProtocol
 from decaf.types import ImageDataset, Preprocessing
 

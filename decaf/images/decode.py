@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
-from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
 
 from decaf.choices import Decoder
 from decaf.errors import ConfigError, DataError
+from decaf.images.codec import decode_jpeg
 from decaf.images.limits import (
     MAX_PIXELS,
     check_header,
@@ -254,7 +254,9 @@ def _plain(text: str) -> str:
 
 
 def _jpeg(data: bytes) -> torch.Tensor | None:
-    """Decode with torchcodec; None where it refuses, so that Pillow decides and says why."""
+    """Decode with torchcodec; None where it is not or refuses: Pillow decides, and says why."""
+    if decode_jpeg is None:
+        return None
     hidden = _without_app1(data)
     if hidden is None:
         return None

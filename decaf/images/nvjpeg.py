@@ -8,8 +8,8 @@ what nvJPEG refuses, the CPU decides, by the pixel policy.
 from collections.abc import Sequence
 
 import torch
-from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]  # no __all__ there
 
+from decaf.images.codec import decode_jpeg
 from decaf.images.decode import regular_jpeg, upright
 
 
@@ -32,8 +32,8 @@ def decode_on_gpu(files: Sequence[bytes], device: torch.device) -> list[torch.Te
 
 def _decoded(files: list[torch.Tensor], device: torch.device) -> list[torch.Tensor | None]:
     """Decode in one call; one that fails, or that the memory is too small for, in halves."""
-    if not files:
-        return []
+    if not files or decode_jpeg is None:
+        return [None] * len(files)
     try:
         return list(decode_jpeg(files, mode="RGB", device=device))
     except RuntimeError:

@@ -55,11 +55,11 @@ def decaf(tmp_path: Path) -> Callable[..., BaseProcess]:
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note which rows are loaded."""
-    load_batch, rows_loaded = local.load_batch, []
+    load_batches, rows_loaded = local.load_batches, []
 
-    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
-        rows_loaded.extend(rows)
-        return load_batch(plan, rows, *more)
+    def load(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
+        rows_loaded.extend(asked[0][1])
+        return load_batches(asked, *more)
 
-    monkeypatch.setattr(local, "load_batch", load)
+    monkeypatch.setattr(local, "load_batches", load)
     return rows_loaded

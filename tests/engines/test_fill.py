@@ -24,28 +24,28 @@ NET = ("--backbone", "decaf-mini", "--weights", "random", "--device", "cpu", "--
 
 def slowly() -> None:
     """Make every batch take a while."""
-    load_batch = local.load_batch
+    load_batches = local.load_batches
 
-    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
+    def load(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
         time.sleep(0.15)
-        return load_batch(plan, rows, *more)
+        return load_batches(asked, *more)
 
-    local.load_batch = load
+    local.load_batches = load
 
 
 def with_a_small_quota() -> None:
     """Let the process write no byte beyond the first 200 kB of a file, from the ninth batch on."""
-    load_batch, n_batches = local.load_batch, 0
+    load_batches, n_batches = local.load_batches, 0
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
+    def load(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
         nonlocal n_batches
         n_batches += 1
         if n_batches > 8:
             resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-        return load_batch(plan, rows, *more)
+        return load_batches(asked, *more)
 
-    local.load_batch = load
+    local.load_batches = load
 
 
 def rows_done(part: Path) -> set[int]:
@@ -56,13 +56,13 @@ def rows_done(part: Path) -> set[int]:
 def assert_resumes(many: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run again in this process: only batches that miss rows are computed, all is as in one run."""
     before = rows_done(out.with_name(out.name + ".part"))
-    load_batch, computed = local.load_batch, []
+    load_batches, computed = local.load_batches, []
 
-    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
-        computed.extend(rows)
-        return load_batch(plan, rows, *more)
+    def load(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
+        computed.extend(asked[0][1])
+        return load_batches(asked, *more)
 
-    monkeypatch.setattr(local, "load_batch", load)
+    monkeypatch.setattr(local, "load_batches", load)
     extract(many, **OPTIONS, out=out, quiet=True)
     missing = set(range(96)) - before
     assert missing <= set(computed)
@@ -154,13 +154,13 @@ def test_a_file_system_without_locks_takes_a_store(
 def test_a_image_that_vanishes_on_the_way_is_a_failure_and_no_end(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_batch = local.load_batch
+    load_batches = local.load_batches
 
-    def load(plan: local.Plan, rows: list[int], *more: object) -> object:
+    def load(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
         (many / "b" / "93.png").unlink(missing_ok=True)
-        return load_batch(plan, rows, *more)
+        return load_batches(asked, *more)
 
-    monkeypatch.setattr(local, "load_batch", load)
+    monkeypatch.setattr(local, "load_batches", load)
     path = extract(many, **OPTIONS, out=tmp_path / "features.h5", quiet=True)
     with FeatureStore(path) as store:
         (row,) = np.flatnonzero(~store.done)

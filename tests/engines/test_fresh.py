@@ -77,14 +77,14 @@ def test_an_image_replaced_while_a_run_was_stopped_is_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = write(tmp_path / "images")
-    load_batch = local.load_batch
+    load_batches = local.load_batches
 
-    def fail_late(plan: local.Plan, rows: list[int], *more: object) -> object:
-        if 8 in rows:
+    def fail_late(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
+        if 8 in asked[0][1]:
             raise KeyboardInterrupt
-        return load_batch(plan, rows, *more)
+        return load_batches(asked, *more)
 
-    monkeypatch.setattr(local, "load_batch", fail_late)
+    monkeypatch.setattr(local, "load_batches", fail_late)
     with pytest.raises(KeyboardInterrupt):
         run(images, tmp_path / "f", workers=0)
     monkeypatch.undo()

@@ -199,15 +199,15 @@ def test_a_growing_store_that_is_killed_goes_on(
     for number in range(8):
         (images / "b" / f"new{number}.bmp").write_bytes(bmp(500 + number))
     computed.clear()
-    load_batch = local.load_batch
+    load_batches = local.load_batches
 
-    def fail_late(plan: local.Plan, rows: list[int], *more: object) -> object:
+    def fail_late(asked: list[tuple[local.Plan, list[int]]], *more: object) -> object:
         if len(computed) >= 4:
             raise KeyboardInterrupt
-        return load_batch(plan, rows, *more)
+        return load_batches(asked, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(local, "load_batch", fail_late)
+        patch.setattr(local, "load_batches", fail_late)
         with pytest.raises(KeyboardInterrupt):
             run(images, tmp_path / "f", workers=0)
     replace_file(images / "a" / "00.bmp", 700)  # a row that was taken over

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.engines import Plan, run
@@ -170,3 +172,38 @@ def test_the_callers_number_of_threads_is_left_alone(
     before = torch.get_num_threads()
     extracted(plan(image_folder, net, workers=2))
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("workers", "share"), [(1, 4), (2, 2), (3, 1), (4, 1), (9, 1)])
+def test_pools_have_together_no_more_threads_than_cores(
+    image_folder: Path,
+    net: TorchBackbone,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    share: int,
+) -> None:
+    found = []
+
+    class Watching(Rows):
+        def write(self, *given: object) -> None:
+            blas = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+            found.append((torch.get_num_threads(), max(blas)))
+
+    monkeypatch.setattr("decaf.engines.plan.n_cores", lambda: 4)
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        with threadpool_limits(8, user_api="blas"):
+            run(plan(image_folder, net, workers=workers), Watching(24), lambda *_: None)
+    finally:
+        torch.set_num_threads(before)
+    assert {n_torch for n_torch, _ in found} == {share}
+    assert all(n_blas <= share for _, n_blas in found)
+
+
+def test_no_run_is_faster_than_its_bound(image_folder: Path, net: TorchBackbone) -> None:
+    for workers in (0, 1, 2, 8):
+        whole = plan(image_folder, net, workers=workers, batch_size=2)
+        start = perf_counter()
+        seconds = run(whole, Rows(24), lambda *_: None)
+        assert 24 / (perf_counter() - start) <= seconds.bound(24, whole)

@@ -21,7 +21,7 @@ def test_deeper_layers_follow_to_the_bit_without_a_image(
     whole = extract(many, **options, layers="pool5,fc6,fc7", out=tmp_path / "whole.h5")
     folder = tmp_path / "stores"
     extract(many, **options, layers="pool5", out=folder)
-    monkeypatch.setattr(local, "load_batch", None)  # what reads images
+    monkeypatch.setattr(local, "load_batches", None)  # what reads images
     found = extract(many, **options, layers="fc6,fc7", out=folder)
     with FeatureStore(found) as deeper, FeatureStore(whole) as expected:
         assert deeper.layers == ("fc6", "fc7")

@@ -88,6 +88,7 @@ def test_a_call_that_fails_costs_only_the_files_it_fails_for(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.skipif(nvjpeg.decode_jpeg is None, reason="no torchcodec here")
 def test_the_gpus_pixels_are_near_the_cpus() -> None:
     for data in REGULAR.values():
         (image,) = decode_on_gpu([data], torch.device("cuda"))
