@@ -37,7 +37,7 @@ from bench_memory import make_images
 from parts import add_skip, run_parts
 
 from decaf.backbones import load_backbone
-from decaf.backbones.backbone import find_precision
+from decaf.backbones.loading import find_precision
 from decaf.datasets import load_dataset
 from decaf.engines import n_cores, run
 from decaf.extraction import make_plan, n_features, provenance

@@ -33,6 +33,7 @@ from decaf.choices import (
     PatchPool,
     Pool,
     Precision,
+    Runtime,
     ViewName,
     check_choice,
 )
@@ -209,6 +210,10 @@ class Net(Record):
     )
     precision: Precision = option(
         default="fp32", about="What the net computes in; auto: bf16 where the device has it."
+    )
+    runtime: Runtime = option(
+        default="auto",
+        about="What runs the net on a CPU: torch, or onnx (ONNX Runtime); auto: the faster one.",
     )
     dtype: Dtype = option(default="float32", about="What is stored.")
     seed: int = option(

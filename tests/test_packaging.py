@@ -49,7 +49,7 @@ def test_a_missing_package_is_named_and_no_strangers_project(
         for package in packages
     ]
     monkeypatch.setattr(extras, "requires", lambda _: ["numpy>=2.0", *lines])
-    for extra in ("umap", "ray", "timm", "onnx", "remote", "parquet"):
+    for extra in ("umap", "ray", "timm", "remote", "parquet"):
         error = extras.missing_extra("it", extra)
         assert isinstance(error, ConfigError)
         for package in PROJECT["optional-dependencies"][extra]:

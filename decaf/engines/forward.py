@@ -9,11 +9,11 @@ from time import perf_counter
 import torch
 from torch.nn.functional import pad
 
-from decaf.backbones import TorchBackbone, pool_features
+from decaf.backbones import START, TorchBackbone, pool_features
 from decaf.engines.batch import Batch
 from decaf.engines.graphs import RecordedPass
 from decaf.engines.machine import n_cores
-from decaf.engines.plan import N_ON_GPU, START, Plan
+from decaf.engines.plan import N_ON_GPU, Plan
 from decaf.engines.planning import connected_layers
 from decaf.errors import ConfigError
 from decaf.images.views import n_views
