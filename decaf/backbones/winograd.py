@@ -41,9 +41,15 @@ class WinogradConv2d(nn.Conv2d):
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        how = {"padding": conv.padding, "groups": conv.groups, "bias": conv.bias is not None}
-        sizes = conv.in_channels, conv.out_channels, cast("tuple[int, int]", conv.kernel_size)
-        super().__init__(*sizes, device="meta", **how)
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            cast("tuple[int, int]", conv.kernel_size),
+            padding=cast("tuple[int, int]", conv.padding),
+            groups=conv.groups,
+            bias=conv.bias is not None,
+            device="meta",
+        )
         self.weight, self.bias = conv.weight, conv.bias
         self._filters = _transformed(conv.weight, conv.groups)
 
