@@ -10,7 +10,7 @@ from decaf.backbones.code import code_sha256
 from decaf.backbones.families import define
 from decaf.backbones.normalize import normalize
 from decaf.backbones.onnx_net import OnnxNet
-from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
+from decaf.backbones.taps import LayerShape, NetLayout, TappedNet, layer_shapes, trace
 from decaf.choices import Precision, Runtime
 from decaf.errors import BackboneError
 from decaf.progress import log
@@ -225,7 +225,7 @@ def default_layers(name: str) -> tuple[str, ...]:
     return canonical_layers(define(name).layout)
 
 
-def canonical_layers(layout: Layout) -> tuple[str, ...]:
+def canonical_layers(layout: NetLayout) -> tuple[str, ...]:
     """Return those of `CANONICAL` that a layout has."""
     return tuple(layer for layer in CANONICAL if layer in layout.aliases)
 
