@@ -116,7 +116,7 @@ def test_a_kept_graph_that_is_not_the_nets_is_made_again(damage: str, cache: Pat
     assert torch.equal(wrapped().activations(images(), ["relu"])["relu"], expected)
 
 
-def test_threads_share_a_net(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_share_a_net() -> None:
     net, found = wrapped(), {}
     expected = wrapped(runtime="torch").activations(images(), ["relu"])["relu"]
 
