@@ -227,9 +227,7 @@ REAL = {  # weights: net, layer
 
 @pytest.mark.data
 @pytest.mark.parametrize("weights", REAL)
-def test_features_of_real_nets_differ_by_rounding_alone(
-    weights: str, assets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_features_of_real_nets_differ_by_rounding_alone(weights: str, assets: Path) -> None:
     name, layer = REAL[weights]
     path = f"{assets}/weights/{weights}.safetensors" if weights else "imagenet"
     net = load_backbone(name, weights=path, device="cpu", runtime="onnx")
