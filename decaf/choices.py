@@ -24,6 +24,7 @@ Distance = Literal["cosine", "l2"]
 SearchQueries = Literal["leave-one-out", "official"]
 Normalize = Literal["none", "l2", "standard", "signed-square"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Runtime = Literal["auto", "torch", "onnx"]
 Dtype = Literal["float32", "float16"]
 Decoder = Literal["auto", "pillow", "gpu"]
 """Who decodes: ``"auto"`` (torchcodec where it equals Pillow, else Pillow), ``"pillow"``, or

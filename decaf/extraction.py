@@ -313,6 +313,7 @@ def load_nets(net: Net, device: str) -> list[TorchBackbone]:
         weights=net.weights,
         device=device,
         precision=net.precision,
+        runtime=net.runtime,
         seed=net.seed,
         allow_code=net.allow_code,
     )
@@ -367,6 +368,7 @@ def _filled_by_ray(
         "weights": net.weights,
         "device": plan.backbone.device.type,
         "precision": plan.backbone.precision,
+        "runtime": plan.backbone.runtime,
         "seed": net.seed,
         "allow_code": net.allow_code,
     }

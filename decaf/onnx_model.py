@@ -1,21 +1,19 @@
 """A classifier as one ONNX file, from pixels to probabilities."""
 
 import json
-import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from decaf.backbones import TorchBackbone, pool_features
-from decaf.backbones.whole_pass import WholePass
+from decaf.backbones.whole_pass import WholePass, to_onnx
 from decaf.choices import ExportFormat, checked
 from decaf.classifier import Classifier
 from decaf.errors import BackboneError, ConfigError
-from decaf.extras import missing_extra
+from decaf.extras import require_packages
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.trained_net import load_net
@@ -69,12 +67,10 @@ def export(
         If the net cannot be had or written, its weights are not those of the training, or
         onnxruntime gives other probabilities.
     """
-    try:
-        import onnx  # noqa: PLC0415 (an extra)
-        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415 (as above)
-        import onnxscript  # noqa: F401, PLC0415 (torch's exporter needs it)
-    except ImportError as error:
-        raise missing_extra("an export to onnx", "onnx") from error
+    require_packages("an export to onnx", "onnx", "onnxruntime", "onnxscript")
+    import onnx  # noqa: PLC0415 (only where it is used)
+    import onnxruntime  # noqa: PLC0415 (as above)
+
     classifier = Classifier.load(Path(model))
     if classifier.patches is not None or n_views(classifier.view) > 1:
         raise ConfigError(
@@ -88,7 +84,7 @@ def export(
     pixels = torch.randint(256, (_N_CHECKED, 3, side, side), dtype=torch.uint8, generator=rng)
     path = Path(model).with_suffix(".onnx") if out is None else Path(out)
     require_output(path, ".onnx", inputs=[model])
-    proto = _to_onnx(whole, pixels)
+    proto = to_onnx(whole, pixels, "pixels", ["probabilities"], any_number=True)
     about = {
         "class_names": classifier.class_names,
         "preprocessing": _steps(net, classifier),
@@ -117,7 +113,7 @@ class _Whole(nn.Module):
     def __init__(self, net: TorchBackbone, classifier: Classifier) -> None:
         super().__init__()
         self.classifier, self.prefix_tokens = classifier, net.prefix_tokens
-        self.net = WholePass(net, classifier.layer)
+        self.net = WholePass(net._net, [classifier.layer])
         self.head = nn.ModuleList()
         for weight, bias in classifier.layers:
             linear = nn.Linear(weight.shape[1], weight.shape[0])
@@ -131,7 +127,9 @@ class _Whole(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         x = (pixels.float() / 255 - self.mean) / self.std
         dtype = next(self.net.parameters()).dtype
-        X = pool_features(self.net(x.to(dtype)).float(), self.classifier.pool, self.prefix_tokens)
+        X = pool_features(
+            self.net(x.to(dtype))[0].float(), self.classifier.pool, self.prefix_tokens
+        )
         if self.classifier.normalize == "signed-square":
             X = X * X.abs()
         if self.classifier.normalize != "none":
@@ -139,21 +137,6 @@ class _Whole(nn.Module):
         for number, linear in enumerate(self.head):
             X = linear(X.relu() if number else X)
         return X.sigmoid() if self.classifier.multilabel else X.softmax(1)
-
-
-def _to_onnx(whole: nn.Module, pixels: Tensor) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter, about itself
-        program: Any = torch.onnx.export(
-            whole,
-            (pixels,),
-            input_names=["pixels"],
-            output_names=["probabilities"],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
-            dynamo=True,
-            verbose=False,
-        )
-    return program.model_proto
 
 
 def _steps(net: TorchBackbone, classifier: Classifier) -> dict[str, object]:

@@ -20,6 +20,7 @@ from decaf.choices import (
     PatchPool,
     Pool,
     Precision,
+    Runtime,
     SearchQueries,
     ViewName,
 )
@@ -84,6 +85,10 @@ class Net(Record):
     )
     precision: Precision = option(
         default="fp32", about="What the net computes in; auto: bf16 where the device has it."
+    )
+    runtime: Runtime = option(
+        default="auto",
+        about="What runs the net on a CPU: torch, or onnx (ONNX Runtime); auto: the faster one.",
     )
     dtype: Dtype = option(default="float32", about="What is stored.")
     seed: int = _seed()

@@ -70,6 +70,7 @@ def load_net(
         weights=weights or _weights_of(classifier),
         device=device,
         precision=classifier.precision,
+        runtime="auto",
         seed=classifier.seed,
         allow_code=allow_code,
     )

@@ -24,6 +24,10 @@ def lacking() -> dict[str, str]:
     return found
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["DECAF_CACHE"] = str(config.rootpath / ".pytest_cache" / "decaf")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for marker, reason in lacking().items():
         for item in items:

@@ -52,9 +52,37 @@ def test_other_settings_make_another_store(image_folder: Path, tmp_path: Path) -
     options = {**NET, "layers": "pool5", "pool": "avg", "limit": 6}
     paths = {
         extract(image_folder, **options | other, out=tmp_path)
-        for other in ({}, {"pool": "max"}, {"view": "squash"}, {"seed": 1}, {"dtype": "float16"})
+        for other in (
+            {},
+            {"pool": "max"},
+            {"view": "squash"},
+            {"seed": 1},
+            {"dtype": "float16"},
+            {"runtime": "onnx"},
+        )
     }
-    assert len(paths) == 5
+    assert len(paths) == 6
+
+
+@pytest.mark.parametrize("pool", ["none", "grid:2"])
+def test_both_runtimes_give_the_same_features_but_for_rounding(
+    image_folder: Path, tmp_path: Path, pool: str
+) -> None:
+    found = {}
+    for runtime in ("torch", "onnx"):
+        options = {**NET, "layers": "features.pool2,fc6-pre,fc7", "pool": pool}
+        path = extract(image_folder, **options, runtime=runtime, out=tmp_path / f"{runtime}.h5")
+        with FeatureStore(path) as store:
+            assert store.provenance.arithmetic["runtime"] == runtime
+            assert ("onnxruntime" in store.provenance.versions) == (runtime == "onnx")
+            found[runtime] = {layer: store[layer][:] for layer in store.layers}
+    assert (found["onnx"]["fc6-pre"] < 0).any()
+    for layer, expected in found["torch"].items():
+        error = np.linalg.norm(found["onnx"][layer] - expected) / np.linalg.norm(expected)
+        assert error < 1e-5, layer
+    out = tmp_path / "torch.h5"
+    with pytest.raises(StoreMismatchError, match=r"runtime: asked onnx, found torch"):
+        extract(image_folder, **options, runtime="onnx", out=out)
 
 
 def test_settings_that_differ_are_named(image_folder: Path, tmp_path: Path) -> None:

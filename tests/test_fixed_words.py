@@ -94,7 +94,7 @@ def test_every_function_with_a_fixed_word_is_checked() -> None:
 PUBLIC = {
     f"decaf.{name}"
     for name in ("extraction", "evaluation", "training", "prediction", "tuning", "onnx_model",
-                 "patch_scores", "demo", "report.plots", "protocols", "backbones.backbone")
+                 "patch_scores", "demo", "report.plots", "protocols", "backbones.loading")
 }  # fmt: skip
 
 

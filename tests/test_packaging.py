@@ -50,7 +50,7 @@ def test_a_missing_package_is_named_and_no_strangers_project(
         for package in packages
     ]
     monkeypatch.setattr(extras, "requires", lambda _: ["numpy>=2.0", *lines])
-    for extra in ("umap", "ray", "timm", "onnx", "remote", "parquet", "detect"):
+    for extra in ("umap", "ray", "timm", "remote", "parquet", "detect", "search"):
         error = extras.missing_extra("it", extra)
         assert isinstance(error, ConfigError)
         for package in PROJECT["optional-dependencies"][extra]:

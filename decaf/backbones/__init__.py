@@ -1,19 +1,19 @@
 """Frozen nets with named layers, their weights and their preprocessing."""
 
 from decaf.backbones.backbone import (
+    START,
     TorchBackbone,
     default_layers,
     layer_table,
-    load_backbone,
-    load_everywhere,
-    wrap_module,
 )
 from decaf.backbones.dense import DensePass, dense_pass, map_stride
 from decaf.backbones.families import backbone_names, get_weights
+from decaf.backbones.loading import load_backbone, load_everywhere, wrap_module
 from decaf.backbones.pooling import pool_features
 from decaf.choices import check_pool
 
 __all__ = [
+    "START",
     "DensePass",
     "TorchBackbone",
     "backbone_names",

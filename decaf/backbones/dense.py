@@ -11,12 +11,12 @@ convolutional networks", ICLR 2014 (section 3.5); M. Oquab et al., CVPR 2014 (se
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from decaf.backbones.backbone import TorchBackbone
-from decaf.errors import BackboneError
+from decaf.errors import BackboneError, ConfigError
 from decaf.images.patches import DenseGrid
 from decaf.types import IntArray
 
@@ -90,7 +90,15 @@ def dense_pass(net: TorchBackbone, layers: Sequence[str]) -> DensePass:
     BackboneError
         If it cannot: its maps do not grow with its input, or the layers do not follow from one of
         them.
+    ConfigError
+        If it is to run by ONNX Runtime, whose graphs take images of one size.
     """
+    if net.runtime == "onnx":
+        raise ConfigError(
+            "asked for dense patches by runtime 'onnx', which takes images of one size; use "
+            "runtime 'torch'"
+        )
+    net = replace(net, runtime="torch")
     first = min(layers, key=net.depth)
     maps = [name for name in net.layers if len(net.shape(name)) == 3]
     before = [name for name in maps if net.depth(name) <= net.depth(first)]

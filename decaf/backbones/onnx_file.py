@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from decaf.errors import BackboneError
-from decaf.extras import missing_extra
+from decaf.extras import require_packages
 
 if TYPE_CHECKING:
     import onnx
@@ -37,11 +37,10 @@ def read_onnx(path: Path) -> dict[str, torch.Tensor]:
     BackboneError
         If the file is damaged, or holds no weights.
     """
-    try:
-        import onnx  # noqa: PLC0415 an extra
-        from google.protobuf.message import DecodeError  # noqa: PLC0415 comes with onnx
-    except ImportError as error:
-        raise missing_extra(f"weights from {path}", "onnx") from error
+    require_packages(f"weights from {path}", "onnx")
+    import onnx  # noqa: PLC0415 (only where it is used)
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 (comes with onnx)
+
     try:
         graph = onnx.load(path).graph
     except (DecodeError, OSError, ValueError) as error:
@@ -79,6 +78,6 @@ def _weight(node: "onnx.NodeProto", tensor: "onnx.TensorProto") -> torch.Tensor:
 
 
 def _tensor(tensor: "onnx.TensorProto") -> torch.Tensor:
-    from onnx import numpy_helper  # noqa: PLC0415 an extra
+    from onnx import numpy_helper  # noqa: PLC0415 (as above)
 
     return torch.tensor(numpy_helper.to_array(tensor))

@@ -248,19 +248,22 @@ class TappedNet:
         self.net = net
         self.name = name
         self._trace = traced
-        self._layout = layout
+        self.layout = layout
         self._hooked: set[Tap] = set()
         self._hooking = threading.Lock()
         self._pass = threading.local()  # what this thread's pass still misses, and has read
 
+    def tap(self, layer: str) -> Tap:
+        """Return where `layer` is read; see `find_tap`."""
+        return find_tap(self.name, layer, self._trace, self.layout)
+
     def shape(self, layer: str) -> tuple[int, ...]:
         """Return the shape of one image's output at `layer`."""
-        return self._trace.shapes[find_tap(self.name, layer, self._trace, self._layout)]
+        return self._trace.shapes[self.tap(layer)]
 
     def depth(self, layer: str) -> int:
         """Return the place of `layer` in the order of the pass."""
-        tap = find_tap(self.name, layer, self._trace, self._layout)
-        return list(self._trace.shapes).index(tap)
+        return list(self._trace.shapes).index(self.tap(layer))
 
     def read(self, batch: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return the outputs of `layers` from one pass that stops after the deepest of them.
@@ -313,7 +316,7 @@ class TappedNet:
         RuntimeError
             If the net cannot run from there, because deeper modules read shallower ones too.
         """
-        tap = find_tap(self.name, layer, self._trace, self._layout)
+        tap = self.tap(layer)
         if self._trace.counts[tap] != 1:
             msg = f"{self.name} passes {layer} {self._trace.counts[tap]} times; start elsewhere"
             raise BackboneError(msg)
@@ -322,7 +325,7 @@ class TappedNet:
     def _read(
         self, batch: torch.Tensor, layers: Sequence[str], given: Mapping[Tap, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        taps = {layer: find_tap(self.name, layer, self._trace, self._layout) for layer in layers}
+        taps = {layer: self.tap(layer) for layer in layers}
         with self._hooking:
             for tap in {*taps.values(), *given} - self._hooked:
                 hook(self.net, tap, self._record)
@@ -347,7 +350,7 @@ class TappedNet:
             return given.get(tap)
         missing[tap] -= 1
         if missing[tap] == 0:
-            self._pass.outputs[tap] = as_maps(value, tap, self._layout).clone()
+            self._pass.outputs[tap] = as_maps(value, tap, self.layout).clone()
             del missing[tap]
         if not missing:
             raise _EnoughError

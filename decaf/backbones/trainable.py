@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from decaf.backbones.backbone import TorchBackbone
 from decaf.backbones.normalize import normalize
 from decaf.backbones.pooling import pool_features
-from decaf.backbones.taps import Tap, TappedNet, Trace, find_tap, trace
+from decaf.backbones.taps import Tap, TappedNet, Trace, trace
 from decaf.errors import BackboneError, ConfigError
 
 Blocks = int | Literal["all"]
@@ -135,12 +135,12 @@ class TrainableNet(nn.Module):
             )
         tapped = backbone._net
         self.backbone, self.layer, self.pool = backbone, layer, pool
-        tap = find_tap(tapped.name, layer, tapped._trace, tapped._layout)
+        tap = tapped.tap(layer)
         found = blocks_of(tapped.net, tapped._trace, tap)
         self.blocks = found[-_count(blocks, found, backbone.name, layer) :]
         self.net = copy.deepcopy(tapped.net)
         start = Tap(self.blocks[0].modules[0], enters=True)
-        layout = replace(tapped._layout, aliases={**tapped._layout.aliases, _START: start})
+        layout = replace(tapped.layout, aliases={**tapped.layout.aliases, _START: start})
         traced = trace(self.net, backbone.preprocessing.input_size_px, layout)
         self._tapped = TappedNet(self.net, backbone.name, traced, layout)
         self._keeps_statistics = keep_statistics

@@ -10,6 +10,7 @@ S. Winograd, "Arithmetic complexity of computations", SIAM 1980; A. Lavin and S.
 algorithms for convolutional neural networks", CVPR 2016 (section 4.1, algorithm 1).
 """
 
+import copy
 from functools import cache
 from typing import Any, cast
 
@@ -31,32 +32,34 @@ _AT_ONCE_BYTES = 8 << 20
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A convolution that takes fewer multiplications where it is only read, on a CPU in float32.
+    """A convolution that takes fewer multiplications, on a CPU in float32.
 
-    Where gradients might be asked for, it is the class that it comes from.
+    Parameters
+    ----------
+    conv : torch.nn.Conv2d
+        One that gains by it; it shares its weights, which must not change any more.
     """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            cast("tuple[int, int]", conv.kernel_size),
+            padding=cast("tuple[int, int]", conv.padding),
+            groups=conv.groups,
+            bias=conv.bias is not None,
+            device="meta",
+        )
+        self.weight, self.bias = conv.weight, conv.bias
+        self._filters = _transformed(conv.weight, conv.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of ``(n, channels, height, width)`` maps."""
-        if not torch.is_inference_mode_enabled() or self.weight.is_inference():
-            return super().forward(x)  # an exporter must not be asked for the sizes below
-        same = x.dtype == self.weight.dtype == torch.float32 and x.device.type == "cpu"
         fits = x.ndim == 4 and len(x) > 0 and min(x.shape[2:]) >= self.kernel_size[0]
-        return self._by_tiles(x) if same and fits else super().forward(x)
-
-    def _filters(self) -> Tensor:
-        """Return the transformed filters, anew where the weights have changed."""
-        kept: _Filters | None = getattr(self, "_kept", None)
-        if kept is None or not kept.are_of(self.weight):
-            self._kept = kept = _Filters(self.weight, self.groups)
-        return kept.transformed
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the filters out of copies, whose weights count their versions anew."""
-        return {name: value for name, value in vars(self).items() if name != "_kept"}
+        return self._by_tiles(x) if fits else super().forward(x)
 
     def _by_tiles(self, x: Tensor) -> Tensor:
-        filters, r = self._filters(), self.kernel_size[0]
+        filters, r = self._filters, self.kernel_size[0]
         side = _SIDE + r - 1
         top, left = cast("tuple[int, int]", self.padding)
         height, width = x.shape[2] + 2 * top - r + 1, x.shape[3] + 2 * left - r + 1
@@ -90,42 +93,27 @@ class WinogradConv2d(nn.Conv2d):
         return torch.matmul(outof, products.view(n, side2, self.out_channels))
 
 
-class _Filters:
-    """Transformed filters, and the weights that they are of.
-
-    The weights' memory is held: as long as it is, no other tensor can have its address.
-    """
-
-    def __init__(self, weight: Tensor, groups: int) -> None:
-        self._weight, self._memory = weight, weight.untyped_storage()
-        self._version = weight._version
-        self.transformed = _transformed(weight, groups)
-
-    def are_of(self, weight: Tensor) -> bool:
-        """Return whether these weights are the ones, and hold the values of then."""
-        return (
-            weight is self._weight
-            and weight._version == self._version
-            and weight.untyped_storage().data_ptr() == self._memory.data_ptr()
-        )
-
-
-def use_winograd(net: nn.Module) -> None:
-    """Let those convolutions of a net that gain by it take fewer multiplications.
+def with_winograd(net: nn.Module) -> nn.Module:
+    """Return a net whose convolutions that gain by it take fewer multiplications.
 
     Parameters
     ----------
     net : torch.nn.Module
-        Its modules change their class, and nothing else.
+        In evaluation mode, on a CPU in float32. It stays as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        A copy that shares all weights, to be read only; the net itself where nothing gains.
     """
-    for module in net.modules():
-        if type(module) is nn.Conv2d and _gains(module):
-            module.__class__ = WinogradConv2d
-
-
-def uses_winograd(net: nn.Module) -> bool:
-    """Return whether convolutions of a net take fewer multiplications, which rounds otherwise."""
-    return any(isinstance(module, WinogradConv2d) for module in net.modules())
+    gaining = {name: m for name, m in net.named_modules() if type(m) is nn.Conv2d and _gains(m)}
+    if not gaining:
+        return net
+    shared: dict[int, Any] = {id(one): one for one in (*net.parameters(), *net.buffers())}
+    twin = copy.deepcopy(net, shared)
+    for name, conv in gaining.items():
+        twin.set_submodule(name, WinogradConv2d(conv))
+    return twin
 
 
 def _gains(conv: nn.Conv2d) -> bool:

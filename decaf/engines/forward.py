@@ -9,9 +9,9 @@ from time import perf_counter
 import torch
 from torch.nn.functional import pad
 
-from decaf.backbones import TorchBackbone, pool_features
+from decaf.backbones import START, TorchBackbone, pool_features
 from decaf.engines.batch import Batch
-from decaf.engines.plan import START, Plan
+from decaf.engines.plan import Plan
 from decaf.engines.planning import connected_layers
 from decaf.errors import ConfigError
 from decaf.images.views import n_views

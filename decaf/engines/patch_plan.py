@@ -6,7 +6,7 @@ from typing import Any
 from decaf.backbones import TorchBackbone, dense_pass
 from decaf.datasets.objects import Objects
 from decaf.datasets.patch_tables import patch_table
-from decaf.engines.planning import make_plan
+from decaf.engines.planning import layers_of
 from decaf.records import Net, View
 from decaf.types import ImageDataset, PatchRule
 
@@ -45,5 +45,5 @@ def as_patches(
     how: dict[str, Any] = {"view": View("squash", box="crop", box_scale=1.0), "patches": rule}
     if view == "patches":
         return patch_table(table, rule, objects), how
-    dense = dense_pass(net, make_plan(table, net, asked).layers)
+    dense = dense_pass(net, layers_of(asked, net))
     return patch_table(table, rule, objects, dense.grid), how | {"dense": dense}

@@ -12,8 +12,6 @@ from decaf.machine import n_cores
 from decaf.store import FeatureStore
 from decaf.types import ImageDataset, PatchRule
 
-START = "pool5"
-"""The maps that fully connected layers start at."""
 N_ON_GPU = 2
 """Batches on a GPU at once: one computes while the other's pixels or features are copied."""
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from decaf.backbones import DensePass, TorchBackbone, pool_features
+from decaf.backbones import START, DensePass, TorchBackbone, pool_features
 from decaf.choices import Decoder
 from decaf.datasets import dataset_digest
-from decaf.engines.plan import START, Plan
+from decaf.engines.plan import Plan
 from decaf.errors import ConfigError
 from decaf.images.codec import decode_jpeg
 from decaf.images.decode import GPU_DECODER, PIXEL_POLICY
@@ -75,15 +75,10 @@ def make_plan(
         raise ConfigError(f"box 'crop' was asked of {table.name}, which has no boxes; use 'none'")
     if view.box_scale is not None and view.box != "crop":
         raise ConfigError(f"asked for box_scale {view.box_scale:g} without boxes; give box 'crop'")
-    layers = asked.layer_names or tuple(net.default_layers)
-    if not layers:
-        raise ConfigError(
-            f"asked for features of {net.name} without naming layers; it has no canonical ones; "
-            "give layers from `decaf layers`"
-        )
+    layers = layers_of(asked, net)
     return Plan(
         dataset=table,
-        backbone=net,
+        backbone=net.for_layers(layers) if dense is None else dense.net,
         layers=layers,
         pool=asked.pool,
         view=name,
@@ -95,6 +90,23 @@ def make_plan(
         patches=patches,
         dense=dense,
     )
+
+
+def layers_of(asked: Net, net: TorchBackbone) -> tuple[str, ...]:
+    """Return the layers that are asked for, or the net's own.
+
+    Raises
+    ------
+    ConfigError
+        If it has none of its own.
+    """
+    layers = asked.layer_names or tuple(net.default_layers)
+    if not layers:
+        raise ConfigError(
+            f"asked for features of {net.name} without naming layers; it has no canonical ones; "
+            "give layers from `decaf layers`"
+        )
+    return layers
 
 
 def _check_decoder(decoder: Decoder, net: TorchBackbone, dense: DensePass | None) -> None:
@@ -153,6 +165,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
     policy = PIXEL_POLICY | ({"decoder": GPU_DECODER} if plan.decoder == "gpu" else {})
     net = plan.backbone
     libraries = _LIBRARIES + (("timm",) if net.name.startswith("timm/") else ())
+    libraries += ("onnxruntime",) if net.runtime == "onnx" else ()
     return Provenance(
         dataset=plan.dataset.name,
         dataset_digest=dataset_digest(plan.dataset),
@@ -171,6 +184,7 @@ def provenance(plan: Plan, dtype: str) -> Provenance:
         arithmetic={
             "features": str(FEATURES_VERSION),
             "convolutions": net.convolutions,
+            "runtime": net.runtime,
             "net": net.code_sha256,
         },
         patches=plan.patches,

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from decaf.backbones import TorchBackbone, map_stride, pool_features
+from decaf.backbones import START, TorchBackbone, map_stride, pool_features
 from decaf.choices import Route
 from decaf.engines.batch import Batch, decoded, read
-from decaf.engines.plan import START, Plan, RegionRoute
+from decaf.engines.plan import Plan, RegionRoute
 from decaf.engines.windows import image_blocks
 from decaf.errors import ConfigError, DataError
 from decaf.regions.context_warp import warp_boxes

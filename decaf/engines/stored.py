@@ -8,9 +8,10 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from decaf.backbones import START
 from decaf.engines.batch import Batch
 from decaf.engines.fresh import find_fresh
-from decaf.engines.plan import START, Plan, StoredStart
+from decaf.engines.plan import Plan, StoredStart
 from decaf.store import FeatureStore, Provenance, failures_path, read_failures
 
 

@@ -13,7 +13,8 @@ import torch
 
 from decaf._version import __version__
 from decaf.backbones import TorchBackbone
-from decaf.backbones.backbone import PRECISIONS, find_precision
+from decaf.backbones.backbone import PRECISIONS
+from decaf.backbones.loading import find_precision
 from decaf.backbones.trainable import TrainableNet
 from decaf.choices import Normalize, Precision
 from decaf.errors import ConfigError, DataError

@@ -102,7 +102,7 @@ def test_arithmetic_and_libraries_stand_in_the_provenance(image_folder: Path) ->
     table = load_dataset(image_folder)
     net = load_backbone("alexnet", weights="random", device="cpu")
     found = provenance(make_plan(table, net), "float32")
-    assert set(found.arithmetic) == {"features", "convolutions", "net"}
+    assert set(found.arithmetic) == {"features", "runtime", "convolutions", "net"}
     assert found.arithmetic["convolutions"] in {"winograd", "direct"}
     assert "timm" not in found.versions
 
@@ -120,6 +120,7 @@ def test_renamed_weights_are_the_same_weights(tmp_path: Path, image_folder: Path
     state = load_backbone("squeezenet1_1", weights="random", device="cpu")._net.net.state_dict()
     torch.save(state, tmp_path / "one.pth")
     options = {"backbone": "squeezenet1_1", "pool": "avg", "limit": 3, "quiet": True}
+    options |= {"runtime": "torch"}
     options |= {"device": "cpu", "out": tmp_path / "f"}
     first = extract(image_folder, **options, weights=str(tmp_path / "one.pth"))
     (tmp_path / "one.pth").rename(tmp_path / "other.pth")

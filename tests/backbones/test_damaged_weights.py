@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 import safetensors.torch
 import torch
@@ -38,7 +39,6 @@ def in_safetensors(path: Path) -> None:
 
 
 def in_onnx(path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
     weights = {"0.weight": small()[0].weight, "0.bias": small()[0].bias}
     weights |= {"3.weight": small()[3].weight, "3.bias": small()[3].bias}
     nodes = [

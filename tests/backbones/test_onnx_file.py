@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from decaf.backbones.onnx_file import read_onnx
 from decaf.errors import BackboneError
-
-onnx = pytest.importorskip("onnx")
 
 
 def write(path: Path, nodes: list[object], weights: dict[str, np.ndarray]) -> Path:

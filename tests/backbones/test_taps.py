@@ -101,8 +101,9 @@ def test_maps_are_channels_first_and_windows_are_not_offered() -> None:
     torch.testing.assert_close(TappedNet(net, "odd", traced, layout).read(x, ["last"])["last"], x)
 
 
-def test_alexnet_layers_before_and_after_the_relu() -> None:
-    net = load_backbone("alexnet", weights="random", device="cpu")
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_alexnet_layers_before_and_after_the_relu(runtime: str) -> None:
+    net = load_backbone("alexnet", weights="random", device="cpu", runtime=runtime)
     pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
     layers = ["pool5", "fc6-pre", "fc6", "fc7-pre", "fc7", "fc8", "classifier.1"]
     read = net.activations(pixels, layers)

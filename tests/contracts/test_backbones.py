@@ -51,16 +51,22 @@ NETS = {
     "timm/convnext_atto": Net({"pool5": (320,), "fc8": (1000,)}),
     OWN: Net({"0": (4, 7, 7), "3": (4,)}, ()),
 }
+BY = " by "
+NETS |= {f"{name}{BY}onnx": NETS[name] for name in ("decaf-mini", OWN)}
 
 
 @cache
 def loaded(name: str, seed: int = 0, precision: str = "fp32") -> TorchBackbone:
+    name, _, runtime = name.partition(BY)
+    how = {"device": "cpu", "precision": precision}
+    if precision == "fp32":
+        how["runtime"] = runtime or "torch"
     if name != OWN:
-        return load_backbone(name, weights="random", device="cpu", seed=seed, precision=precision)
+        return load_backbone(name, weights="random", seed=seed, **how)
     torch.manual_seed(seed)
     module = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     preprocessing = Preprocessing(16, 16, "bilinear", "center", (0, 0, 0), (1, 1, 1))
-    return wrap_module(module, preprocessing, name=OWN, device="cpu", precision=precision)
+    return wrap_module(module, preprocessing, name=OWN, **how)
 
 
 def pixels(net: TorchBackbone, n_images: int = 3) -> torch.Tensor:
@@ -76,6 +82,7 @@ def check_layers_have_the_stated_shapes(name: str, stated: Net) -> None:
     assert {layer: tuple(value.shape[1:]) for layer, value in read.items()} == stated.shapes
     assert {layer: net.shape(layer) for layer in stated.shapes} == stated.shapes
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in read.values())
+    name = name.partition(BY)[0]
     if name != OWN:
         shapes = {row.name: row.shape for row in layer_table(name)}
         assert {layer: shapes[layer] for layer in stated.shapes} == stated.shapes
@@ -115,7 +122,7 @@ def check_layers_are_the_same_alone_and_together(name: str, stated: Net) -> None
 
 def check_a_wrong_layer_is_a_config_error(name: str, stated: Net) -> None:
     net = loaded(name)
-    with pytest.raises(ConfigError, match=rf"unknown layer 'fc99' for {name}; choose one of"):
+    with pytest.raises(ConfigError, match=rf"unknown layer 'fc99' for {net.name}; choose one of"):
         net.activations(pixels(net, 1), ["fc99"])
 
 

@@ -41,15 +41,18 @@ def manifest(images: Path, ids: list[str], labels: str = "") -> Path:
 @pytest.mark.parametrize(
     "sizes", [(40, 9, 5, 4, 3), pytest.param((1000, 100, 50, 20, 10), marks=pytest.mark.slow)]
 )
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_only_new_images_of_a_folder_are_computed(
     tmp_path: Path,
     computed: list[int],
     capsys: pytest.CaptureFixture[str],
     sizes: tuple[int, ...],
+    runtime: str,
 ) -> None:
     n_images, n_added, n_removed, n_renamed, n_replaced = sizes
-    images, layers = write(tmp_path / "images", n_images=n_images), "pool5,fc6"
-    run(images, tmp_path / "f", layers=layers)
+    images = write(tmp_path / "images", n_images=n_images)
+    options = {"layers": "pool5,fc6", "runtime": runtime}
+    run(images, tmp_path / "f", **options)
     files = sorted(images.glob("*/*"))
     random.Random(0).shuffle(files)
     for image in files[:n_removed]:
@@ -62,14 +65,14 @@ def test_only_new_images_of_a_folder_are_computed(
     for number in range(n_added):
         (images / "ab"[number % 2] / f"{number:02d}x.bmp").write_bytes(bmp(9000 + number))
     computed.clear()
-    grown = run(images, tmp_path / "f", layers=layers, quiet=False)
+    grown = run(images, tmp_path / "f", **options, quiet=False)
     n_new = n_added + n_replaced
     assert len(computed) == n_new
     n_taken = n_images - n_removed - n_replaced
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f"{n_new} images in ")
     assert line.endswith(f"; {n_taken} rows taken over, {n_new} computed")
-    assert_as_fresh(grown, images, layers=layers)
+    assert_as_fresh(grown, images, **options)
 
 
 def relabelled(images: Path) -> Path:

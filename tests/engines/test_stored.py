@@ -12,12 +12,14 @@ from decaf.store import FeatureStore, verify
 OPTIONS = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
 
 
-@pytest.mark.parametrize("view", ["center", "ten-crop"])
+@pytest.mark.parametrize(
+    ("view", "runtime"), [("center", "torch"), ("ten-crop", "torch"), ("ten-crop", "onnx")]
+)
 def test_deeper_layers_follow_to_the_bit_without_a_image(
-    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str, runtime: str
 ) -> None:
     (many / "a" / "16.png").write_bytes(b"broken")
-    options = {**OPTIONS, "view": view, "limit": 48}
+    options = {**OPTIONS, "view": view, "limit": 48, "runtime": runtime}
     whole = extract(many, **options, layers="pool5,fc6,fc7", out=tmp_path / "whole.h5")
     folder = tmp_path / "stores"
     extract(many, **options, layers="pool5", out=folder)
@@ -36,7 +38,14 @@ def test_deeper_layers_follow_to_the_bit_without_a_image(
 
 
 @pytest.mark.parametrize(
-    "other", [{"seed": 1}, {"precision": "bf16"}, {"dtype": "float16"}, {"view": "warp"}]
+    "other",
+    [
+        {"seed": 1},
+        {"precision": "bf16"},
+        {"runtime": "onnx"},
+        {"dtype": "float16"},
+        {"view": "warp"},
+    ],
 )
 def test_a_pool5_of_other_settings_is_no_start(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, object]

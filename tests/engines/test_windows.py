@@ -9,6 +9,7 @@ from flat import extract
 from PIL import Image
 from torchvision.transforms.v2 import functional
 
+from decaf.backbones import runtimes
 from decaf.datasets import load_dataset
 from decaf.datasets.patch_tables import patch_table
 from decaf.errors import ConfigError
@@ -95,6 +96,16 @@ def test_a_run_taken_up_again_and_a_broken_image(view, tmp_path: Path):
         np.testing.assert_allclose(
             few["fc6"][:][good], store["fc6"][:][rows][good], rtol=1e-3, atol=1e-4
         )
+
+
+def test_dense_passes_are_torchs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path / "p", [(64, 64), (64, 80)])
+    options = {**MINI, "layers": "fc6", "view": "dense", "out": tmp_path}
+    with pytest.raises(ConfigError, match="dense patches by runtime 'onnx', which takes"):
+        extract(tmp_path / "p", **options, runtime="onnx")
+    monkeypatch.setattr(runtimes, "is_faster", lambda _: True)
+    with FeatureStore(extract(tmp_path / "p", **options)) as store:
+        assert store.provenance.arithmetic["runtime"] == "torch"
 
 
 def test_patches_of_boxes_and_patch_options_without_patches_are_refused(tmp_path: Path):

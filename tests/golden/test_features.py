@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,10 @@ def image(size_px: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(planes).astype(np.uint8))[None]
 
 
-def make_weights(net: torch.nn.Module) -> None:
-    """Fill a net with uniform numbers of its layers' scale, the same on every machine."""
+def make_weights(state: dict[str, torch.Tensor]) -> None:
+    """Fill a net's state with uniform numbers of its layers' scale, the same on every machine."""
     numbers = np.random.default_rng(0)
-    for value in net.state_dict().values():
+    for value in state.values():
         if not value.is_floating_point():
             continue
         made = numbers.random(value.shape, dtype=np.float32) * 2 - 1
@@ -59,12 +60,16 @@ def make_weights(net: torch.nn.Module) -> None:
         value.copy_(torch.from_numpy(made))
 
 
-def measure(case: str) -> dict[str, Any]:
+def measure(case: str, runtime: str = "torch") -> dict[str, Any]:
     name, _, weights = case.partition(" ")
-    path = str(Path(ASSETS) / weights) if "/" in weights else weights.replace("made", "random")
-    net = load_backbone(name, weights=path, device="cpu")
-    if weights == "made":
-        make_weights(net._net.net)
+    with TemporaryDirectory() as folder:
+        path = Path(ASSETS) / weights if "/" in weights else weights
+        if weights == "made":
+            state = load_backbone(name, weights="random", device="cpu")._net.net.state_dict()
+            make_weights(state)
+            path = Path(folder, "made.pth")
+            torch.save(state, path)
+        net = load_backbone(name, weights=str(path), device="cpu", runtime=runtime)
     pixels = image(net.preprocessing.input_size_px)
     found: dict[str, Any] = {
         "input_sha256": hashlib.sha256(pixels.numpy().tobytes()).hexdigest(),
@@ -81,14 +86,15 @@ def measure(case: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
 @pytest.mark.parametrize("case", CASES)
-def test_features_are_as_they_were(case: str) -> None:
+def test_features_are_as_they_were(case: str, runtime: str) -> None:
     if "timm" in case:
         pytest.importorskip("timm")
     if SQUEEZENET in case and not ASSETS:
         pytest.skip("DECAF_ASSETS is not set")
     expected = json.loads(EXPECTED.read_text())[case]
-    found = measure(case)
+    found = measure(case, runtime)
     assert found["input_sha256"] == expected["input_sha256"]
     assert found["weights_sha256"] == expected["weights_sha256"], (
         "other weights, not other features"

@@ -8,23 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
-from decaf.backbones import classic
-from decaf.backbones.backbone import load_backbone
+from decaf.backbones import classic, load_backbone
 from decaf.backbones.classic.definitions import CLASSICS
-from decaf.backbones.classic.layers import (
-    Conv,
-    Inception,
-    Layer,
-    Linear,
-    Norm,
-    Pool,
-)
-
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+from decaf.backbones.classic.layers import Conv, Inception, Layer, Linear, Norm, Pool
 
 FACTOR = 8  # of the published number of channels; sizes, strides, groups and constants are whole
 
