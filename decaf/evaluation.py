@@ -18,6 +18,8 @@ from decaf.finetuning import (
     tuning_precision,
 )
 from decaf.heads import HEADS
+from decaf.measuring import refuse_without_probabilities
+from decaf.metrics import asked_metrics
 from decaf.progress import log
 from decaf.protocols import (
     PublishedProtocol,
@@ -119,6 +121,10 @@ def evaluate(
             table = store.image_table()
             overrides = replace(overrides, view=stored_view(store, overrides.view))
     rules = _rules(table, protocol or default_protocol(table).name, overrides)
+    metrics = asked_metrics(
+        words(overrides.metrics), several=table.labels.ndim == 2, n_classes=len(table.class_names)
+    )
+    refuse_without_probabilities(metrics, rules[0])
     journal = Journal.open(csv_path(table.name, out))
     if path is None:
         nets = load_nets(net, compute.device)
@@ -136,6 +142,8 @@ def evaluate(
             tunings=tunings,
             recipe=_recipe_changes(tunings.values()),
             splits_file=None if overrides.splits_file is None else Path(overrides.splits_file),
+            metrics=metrics,
+            keep_scores=overrides.keep_scores,
         )
         trials.check(names, rules)
         results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))

@@ -155,8 +155,6 @@ def _check_bounds(name: str, value: object, low: float | None, high: float | Non
         return
     if (low is None or value >= low) and (high is None or value <= high):
         return
-    if low is None and high is None:
-        return
     bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
     raise ConfigError(f"{name} is {bounds}, found {value}; give another value")
 
@@ -361,6 +359,15 @@ class Overrides(Fit):
     )
     patch_pool: PatchPool | None = option(
         default=None, about="An image's score: mean or max over its patches."
+    )
+    metrics: str | Sequence[str] | None = option(
+        default=None,
+        about="Comma-separated, beside the protocol's own: accuracy, balanced-accuracy, top5, "
+        "macro-f1, auroc, log-loss, ece, map-area, map-11pt.",
+    )
+    keep_scores: bool = option(
+        default=False,
+        about="Keep the scores of test rows, in files NAME-scores/KEY-SEED-SPLIT.npz.",
     )
     recipe: Any = option(
         default="",

@@ -14,7 +14,7 @@ from decaf.errors import ConfigError
 from decaf.extraction import extract_table, load_nets, patch_rule, source_table
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.estimators import LinearModel
-from decaf.heads.matrices import calibrate, head_layers, scores_of
+from decaf.heads.matrices import calibrate, head_layers, held_out_scores
 from decaf.metrics import METRICS
 from decaf.progress import log
 from decaf.protocols import (
@@ -222,16 +222,8 @@ class _Fit:
         layers = head_layers(learned)
         said = "no validation: a class has a single image" if linear else learned.summary_
         if inner and linear:
-            refits = [Split(fit, nothing, (), 0) for fit, _ in inner]
-            parts = run(refits, c_grid=grid, fixed_c=whole.C or fixed)
-            held_out = [rows for _, rows in inner]
-            scores = np.concatenate(
-                [
-                    scores_of(part.decision_function(X[v]), part.head.classes_, learned.classes_)
-                    for part, v in zip(parts, held_out, strict=True)
-                ]
-            )
-            labels = self.labels[np.concatenate(held_out)]
+            refit = partial(run, c_grid=grid, fixed_c=whole.C or fixed)
+            scores, labels = held_out_scores(refit, X, self.labels, inner, learned.classes_)
             value = metric.score(labels, scores, learned.classes_)
             said = f"C = {whole.C:g}; {metric.name} {value:.3f} on held-out folds"
             if name.startswith("svm"):

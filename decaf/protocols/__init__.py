@@ -9,7 +9,6 @@ from decaf.protocols.by_patch import (
     PatchFeatures,
     image_starts,
     patch_features,
-    patch_probabilities,
     pool_patches,
 )
 from decaf.protocols.by_view import ViewFeatures, view_features
@@ -33,7 +32,6 @@ __all__ = [
     "image_starts",
     "kept_splits",
     "patch_features",
-    "patch_probabilities",
     "pool_patches",
     "protocol_names",
     "published_protocol_differences",
@@ -96,7 +94,7 @@ def get_protocol(
     if name == "holdout" and dataset.official is not None:
         protocol = replace(protocol, draw="official", n_splits=dataset.official.shape[1])
     if dataset.labels.ndim == 2 and protocol.metric == "mean_per_class":
-        protocol = replace(protocol, metric="map_11pt")
+        protocol = replace(protocol, metric="map_area")
     view = overrides.view
     c_grid, drop_classes = overrides.c_grid, overrides.drop_classes
     replacements: dict[str, Any] = {
