@@ -31,7 +31,7 @@ from decaf.protocols import (
 )
 from decaf.records import Compute, Net, Overrides, Source, takes_records, words
 from decaf.results import Journal, Result, ResultTable
-from decaf.results.files import require_csv
+from decaf.results.files import require_csv, scores_file
 from decaf.results.identity import changes
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
@@ -178,6 +178,9 @@ def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:
             f"{taken} of {len(found)} splits were finished before and are taken from "
             f"{journal.file}; delete it to compute them again"
         )
+    if trials.keep_scores and found:
+        folder = scores_file(journal.path, vars(found[0])).parent
+        log(f"scores of test rows: {folder}, a file KEY-SEED-SPLIT.npz for each split of a row")
     return ResultTable(tuple(found))
 
 

@@ -63,6 +63,16 @@ def confusion(
 
 
 @app.command()
+def reliability(
+    paths: Results, *, out: Out, layer: Layer = None, head: Head = None, shots: Shots = None
+) -> None:
+    """Draw how often a head is right by how sure it is; needs evaluate --keep-scores."""
+    from decaf.report.plots import plot_reliability
+
+    border.say(plot_reliability(paths, out=out, layer=layer, head=head, shots=shots))
+
+
+@app.command()
 def tsne(
     path: Store,
     *,

@@ -102,7 +102,7 @@ def read_scores(path: Path) -> KeptScores:
         If it is not there, or is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
         return KeptScores(**{**found, "facts": json.loads(str(found["facts"]))})
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

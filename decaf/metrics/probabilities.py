@@ -54,7 +54,7 @@ def mean_log_loss(labels: IntArray, p: FloatArray, classes: IntArray) -> float:
     if labels.ndim == 2:
         counted = labels != 0
         return float(log_loss(labels[counted] > 0, p[counted], labels=[False, True]))
-    p, classes = with_every_label(labels, p, classes)
+    p, classes = with_every_label(labels, p / p.sum(1, keepdims=True), classes)
     return float(log_loss(labels, p, labels=classes))
 
 

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from decaf.metrics import METRICS
-from decaf.report.grid import RANDOM, Grid, Row, ours, per_cent, published
+from decaf.report.grid import RANDOM, Grid, Row, bootstrap_note, ours, per_cent, published
 from decaf.report.telling import head, telling
 from decaf.results import Aggregate, ResultTable
 
@@ -14,6 +14,7 @@ _NOTES = (
     "mean ± standard deviation over splits, in per cent; difference in points",
     "inside: by no more than our standard deviation plus the printed one, where there are such",
 )
+_OF_ONE = "inside, of one split: whether the published figure is in our interval"
 
 
 def comparison(table: ResultTable) -> Grid:
@@ -32,10 +33,11 @@ def comparison(table: ResultTable) -> Grid:
     rows = table.aggregates()
     compared = [(a, a.published) for a in rows if a.published is not None]
     without = len(rows) - len(compared)
-    notes = (*_NOTES, f"without a published figure: {without}") if without else _NOTES
-    return Grid(
-        "ours and published", "data set", _COLUMNS, tuple(_row(*pair) for pair in compared), notes
-    )
+    over = tuple(dict.fromkeys(a.boot_over for a, _ in compared if a.boot_over))
+    notes = (*_NOTES, *((f"of one split, {bootstrap_note(over)}", _OF_ONE) if over else ()))
+    notes += (f"without a published figure: {without}",) if without else ()
+    rows_shown = tuple(_row(*pair) for pair in compared)
+    return Grid("ours and published", "data set", _COLUMNS, rows_shown, notes)
 
 
 def _row(a: Aggregate, printed: float) -> Row:
@@ -87,7 +89,15 @@ def comparison_frame(table: ResultTable) -> pd.DataFrame:
     frame = table.to_frame()
     names = ["dataset", "backbone", "weights", "layer", "pool", "view", "normalize", "head"]
     names += ["protocol", "settings", "head_settings", "shots", "n_splits", "of_splits", "metric"]
-    names += ["mean", "std", "published", "published_deviation", "published_source"]
+    names += [
+        "mean",
+        "std",
+        "boot_low",
+        "boot_high",
+        "published",
+        "published_deviation",
+        "published_source",
+    ]
     inside = pd.Series(
         [None if a.published is None else _inside(a, a.published) for a in table.aggregates()],
         dtype="boolean",
@@ -112,7 +122,9 @@ def _beside(block: list[Aggregate]) -> Grid:
         for one, line in zip(firsts, lines.values(), strict=True)
     )
     splits = " or ".join(dict.fromkeys(a.splits for a in block))
-    notes = (f"mean ± standard deviation over splits, in per cent; {splits}", *_net(block))
+    over = tuple(dict.fromkeys(a.boot_over for a in block if a.boot_over))
+    one = (f"of one split, {bootstrap_note(over)}",) if over else ()
+    notes = (f"mean ± standard deviation over splits, in per cent; {splits}", *one, *_net(block))
     return Grid(title, "net and layer", heads, rows, notes)
 
 
@@ -131,6 +143,8 @@ def _difference(a: Aggregate, printed: float) -> tuple[str, str]:
 
 
 def _inside(a: Aggregate, printed: float) -> bool | None:
-    """Return whether two standard deviations allow a difference; None where neither is known."""
+    """Return whether deviations, or of one split the interval, allow a difference; None if none."""
+    if a.boot_low is not None and a.boot_high is not None:
+        return a.boot_low <= printed <= a.boot_high
     known = [s for s in (a.std, a.published_deviation) if s is not None and not math.isnan(s)]
     return abs(a.mean - printed) <= sum(known) if known else None

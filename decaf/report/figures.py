@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from decaf.errors import DataError
 from decaf.escapes import figure_text
 from decaf.metrics import METRICS
+from decaf.metrics.probabilities import Reliability
 from decaf.published import PublishedFigure, published_figures
 from decaf.report.details import ClassValue
 from decaf.report.drawing import COLOURS, DASHES, INK, PAPER, WIDTH_IN, house_style
@@ -113,6 +114,40 @@ def classes_figure(values: Sequence[ClassValue], label: str) -> Figure:
         axes.set_xlim(0, 100)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(figure_text(label))
+    return figure
+
+
+def reliability_figure(found: Reliability) -> Figure:
+    """Draw how often a head is right against how sure it is, and how many rows that is of.
+
+    Parameters
+    ----------
+    found : Reliability
+        The bins; where bars are below the line, the head is too sure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels above one another.
+
+    References
+    ----------
+    Guo et al., On calibration of modern neural networks, ICML 2017, figure 1.
+    """
+    n_bins, width = len(found.counts), 100 / len(found.counts)
+    places = (np.arange(n_bins) + 0.5) * width
+    with house_style():
+        figure = Figure((WIDTH_IN, 4.2), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        above.bar(places, 100 * np.nan_to_num(found.accuracy), 0.9 * width, color=COLOURS[0])
+        above.plot([0, 100], [0, 100], linestyle=DASHES[1], color=INK, linewidth=1)
+        above.set_ylim(0, 100)
+        above.set_ylabel("right, %")
+        above.set_title(f"calibration error (ECE) {100 * found.error:.1f} %")
+        below.bar(places, found.counts, 0.9 * width, color=COLOURS[5])
+        below.set_ylabel("images")
+        below.set_xlabel("probability of the class that is said, %")
+        below.set_xlim(0, 100)
     return figure
 
 

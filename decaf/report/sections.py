@@ -1,7 +1,7 @@
 """What a report says of one data set, net and protocol."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decaf.analysis.paired import pairs_with_best
 from decaf.datasets import ImageFiles
@@ -9,7 +9,7 @@ from decaf.errors import DataError
 from decaf.metrics import METRICS
 from decaf.published import VERIFIED, published_figures
 from decaf.report.details import Details, best_row
-from decaf.report.figures import classes_figure, curve_figure, layers_figure
+from decaf.report.figures import classes_figure, curve_figure, layers_figure, reliability_figure
 from decaf.report.grid import UNVERIFIED, grids, per_cent, setting
 from decaf.report.page import (
     PageFigure,
@@ -22,6 +22,8 @@ from decaf.report.page import (
 from decaf.report.significance import differences
 from decaf.results import Aggregate, Result, ResultTable
 from decaf.store import Provenance
+
+_BOOTSTRAP = "95 % bootstrap interval"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Section:
     class_figure: PageFigure | None
     class_table: PageTable | None
     confusions: PageTable | None
+    reliability: PageFigure | None
     timings: PageTable
     splits: PageTable
 
@@ -50,10 +53,7 @@ def sections(details: Details) -> list[Details]:
     for result in details.table:
         (row,) = ResultTable((result,)).aggregates()
         settings.setdefault(setting(row), []).append(result)
-    return [
-        Details(ResultTable(tuple(results)), details.classes, details.confusion)
-        for results in settings.values()
-    ]
+    return [replace(details, table=ResultTable(tuple(results))) for results in settings.values()]
 
 
 def section(
@@ -108,13 +108,17 @@ def section(
         if values
         else None,
         confusions=_confusions(details, best, of_best, files),
+        reliability=_reliability(details, best, of_best, name),
         timings=_timings(table),
         splits=_splits(table),
     )
 
 
 def _headline(best: Aggregate, of_best: str) -> str:
-    spread = ", one split" if best.splits == "1 split" else f" over {best.splits}"
+    spread = f" over {best.splits}"
+    if best.boot_over:
+        ends = _between(best.boot_low, best.boot_high)
+        spread = f", one split, 95 % bootstrap interval {ends} over {best.boot_over}"
     return (
         f"Best: {per_cent(best.mean, best.std)} % {METRICS[best.metric].label}{spread} "
         f"({of_best}); {METRICS[best.other_metric].label} {per_cent(best.other_mean)} %."
@@ -251,6 +255,14 @@ def _confusions(
     )
 
 
+def _reliability(details: Details, best: Aggregate, of_best: str, name: str) -> PageFigure | None:
+    found = details.reliability(best)
+    if found is None:
+        return None
+    caption = f"How often {of_best} is right, by how sure it is, over all splits."
+    return page_figure(reliability_figure(found), f"{name}-reliability", caption)
+
+
 def _timings(table: ResultTable) -> PageTable:
     rows = [
         (
@@ -275,11 +287,17 @@ def _splits(table: ResultTable) -> PageTable:
         return (
             *row,
             per_cent(r.other_value),
+            _between(r.boot_low, r.boot_high),
             "yes" if r.converged else "NO",
             f"{r.seconds_fit:.2f}",
         )
 
     first = table.results[0]
     metrics = METRICS[first.metric].label, METRICS[first.other_metric].label
-    columns = ("head and layer", "a class", "split", "seed", "C", *metrics, "converged", "seconds")
+    columns = ("head and layer", "a class", "split", "seed", "C", *metrics, _BOOTSTRAP)
+    columns += ("converged", "seconds")
     return plain_table("Every split", columns, [line(r) for r in table])
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{per_cent(low)} to {per_cent(high)}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 from decaf.errors import ConfigError, DataError
 from decaf.escapes import csv_cell, csv_word
 from decaf.metrics import METRICS
+from decaf.metrics.kept_scores import KeptScores, read_scores
 from decaf.results.rows import OWN_COLUMNS, Result, key_of
 from decaf.whole_files import write_whole
 
@@ -28,6 +29,23 @@ def scores_file(path: Path, facts: Mapping[str, Any]) -> Path:
     """Return where the scores of a split's test rows are kept, beside the results `path`."""
     name = f"{key_of(facts)}-{facts['seed']}-{facts['split']}.npz"
     return path.with_name(f"{path.stem}-scores") / name
+
+
+def find_scores(paths: Sequence[Path], result: Result) -> KeptScores | None:
+    """Return the scores of a result's test rows, if they are kept beside one of some results.
+
+    Raises
+    ------
+    DataError
+        If a file of them cannot be read.
+    """
+    for path in paths:
+        file = scores_file(path, vars(result))
+        if file.is_file():
+            kept = read_scores(file)
+            if kept.facts.get("test_digest") == result.test_digest:
+                return kept
+    return None
 
 
 def require_csv(path: Path) -> None:
