@@ -54,6 +54,12 @@ class ScoredRows:
         return np.unique(self.groups, return_inverse=True)[1]
 
     @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Which rows ``(n_heads, n)`` each head takes for their class, where rows have one."""
+        pairs = zip(self.scores, self.classes, strict=True)
+        return np.array([predicted_classes(*pair) == self.labels for pair in pairs])
+
+    @property
     def over(self) -> str:
         """What is drawn again, in words: ``1200 images``, ``57 groups``."""
         return f"{self.units.max() + 1} {'images' if self.groups is None else 'groups'}"
@@ -83,8 +89,7 @@ def resampled(
     rng = np.random.default_rng(seed)
     if tested.labels.ndim == 2:
         return _of_precisions(tested, metric, rng, n_resamples)
-    pairs = zip(tested.scores, tested.classes, strict=True)
-    right = np.array([predicted_classes(*pair) == tested.labels for pair in pairs])
+    right = tested.right
     columns, number = np.unique(tested.labels, return_inverse=True)
     if tested.groups is None:  # rows of one class that all heads get right, or wrong, are alike
         cells = np.unique(np.vstack([number, right]), axis=1, return_inverse=True)[1].ravel()

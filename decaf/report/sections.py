@@ -93,7 +93,7 @@ def section(
         if len(figures) > 1
         else "In images",
         figures=figures,
-        differences=_differences(table),
+        differences=_differences(details),
         class_figure=page_figure(
             classes_figure(values, label), f"{name}-classes", f"Best and worst classes: {of_best}."
         )
@@ -220,12 +220,12 @@ def _published(best: Aggregate) -> PageTable | None:
     )
 
 
-def _differences(table: ResultTable) -> PageTable | None:
+def _differences(details: Details) -> PageTable | None:
     try:
-        pairs_with_best(table)
+        pairs_with_best(details.table)
     except DataError:  # one row, so nothing to compare
         return None
-    return grid_table(differences(table))
+    return grid_table(differences(details.table, details.paths))
 
 
 def _confusions(

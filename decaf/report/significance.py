@@ -1,30 +1,33 @@
 """Paired comparisons of the rows of a table, as a table."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 
-from decaf.analysis.paired import Pair, pairs_with_best
+from decaf.analysis.paired import METHODS, Pair, pairs_with_best
 from decaf.report.grid import Grid, Row, per_cent
 from decaf.report.telling import head, telling
 from decaf.results import ResultTable
 
 _NOTES = (
-    "difference in points; interval and p by the corrected resampled t-test (Nadeau and Bengio)",
     "the interval is that of a single comparison, not corrected for their number",
     "p is corrected for all pairs of rows over the same splits (Holm): which is best was not known",
 )
 _NO_TEST = "–: no interval and no p, as the test does not hold here: "
 
 
-def differences(table: ResultTable) -> Grid:
+def differences(table: ResultTable, paths: Sequence[Path] = ()) -> Grid:
     """Return the best row of each set of splits minus every other one.
 
     Parameters
     ----------
     table : ResultTable
         Results of one evaluation or several.
+    paths : sequence of pathlib.Path
+        Their files, see `decaf.analysis.paired.pairs_with_best`.
 
     Returns
     -------
@@ -36,14 +39,17 @@ def differences(table: ResultTable) -> Grid:
     DataError
         No two rows were measured on the same splits.
     """
-    pairs, names = pairs_with_best(table), _names(table)
+    pairs, names = pairs_with_best(table, paths), _names(table)
     rows = tuple(
         Row(f"{names[pair.first.key]} − {names[pair.second.key]}", _cells(pair)) for pair in pairs
     )
     columns = ("a class", "diff.", "95 % interval", "p (Holm)")
     n_splits = " or ".join(map(str, sorted({pair.test.n_splits for pair in pairs})))
-    notes = [f"over {n_splits} splits"]
-    if any(not pair.untested for pair in pairs):
+    over = "one split" if n_splits == "1" else f"{n_splits} splits"
+    notes = [f"over {over}; difference in points"]
+    methods = dict.fromkeys(pair.test.method for pair in pairs if not pair.untested)
+    notes += [METHODS[method] for method in methods]
+    if methods:
         notes += _NOTES
     reasons = dict.fromkeys(pair.untested for pair in pairs if pair.untested)
     notes += [f"{_NO_TEST}{reason}" for reason in reasons]
@@ -52,13 +58,15 @@ def differences(table: ResultTable) -> Grid:
     )
 
 
-def differences_frame(table: ResultTable) -> pd.DataFrame:
+def differences_frame(table: ResultTable, paths: Sequence[Path] = ()) -> pd.DataFrame:
     """Return the comparisons of :func:`differences` as numbers: fractions, empty where untested.
 
     Parameters
     ----------
     table : ResultTable
         Results of one evaluation or several.
+    paths : sequence of pathlib.Path
+        Their files, see `decaf.analysis.paired.pairs_with_best`.
 
     Returns
     -------
@@ -83,7 +91,7 @@ def differences_frame(table: ResultTable) -> pd.DataFrame:
             "n_pairs": pair.n_pairs,
             "untested": pair.untested,
         }
-        for pair in pairs_with_best(table)
+        for pair in pairs_with_best(table, paths)
     ).astype({"shots": "Int64"})
 
 
