@@ -79,7 +79,7 @@ class Cell:
     def fitter(self, number: int, split: Split) -> Callable[..., Iterator[FittedSplit]]:
         """Return `fit_splits` for the rows of a split, with all but the rows and C said."""
         rule, features = self.rule, self.features()
-        estimator = new_head(self.head, rule, self.data.device)
+        estimator = new_head(self.head, rule, self.data.device, several=self.table.labels.ndim == 2)
         if "checkpoint" in estimator.get_params():
             estimator.set_params(checkpoint=str(self.data.images.store.path.parent))
         if "random_state" in estimator.get_params():
@@ -160,15 +160,17 @@ class Cell:
         return images[0]
 
 
-def fewer_shots(table: ImageDataset, split: Split) -> tuple[str, ...]:
-    """Say where a class trains on fewer images than were asked for."""
-    if split.shots is None or table.labels.ndim == 2:
+def said_of_training(rule: PublishedProtocol, table: ImageDataset, split: Split) -> tuple[str, ...]:
+    """Say how many images of a class train, where that is a share or fewer than asked for."""
+    if table.labels.ndim == 2 or (split.shots is None and rule.train_share is None):
         return ()
     found = trained(split, table)
     least, most = int(found[found > 0].min()), int(found.max())
-    if least >= split.shots:
-        return ()
     told = f"{least}" if least == most else f"{least} to {most}"
+    if rule.train_share is not None:
+        return (f"{told} training images a class, {100 * rule.train_share:g} % of those there are",)
+    if split.shots is None or least >= split.shots:
+        return ()
     return (f"{told} training images a class instead of {split.shots}",)
 
 
@@ -181,13 +183,37 @@ def labels_to_train(table: ImageDataset, split: Split) -> IntArray:
     return labels
 
 
-def new_head(head: str, rule: PublishedProtocol, device: str) -> Any:
-    """Return the unfitted head, with the protocol's weight of positives."""
-    estimator = HEADS[head](device=device)
-    if rule.positive_weight == 1:
-        return estimator
-    if "class_weight" not in estimator.get_params():
+def new_head(head: str, rule: PublishedProtocol, device: str, *, several: bool) -> Any:
+    """Return the unfitted head, with the protocol's weights of positives or of classes.
+
+    Parameters
+    ----------
+    head : str
+        Its name.
+    rule : PublishedProtocol
+        Says the weights.
+    device : str
+        Where it is trained.
+    several : bool
+        Whether images have several labels.
+
+    Raises
+    ------
+    ConfigError
+        If the head has no such weights, or such labels have none.
+    """
+    balanced = rule.class_weight == "balanced"
+    what = "classes" if balanced else "positives"
+    if balanced and several:
         raise ConfigError(
-            f"protocol {rule.name} weighs positives, which head {head} cannot; choose svm or logreg"
+            "asked for class_weight balanced, found images of several labels; leave it out"
         )
-    return estimator.set_params(class_weight={1: rule.positive_weight, -1: 1.0})
+    estimator = None if head == FINETUNE else HEADS[head](device=device)
+    if not balanced and (estimator is None or rule.positive_weight == 1):
+        return estimator
+    if estimator is None or "class_weight" not in estimator.get_params():
+        raise ConfigError(
+            f"protocol {rule.name} weighs {what}, which head {head} cannot; choose svm or logreg"
+        )
+    weight = "balanced" if balanced else {1: rule.positive_weight, -1: 1.0}
+    return estimator.set_params(class_weight=weight)

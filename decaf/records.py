@@ -25,6 +25,7 @@ from typing import (
 
 from decaf.choices import (
     Box,
+    ClassWeights,
     Decoder,
     Dtype,
     Engine,
@@ -159,10 +160,10 @@ def _check_bounds(name: str, value: object, low: float | None, high: float | Non
     raise ConfigError(f"{name} is {bounds}, found {value}; give another value")
 
 
-def words(value: str | Sequence[str] | None) -> tuple[str, ...]:
+def words(value: str | Sequence[str | int] | None) -> tuple[str, ...]:
     """Return the names of a comma-separated text, or of a sequence, each once."""
     parts = value.split(",") if isinstance(value, str) else value or ()
-    return tuple(dict.fromkeys(part.strip() for part in parts))
+    return tuple(dict.fromkeys(str(part).strip() for part in parts))
 
 
 def numbers(name: str, value: str | float | Sequence[float]) -> tuple[float, ...]:
@@ -336,6 +337,9 @@ class Fit(Record):
     background_share: float | None = option(
         default=None, about="Share of the background patches that train.", low=0, high=1
     )
+    class_weight: ClassWeights | None = option(
+        default=None, about="balanced: each class weighs as much as any other; for svm, logreg."
+    )
     seed: int = option(
         default=0, about="Seed of random weights, and of all that is drawn.", low=0, high=2**32 - 1
     )
@@ -346,8 +350,8 @@ class Overrides(Fit):
     """What replaces a protocol's fields; where a field is None, the protocol decides."""
 
     view: View = option(default=View(), about="What a row shows of an image.")
-    train_per_class: str | int | Sequence[int] | None = option(
-        default=None, about="Training images per class; several, as 1,5,10: a learning curve."
+    train_per_class: str | int | Sequence[str | int] | None = option(
+        default=None, about="Training images per class, as 1,5,10, or shares of them, as 1%,5%,25%."
     )
     splits: int | None = option(default=None, about="Number of splits.", low=1)
     splits_file: str | Path | None = option(
@@ -362,12 +366,10 @@ class Overrides(Fit):
     )
     metrics: str | Sequence[str] | None = option(
         default=None,
-        about="Comma-separated, beside the protocol's own: accuracy, balanced-accuracy, top5, "
-        "macro-f1, auroc, log-loss, ece, map-area, map-11pt.",
+        about="Comma-separated, beside the protocol's own: top5, macro-f1, auroc, log-loss, ece.",
     )
     keep_scores: bool = option(
-        default=False,
-        about="Keep the scores of test rows, in files NAME-scores/KEY-SEED-SPLIT.npz.",
+        default=False, about="Keep the scores of test rows, as NAME-scores/KEY-SEED-SPLIT.npz."
     )
     recipe: Any = option(
         default="",

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from decaf.cells import new_head
 from decaf.choices import Precision
 from decaf.classifier import Classifier
 from decaf.device import find_device
@@ -102,6 +103,7 @@ def train(
     if stored is None:
         table = source_table(data, source)
         rule = model_rule(table, view, fit)
+        new_head(head, rule, compute.device, several=table.labels.ndim == 2)
         nets = load_nets(net, compute.device)
         if not isinstance(net.backbone, str):
             weights = nets[0].weights
@@ -153,6 +155,7 @@ def model_rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
     overrides = Overrides(
         normalize=normalize,
         c_grid=fit.c_grid,
+        class_weight=fit.class_weight,
         patch_power=fit.patch_power,
         background_share=fit.background_share,
         seed=fit.seed,
@@ -196,7 +199,7 @@ class _Fit:
 
     def fit(self, name: str) -> _Fitted:
         """Choose C, fit on all rows, and make probabilities of margins."""
-        head: Any = HEADS[name](device=self.device)
+        head: Any = new_head(name, self.rule, self.device, several=self.labels.ndim == 2)
         if "random_state" in head.get_params():
             head.set_params(random_state=self.rule.seed)
         if "checkpoint" in head.get_params():

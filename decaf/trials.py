@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
-from decaf.cells import Cell, CellData, fewer_shots, labels_to_train, new_head
+from decaf.cells import Cell, CellData, labels_to_train, new_head, said_of_training
 from decaf.datasets import dataset_digest
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
@@ -37,7 +37,17 @@ from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
 from decaf.types import ImageDataset, Split
 
-_SAID = ("train_per_class", "normalize", "view", "box", "box_scale", "metric", "notes", "source")
+_SAID = (
+    "train_per_class",
+    "train_share",
+    "normalize",
+    "view",
+    "box",
+    "box_scale",
+    "metric",
+    "notes",
+    "source",
+)
 """Fields of a protocol that are columns of their own, or change nothing."""
 
 N_FOLDS = 5
@@ -125,8 +135,7 @@ class Trials:
             If one cannot.
         """
         for head in heads:
-            if head != FINETUNE:
-                new_head(head, rules[0], self.compute.device)
+            new_head(head, rules[0], self.compute.device, several=self.table.labels.ndim == 2)
 
     def _row(self, cell: Cell, splits: Sequence[Split]) -> Iterator[Result]:
         """Yield the results of one row, split by split."""
@@ -244,6 +253,7 @@ class Trials:
             "protocol": rule.name,
             "settings": changes(rule, get_protocol(rule.name, self.table), besides=_SAID),
             "shots": split.shots,
+            "train_share": rule.train_share,
             "metric": rule.metric,
             "split": number,
             "seed": rule.seed,
@@ -275,7 +285,7 @@ class Trials:
             notes=(
                 *published_protocol_differences(cell.rule, self.table, cell.data.n_left_out),
                 *cell.data.leaks,
-                *fewer_shots(self.table, split),
+                *said_of_training(cell.rule, self.table, split),
                 *fit.notes,
             ),
             device=str(find_device(self.compute.device)),

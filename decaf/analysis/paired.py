@@ -352,5 +352,5 @@ def _rows(table: ResultTable) -> list[list[Result]]:
 
 
 def _split(r: Result) -> tuple[object, ...]:
-    task = (r.dataset, r.dataset_digest, r.protocol, r.shots, r.metric)
+    task = (r.dataset, r.dataset_digest, r.protocol, r.drawn, r.metric)
     return (*task, r.split, r.seed, r.split_digest, r.n_train, r.n_test)

@@ -51,7 +51,8 @@ class ScoredRows:
         """Number ``(n,)`` of what is drawn with each row: of its group, or of itself."""
         if self.groups is None:
             return np.arange(len(self.labels))
-        return np.unique(self.groups, return_inverse=True)[1]
+        numbers: IntArray = np.unique(self.groups, return_inverse=True)[1]
+        return numbers
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -91,12 +92,10 @@ def resampled(
         return _of_precisions(tested, metric, rng, n_resamples)
     right = tested.right
     columns, number = np.unique(tested.labels, return_inverse=True)
+    cells, sizes = tested.units, np.ones(tested.units.max() + 1, np.int64)
     if tested.groups is None:  # rows of one class that all heads get right, or wrong, are alike
-        cells = np.unique(np.vstack([number, right]), axis=1, return_inverse=True)[1].ravel()
-        sizes = np.bincount(cells)
-    else:
-        cells = tested.units
-        sizes = np.ones(cells.max() + 1, np.int64)
+        alike = np.vstack([number, right])
+        cells, sizes = np.unique(alike, axis=1, return_inverse=True, return_counts=True)[1:]
 
     def held(counted: npt.NDArray[np.bool_]) -> csr_array:
         """Return how many rows of each class ``(n_classes, n_cells)`` one draw of a cell brings."""

@@ -62,7 +62,9 @@ def per_class_f1(
         return found
     present, said = labels > 0, scores > 0
     hits, cases = (present & said).sum(0), present.sum(0) + (said & (labels != 0)).sum(0)
-    return np.divide(2 * hits, cases, out=np.full(n_classes, np.nan), where=cases > 0)
+    f1: FloatArray = np.full(n_classes, np.nan)
+    np.divide(2 * hits, cases, out=f1, where=cases > 0)
+    return f1
 
 
 def per_class_auroc(

@@ -1,6 +1,6 @@
 """Published evaluation protocols: which rows train, which test, how C is chosen, which metric."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -98,10 +98,11 @@ def get_protocol(
     view = overrides.view
     c_grid, drop_classes = overrides.c_grid, overrides.drop_classes
     replacements: dict[str, Any] = {
-        "train_per_class": overrides.train_per_class,
+        **_shots_or_share(overrides.train_per_class),
         "n_splits": overrides.splits,
         "seed": overrides.seed,
         "normalize": overrides.normalize,
+        "class_weight": overrides.class_weight,
         "c_grid": None if c_grid is None else tuple(sorted(numbers("c_grid", c_grid))),
         "view": view.view,
         "box": view.box,
@@ -132,12 +133,32 @@ def with_shots(overrides: Overrides) -> list[Overrides]:
     """
     if overrides.train_per_class is None:
         return [overrides]
-    shots = numbers("train_per_class", overrides.train_per_class)
-    if any(number != int(number) for number in shots):
+    asked = overrides.train_per_class
+    several = (asked,) if isinstance(asked, int) else words(asked)
+    for one in several:
+        _shots_or_share(one)
+    return [replace(overrides, train_per_class=one) for one in several]
+
+
+def _shots_or_share(asked: str | int | Sequence[str | int] | None) -> dict[str, Any]:
+    """Return what replaces a protocol's number or share of training images: of ``5``, of ``5%``.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither a whole number nor a share.
+    """
+    if asked is None:
+        return {}
+    text = str(asked).strip()
+    (number,) = numbers("train_per_class", text.removesuffix("%"))
+    if text.endswith("%"):
+        return {"train_share": number / 100}
+    if number != int(number):
         raise ConfigError(
-            f"train_per_class takes whole numbers, found {overrides.train_per_class!r}; correct it"
+            f"train_per_class takes whole numbers, or shares as 5%, found {asked!r}; correct it"
         )
-    return [replace(overrides, train_per_class=int(number)) for number in shots]
+    return {"train_per_class": int(number)}
 
 
 def _refuse_unused(protocol: PublishedProtocol, given: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def comparison(table: ResultTable) -> Grid:
 
 
 def _row(a: Aggregate, printed: float) -> Row:
-    shots = "" if a.shots is None else f" {a.shots}"
+    shots = "" if a.drawn == "all" else f" {a.drawn}"
     cells = (
         f"{a.protocol}{shots}",
         f"{a.layer} {a.head}",
@@ -68,7 +68,7 @@ def side_by_side(table: ResultTable) -> tuple[Grid, ...]:
     blocks: dict[tuple[object, ...], list[Aggregate]] = {}
     for a in table.aggregates():
         if a.published is None:
-            task = (a.dataset, a.dataset_digest, a.protocol, a.settings, a.shots, a.metric)
+            task = (a.dataset, a.dataset_digest, a.protocol, a.settings, a.drawn, a.metric)
             blocks.setdefault(task, []).append(a)
     return tuple(_beside(block) for block in blocks.values())
 
@@ -88,7 +88,8 @@ def comparison_frame(table: ResultTable) -> pd.DataFrame:
     """
     frame = table.to_frame()
     names = ["dataset", "backbone", "weights", "layer", "pool", "view", "normalize", "head"]
-    names += ["protocol", "settings", "head_settings", "shots", "n_splits", "of_splits", "metric"]
+    names += ["protocol", "settings", "head_settings", "shots", "train_share"]
+    names += ["n_splits", "of_splits", "metric"]
     names += [
         "mean",
         "std",
@@ -114,7 +115,7 @@ def _beside(block: list[Aggregate]) -> Grid:
         lines.setdefault(net, {})[head(a)] = a
     firsts = [next(iter(line.values())) for line in lines.values()]
     names = telling(firsts, lambda row: row.layer)
-    shots = "" if first.shots is None else f"{first.shots} a class"
+    shots = "" if first.drawn == "all" else f"{first.drawn} a class"
     parts = (f"side by side: {first.dataset}", f"protocol {first.protocol}", shots, first.settings)
     title = " · ".join(filter(None, (*parts, METRICS[first.metric].label))) + ", %"
     rows = tuple(

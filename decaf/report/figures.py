@@ -176,11 +176,11 @@ def _panels(
 
 def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
     counts = _shots_of(block)
-    several = [a for a in block if a.shots and counts[_system(a)] > 1]
-    rows = sorted(several, key=lambda a: (*_system(a), a.shots or 0))
+    several = [a for a in block if a.drawn != "all" and counts[_system(a)] > 1]
+    rows = sorted(several, key=lambda a: (*_system(a), a.n_train))
     for number, (system, line) in enumerate(groupby(rows, _system)):
         points = list(line)
-        shots = [a.shots or 0 for a in points]
+        shots = [a.shots or a.n_train / a.n_classes for a in points]
         mean, std = (np.array([100 * getattr(a, n) for a in points]) for n in ("mean", "std"))
         colour = COLOURS[number % len(COLOURS)]
         dash: Any = DASHES[number // len(COLOURS) % len(DASHES)]
@@ -240,15 +240,15 @@ def _settings(table: ResultTable) -> list[list[Aggregate]]:
 
 def _one_shots(block: Sequence[Aggregate]) -> list[Aggregate]:
     """Return the results for the number of shots that most layers have."""
-    shots = [a.shots for a in block]
-    layers = {s: len({a.layer for a in block if a.shots == s}) for s in dict.fromkeys(shots)}
-    most = max(layers, key=lambda s: (layers[s], s or 0))
-    return [a for a in block if a.shots == most]
+    sizes = {a.drawn: a.n_train for a in block}
+    layers = {s: len({a.layer for a in block if a.drawn == s}) for s in sizes}
+    most = max(layers, key=lambda s: (layers[s], sizes[s]))
+    return [a for a in block if a.drawn == most]
 
 
 def _shots_of(block: Sequence[Aggregate]) -> Counter[tuple[str, ...]]:
     """Return for how many numbers of shots each system has results."""
-    return Counter(_system(a) for a in block if a.shots)
+    return Counter(_system(a) for a in block if a.drawn != "all")
 
 
 def _system(a: Aggregate) -> tuple[str, ...]:

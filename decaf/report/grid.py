@@ -129,7 +129,7 @@ def setting(a: Aggregate) -> tuple[str, ...]:
 
 
 def _is_curve(block: Sequence[Aggregate]) -> bool:
-    return len({a.shots for a in block}) > 1
+    return len({a.drawn for a in block}) > 1
 
 
 def _grid(block: Sequence[Aggregate]) -> Grid:
@@ -190,7 +190,7 @@ def _in_unit(name: str, mean: float, std: float) -> str:
 
 
 def _shots(a: Aggregate) -> str:
-    return "all" if a.shots is None else str(a.shots)
+    return a.drawn
 
 
 def _layer(a: Aggregate) -> str:
@@ -233,7 +233,7 @@ def published(a: Aggregate) -> str:
 
 def _title(block: Sequence[Aggregate]) -> str:
     a = block[0]
-    shots = "" if a.shots is None else f"{a.shots} a class"
+    shots = "" if a.drawn == "all" else f"{a.drawn} a class"
     varying = a.layer if _is_curve(block) else shots
     parts = (a.dataset, a.backbone, f"protocol {a.protocol}", varying, METRICS[a.metric].label)
     return " · ".join(filter(None, parts)) + ", %"

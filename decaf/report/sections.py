@@ -80,7 +80,9 @@ def section(
     table, name = details.table, f"s{number}"
     best = best_row(table)
     values, label = details.class_values(best), f"{METRICS[best.metric].label}, %"
-    of_best = f"{best.head} on {best.layer}" + (f", {best.shots} a class" if best.shots else "")
+    of_best = f"{best.head} on {best.layer}" + (
+        "" if best.drawn == "all" else f", {best.drawn} a class"
+    )
     figures = tuple(_figures(table, name))
     return Section(
         name=name,
@@ -159,13 +161,13 @@ def _facts(
 
 def _parts(table: ResultTable) -> list[ResultTable]:
     """Return the results for one number of shots, then the learning curves."""
-    shots = [r.shots for r in table]
-    layers = {s: len({(r.layer, r.head) for r in table if r.shots == s}) for s in set(shots)}
-    most = max(layers, key=lambda s: (layers[s], s or 0))
-    curves = {(r.layer, r.head) for r in table if r.shots != most}
-    main = ResultTable(tuple(r for r in table if r.shots == most))
+    sizes = {r.drawn: r.n_train for r in table}
+    layers = {s: len({(r.layer, r.head) for r in table if r.drawn == s}) for s in sizes}
+    most = max(layers, key=lambda s: (layers[s], sizes[s]))
+    curves = {(r.layer, r.head) for r in table if r.drawn != most}
+    main = ResultTable(tuple(r for r in table if r.drawn == most))
     several = [r for r in table if (r.layer, r.head) in curves]
-    curve = ResultTable(tuple(sorted(several, key=lambda r: r.shots or 0)))
+    curve = ResultTable(tuple(sorted(several, key=lambda r: r.n_train)))
     return [main, curve] if curve.results else [main]
 
 
@@ -267,7 +269,7 @@ def _timings(table: ResultTable) -> PageTable:
     rows = [
         (
             f"{a.head} on {a.layer}",
-            "all" if a.shots is None else a.shots,
+            a.drawn,
             a.splits.removesuffix(" splits").removesuffix(" split"),
             "–" if a.C is None else f"{a.C:g}",
             f"{a.seconds_fit:.2f}",
@@ -282,8 +284,7 @@ def _timings(table: ResultTable) -> PageTable:
 def _splits(table: ResultTable) -> PageTable:
     def line(r: Result) -> Sequence[object]:
         chosen = "–" if r.C is None else f"{r.C:g}"
-        shots = "all" if r.shots is None else r.shots
-        row = (f"{r.head} on {r.layer}", shots, r.split, r.seed, chosen, per_cent(r.value))
+        row = (f"{r.head} on {r.layer}", r.drawn, r.split, r.seed, chosen, per_cent(r.value))
         return (
             *row,
             per_cent(r.other_value),
@@ -295,8 +296,8 @@ def _splits(table: ResultTable) -> PageTable:
     first = table.results[0]
     metrics = METRICS[first.metric].label, METRICS[first.other_metric].label
     columns = ("head and layer", "a class", "split", "seed", "C", *metrics, _BOOTSTRAP)
-    columns += ("converged", "seconds")
-    return plain_table("Every split", columns, [line(r) for r in table])
+    more = ("converged", "seconds")
+    return plain_table("Every split", (*columns, *more), [line(r) for r in table])
 
 
 def _between(low: float | None, high: float | None) -> str:

@@ -84,6 +84,7 @@ def differences_frame(table: ResultTable, paths: Sequence[Path] = ()) -> pd.Data
             "dataset": pair.first.dataset,
             "protocol": pair.first.protocol,
             "shots": pair.first.shots,
+            "train_share": pair.first.train_share,
             "first": names[pair.first.key],
             "second": names[pair.second.key],
             **asdict(pair.test),
@@ -100,8 +101,7 @@ def _names(table: ResultTable) -> dict[str, str]:
 
 
 def _cells(pair: Pair) -> tuple[str, ...]:
-    test, shots = pair.test, pair.first.shots
-    several = "all" if shots is None else str(shots)
+    test, several = pair.test, pair.first.drawn
     if math.isnan(test.ci95_low):
         return (several, _points(test.difference), "–", "–")
     interval = f"{_points(test.ci95_low)} to {_points(test.ci95_high)}"

@@ -179,7 +179,9 @@ def _notes(text: str) -> tuple[str, ...]:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("C", "objective", "gradient_norm", "boot_low", "boot_high"), _optional),
+    **dict.fromkeys(
+        ("C", "objective", "gradient_norm", "train_share", "boot_low", "boot_high"), _optional
+    ),
     **dict.fromkeys(("split", "seed", "n_classes", "n_train", "n_test", "of_splits"), int),
     **dict.fromkeys(("value", "other_value", "seconds_fit"), _float),
     **dict.fromkeys(("converged", "c_at_edge", "partial"), _bool),

@@ -12,8 +12,22 @@ from decaf.metrics import summary
 from decaf.published import lookup
 
 
+class Drawn:
+    """How many images of each class train, in words."""
+
+    shots: int | None
+    train_share: float | None
+
+    @property
+    def drawn(self) -> str:
+        """``all``, ``30``, or ``5 %`` of each class's training images."""
+        if self.train_share is not None:
+            return f"{100 * self.train_share:g} %"
+        return "all" if self.shots is None else str(self.shots)
+
+
 @dataclass(frozen=True)
-class Result:
+class Result(Drawn):
     """How one head did on one split.
 
     Attributes
@@ -62,6 +76,8 @@ class Result:
         How many splits the run asks for; 0 where that is not known.
     split_digest, test_digest : str
         Digests of the split's rows and labels, and of its test rows alone.
+    train_share : float or None
+        Share of each class's training images that trains, where it is fixed.
     boot_low, boot_high : float or None
         95 % bootstrap interval of `value` over test rows, the head as it is.
     boot_over : str
@@ -112,6 +128,7 @@ class Result:
     of_splits: int = 0
     split_digest: str = ""
     test_digest: str = ""
+    train_share: float | None = None
     boot_low: float | None = None
     boot_high: float | None = None
     boot_over: str = ""
@@ -134,7 +151,7 @@ OWN_COLUMNS = (*OWN_FILES, "more")
 IDENTITY = (
     *("dataset", "dataset_digest", "partial", "backbone", "weights", "weights_sha256"),
     *("layer", "pool", "view", "normalize", "digest", "head", "head_settings"),
-    *("protocol", "settings", "shots", "metric"),
+    *("protocol", "settings", "shots", "train_share", "metric"),
 )
 """Fields that the splits of one row have in common, and no two rows."""
 
@@ -146,7 +163,7 @@ def key_of(values: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Aggregate:
+class Aggregate(Drawn):
     """Results of one head on one layer, over splits; the fields are the CSV file's columns.
 
     Attributes
@@ -217,6 +234,7 @@ class Aggregate:
     head_settings: str
     of_splits: int
     key: str
+    train_share: float | None
     boot_low: float | None
     boot_high: float | None
     boot_over: str
@@ -239,15 +257,19 @@ def aggregate(group: list[Result]) -> Aggregate:
     """Return what the splits of one row say together."""
     first = group[0]
     over, other = summary([r.value for r in group]), summary([r.other_value for r in group])
-    published = lookup(
-        dataset=first.dataset,
-        protocol=first.protocol,
-        backbone=first.backbone,
-        layer=first.layer,
-        pool=first.pool,
-        head=first.head,
-        shots=first.shots,
-        metric=first.metric,
+    published = (
+        None
+        if first.train_share is not None
+        else lookup(
+            dataset=first.dataset,
+            protocol=first.protocol,
+            backbone=first.backbone,
+            layer=first.layer,
+            pool=first.pool,
+            head=first.head,
+            shots=first.shots,
+            metric=first.metric,
+        )
     )
     chosen = [r.C for r in group if r.C is not None]
     over_splits: dict[str, Any] = {

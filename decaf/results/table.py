@@ -13,7 +13,7 @@ from decaf.results.rows import OWN_FILES, Aggregate, Result, aggregate
 
 _NUMBERS = {"split": "int64", "value": "float64", "n": "int64"}
 _NET = ["backbone", "weights", "weights_sha256", "layer", "pool", "view", "normalize"]
-_MAYBE = ("C", "boot_low", "boot_high")
+_MAYBE = ("C", "train_share", "boot_low", "boot_high")
 _SHOWN = ["dataset", "backbone", "layer", "head", "protocol", "shots", "metric", "mean", "std"]
 _ROW = ["key", "dataset", *_NET, "head", "protocol", "shots", "split"]
 
