@@ -31,12 +31,13 @@ from decaf.protocols import (
 )
 from decaf.records import Compute, Net, Overrides, Source, takes_records, words
 from decaf.results import Journal, Result, ResultTable
-from decaf.results.files import require_csv, scores_file
+from decaf.results.files import require_csv, scores_folder
 from decaf.results.identity import changes
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
 from decaf.trials import Trials
 from decaf.types import ImageDataset
+from decaf.whole_files import require_writable
 
 
 @takes_records
@@ -121,11 +122,8 @@ def evaluate(
             table = store.image_table()
             overrides = replace(overrides, view=stored_view(store, overrides.view))
     rules = _rules(table, protocol or default_protocol(table).name, overrides)
-    metrics = asked_metrics(
-        words(overrides.metrics), several=table.labels.ndim == 2, n_classes=len(table.class_names)
-    )
-    refuse_without_probabilities(metrics, rules[0])
-    journal = Journal.open(csv_path(table.name, out))
+    metrics = _metrics(table, rules[0], overrides)
+    journal = _journal(csv_path(table.name, out), keep_scores=overrides.keep_scores)
     if path is None:
         nets = load_nets(net, compute.device)
         path = extract_table(table, nets, net, view_of(rules[0]), source=source, compute=compute)
@@ -179,8 +177,10 @@ def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:
             f"{journal.file}; delete it to compute them again"
         )
     if trials.keep_scores and found:
-        folder = scores_file(journal.path, vars(found[0])).parent
-        log(f"scores of test rows: {folder}, a file KEY-SEED-SPLIT.npz for each split of a row")
+        log(
+            f"scores of test rows: {scores_folder(journal.path)}, a file KEY-SEED-SPLIT.npz for "
+            "each split of a row"
+        )
     return ResultTable(tuple(found))
 
 
@@ -209,6 +209,23 @@ def _rules(table: ImageDataset, protocol: str, overrides: Overrides) -> list[Pub
     if overrides.splits_file is not None and Path(overrides.splits_file).exists():
         kept_splits(rules, table, file=Path(overrides.splits_file))
     return rules
+
+
+def _metrics(table: ImageDataset, rule: PublishedProtocol, overrides: Overrides) -> tuple[str, ...]:
+    """Return the metrics that are asked for beside the protocol's; refuse those that do not fit."""
+    metrics = asked_metrics(
+        words(overrides.metrics), several=table.labels.ndim == 2, n_classes=len(table.class_names)
+    )
+    refuse_without_probabilities(metrics, rule)
+    return metrics
+
+
+def _journal(path: Path, *, keep_scores: bool) -> Journal:
+    """Open the journal of results; see that all files can be written."""
+    if keep_scores:
+        require_csv(path)
+        require_writable(scores_folder(path) / "scores.npz")
+    return Journal.open(path)
 
 
 def _tunings(

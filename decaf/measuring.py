@@ -117,7 +117,10 @@ def measured(kept: KeptScores, metric: Metric, more: Sequence[str], *, seed: int
         "value": value,
         "other_metric": metric.other,
         "other_value": METRICS[metric.other].score(labels, scores, classes),
-        "more": tuple((name, kept.measure(name)) for name in more if _known(kept, METRICS[name])),
+        "more": tuple(
+            (name, kept.measure(name) if _known(kept, METRICS[name]) else float("nan"))
+            for name in more
+        ),
         "boot_low": low,
         "boot_high": high,
         "boot_over": tested.over,

@@ -50,9 +50,6 @@ _SAID = (
 )
 """Fields of a protocol that are columns of their own, or change nothing."""
 
-N_FOLDS = 5
-"""Of the training rows, where margins become probabilities and the protocol holds nothing out."""
-
 _UNTRAINABLE = (DataError, ConfigError, ValueError, RuntimeError, MemoryError)
 """What ends a head, and not those after it."""
 

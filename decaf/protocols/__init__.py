@@ -156,7 +156,8 @@ def _shots_or_share(asked: str | int | Sequence[str | int] | None) -> dict[str, 
         return {"train_share": number / 100}
     if number != int(number):
         raise ConfigError(
-            f"train_per_class takes whole numbers, or shares as 5%, found {asked!r}; correct it"
+            f"train_per_class takes whole numbers, found {asked!r}; correct it, or give a share as "
+            "5%"
         )
     return {"train_per_class": int(number)}
 

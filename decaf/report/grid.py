@@ -184,7 +184,7 @@ def _metrics(block: Sequence[Aggregate]) -> Iterator[Grid]:
 
 
 def _in_unit(name: str, mean: float, std: float) -> str:
-    if METRICS[name].is_share:
+    if METRICS[name].is_share or math.isnan(mean):
         return per_cent(mean, std)
     return f"{mean:.3f}" + ("" if math.isnan(std) else f" ± {std:.3f}")
 

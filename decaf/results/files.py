@@ -27,8 +27,12 @@ def beside(path: Path, what: str) -> Path:
 
 def scores_file(path: Path, facts: Mapping[str, Any]) -> Path:
     """Return where the scores of a split's test rows are kept, beside the results `path`."""
-    name = f"{key_of(facts)}-{facts['seed']}-{facts['split']}.npz"
-    return path.with_name(f"{path.stem}-scores") / name
+    return scores_folder(path) / f"{key_of(facts)}-{facts['seed']}-{facts['split']}.npz"
+
+
+def scores_folder(path: Path) -> Path:
+    """Return the folder beside the results `path` in which the scores of test rows are kept."""
+    return path.with_name(f"{path.stem}-scores")
 
 
 def find_scores(paths: Sequence[Path], result: Result) -> KeptScores | None:
