@@ -11,7 +11,7 @@ from decaf.errors import ConfigError
 from decaf.finetuning import FINETUNE, row_numbers
 from decaf.heads import HEADS, FittedSplit, fit_splits
 from decaf.heads.matrices import held_out_scores
-from decaf.measuring import groups_of_rows, head_probabilities
+from decaf.measuring import groups_of_rows, head_probabilities, names_of_rows
 from decaf.metrics import METRICS
 from decaf.metrics.kept_scores import KeptScores
 from decaf.protocols import PatchFeatures, PublishedProtocol, ViewFeatures, trained
@@ -124,13 +124,13 @@ class Cell:
             )
         groups = groups_of_rows(self.table, rows)
         return KeptScores(
-            ids=np.array([self.table.image_ids[row] for row in rows.tolist()]),
+            ids=names_of_rows(self.table.image_ids, rows),
             labels=fit.scored(self.table.labels[rows]),
             scores=scores,
             classes=features.classes(of),
-            class_names=np.array(self.table.class_names),
+            class_names=np.array(self.table.class_names, dtype=object),
             probabilities=p,
-            groups=np.array([], np.str_) if groups is None else groups,
+            groups=np.array([], object) if groups is None else groups,
             facts=facts,
         )
 

@@ -81,13 +81,18 @@ def refuse_without_probabilities(metrics: Sequence[str], rule: PublishedProtocol
         )
 
 
-def groups_of_rows(table: ImageDataset, rows: IntArray) -> npt.NDArray[np.str_] | None:
+def names_of_rows(names: Sequence[str], rows: IntArray) -> npt.NDArray[np.object_]:
+    """Return the names of some rows; one long name does not make all of them as wide."""
+    return np.array([names[row] for row in rows.tolist()], dtype=object)
+
+
+def groups_of_rows(table: ImageDataset, rows: IntArray) -> npt.NDArray[np.object_] | None:
     """Return what each of some rows belongs to: its group, or the image that several are of."""
     of = table.groups
     if of is None and table.boxes is not None:
         of = table.image_ids
-    names = None if of is None else np.array([of[row] for row in rows.tolist()])
-    return None if names is None or len(np.unique(names)) == len(names) else names
+    names = None if of is None else names_of_rows(of, rows)
+    return None if names is None or len(set(names)) == len(names) else names
 
 
 def measured(kept: KeptScores, metric: Metric, more: Sequence[str], *, seed: int) -> dict[str, Any]:

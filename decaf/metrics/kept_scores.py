@@ -40,13 +40,13 @@ class KeptScores:
         What was evaluated: the columns of the results that identify it, its split and its key.
     """
 
-    ids: npt.NDArray[np.str_]
+    ids: npt.NDArray[Any]
     labels: IntArray
     scores: FloatArray
     classes: IntArray
-    class_names: npt.NDArray[np.str_]
+    class_names: npt.NDArray[Any]
     probabilities: FloatArray
-    groups: npt.NDArray[np.str_]
+    groups: npt.NDArray[Any]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def measure(self, metric: str) -> float:
@@ -78,6 +78,8 @@ class KeptScores:
             If it cannot be written.
         """
         arrays = {name: value for name, value in vars(self).items() if name != "facts"}
+        for name in ("ids", "class_names", "groups"):  # objects would be pickled
+            arrays[name] = arrays[name].astype(np.str_)
         facts = np.array(json.dumps(dict(self.facts)))
         with whole_file(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **arrays, facts=facts)
