@@ -20,11 +20,6 @@ _OF_ONE = "inside, of one split: whether the published figure is in our interval
 def comparison(table: ResultTable) -> Grid:
     """Return every result that has a published figure beside that figure.
 
-    Parameters
-    ----------
-    table : ResultTable
-        Results of any data sets, nets and protocols.
-
     Returns
     -------
     Grid
@@ -55,11 +50,6 @@ def _row(a: Aggregate, printed: float) -> Row:
 def side_by_side(table: ResultTable) -> tuple[Grid, ...]:
     """Return the results that have no published figure, nets and heads beside each other.
 
-    Parameters
-    ----------
-    table : ResultTable
-        Results of any data sets, nets and protocols.
-
     Returns
     -------
     tuple of Grid
@@ -75,11 +65,6 @@ def side_by_side(table: ResultTable) -> tuple[Grid, ...]:
 
 def comparison_frame(table: ResultTable) -> pd.DataFrame:
     """Return every result beside its published figure, as numbers.
-
-    Parameters
-    ----------
-    table : ResultTable
-        Results of any data sets, nets and protocols.
 
     Returns
     -------

@@ -22,18 +22,6 @@ _NO_TEST = "–: no interval and no p, as the test does not hold here: "
 def differences(table: ResultTable, paths: Sequence[Path] = ()) -> Grid:
     """Return the best row of each set of splits minus every other one.
 
-    Parameters
-    ----------
-    table : ResultTable
-        Results of one evaluation or several.
-    paths : sequence of pathlib.Path
-        Their files, see `decaf.analysis.paired.pairs_with_best`.
-
-    Returns
-    -------
-    Grid
-        One line a pair.
-
     Raises
     ------
     DataError
@@ -60,13 +48,6 @@ def differences(table: ResultTable, paths: Sequence[Path] = ()) -> Grid:
 
 def differences_frame(table: ResultTable, paths: Sequence[Path] = ()) -> pd.DataFrame:
     """Return the comparisons of :func:`differences` as numbers: fractions, empty where untested.
-
-    Parameters
-    ----------
-    table : ResultTable
-        Results of one evaluation or several.
-    paths : sequence of pathlib.Path
-        Their files, see `decaf.analysis.paired.pairs_with_best`.
 
     Returns
     -------
