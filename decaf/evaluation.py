@@ -132,11 +132,7 @@ def evaluate(
         results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
     if tunings:
         _clear(tunings.values(), path.parent)
-    if trials.failed:
-        raise DataError(
-            f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
-            f"{journal.path}"
-        )
+    _refuse_failed(trials, len(results))
     return results
 
 
