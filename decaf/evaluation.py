@@ -213,6 +213,15 @@ def _rules(table: ImageDataset, protocol: str, overrides: Overrides) -> list[Pub
     return rules
 
 
+def _refuse_failed(trials: Trials, n_results: int) -> None:
+    """Say which heads could not be trained, if some could not."""
+    if trials.failed:
+        raise DataError(
+            f"{'; '.join(trials.failed)}; {n_results} results of the other heads are in "
+            f"{trials.journal.path}"
+        )
+
+
 def _metrics(table: ImageDataset, rule: PublishedProtocol, overrides: Overrides) -> tuple[str, ...]:
     """Return the metrics that are asked for beside the protocol's; refuse those that do not fit."""
     metrics = asked_metrics(
