@@ -19,6 +19,8 @@ from decaf.finetuning import (
     tuning_precision,
 )
 from decaf.heads import HEADS
+from decaf.measuring import refuse_without_probabilities
+from decaf.metrics import asked_metrics
 from decaf.progress import log
 from decaf.protocols import (
     PublishedProtocol,
@@ -30,13 +32,14 @@ from decaf.protocols import (
 )
 from decaf.records import Compute, Net, Overrides, Source, takes_records, words
 from decaf.results import Journal, Result, ResultTable
-from decaf.results.files import require_csv
+from decaf.results.files import require_csv, scores_folder
 from decaf.results.identity import changes
 from decaf.several_nets import each_net
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
 from decaf.trials import Trials
 from decaf.types import ImageDataset
+from decaf.whole_files import require_writable
 
 
 @takes_records
@@ -119,7 +122,8 @@ def evaluate(
         refuse_for_store(path, net, source)
         table, overrides = _stored_table(path, names, overrides)
     rules = _rules(table, protocol or default_protocol(table).name, overrides)
-    journal = Journal.open(csv_path(table.name, out))
+    metrics = _metrics(table, rules[0], overrides)
+    journal = _journal(csv_path(table.name, out), keep_scores=overrides.keep_scores)
     if path is None:
         nets = load_nets(net, compute.device)
         path = extract_table(table, nets, net, view_of(rules[0]), source=source, compute=compute)
@@ -136,16 +140,14 @@ def evaluate(
             tunings=tunings,
             recipe=_recipe_changes(tunings.values()),
             splits_file=None if overrides.splits_file is None else Path(overrides.splits_file),
+            metrics=metrics,
+            keep_scores=overrides.keep_scores,
         )
         trials.check(names, rules)
         results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
     if tunings:
         _clear(tunings.values(), path.parent)
-    if trials.failed:
-        raise DataError(
-            f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
-            f"{journal.path}"
-        )
+    _refuse_failed(trials, len(results))
     return results
 
 
@@ -183,6 +185,11 @@ def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:
         log(
             f"{taken} of {len(found)} splits were finished before and are taken from "
             f"{journal.file}; delete it to compute them again"
+        )
+    if trials.keep_scores and found:
+        log(
+            f"scores of test rows: {scores_folder(journal.path)}, a file KEY-SEED-SPLIT.npz for "
+            "each split of a row"
         )
     return ResultTable(tuple(found))
 
@@ -235,6 +242,32 @@ def _rules(table: ImageDataset, protocol: str, overrides: Overrides) -> list[Pub
     if overrides.splits_file is not None and Path(overrides.splits_file).exists():
         kept_splits(rules, table, file=Path(overrides.splits_file))
     return rules
+
+
+def _refuse_failed(trials: Trials, n_results: int) -> None:
+    """Say which heads could not be trained, if some could not."""
+    if trials.failed:
+        raise DataError(
+            f"{'; '.join(trials.failed)}; {n_results} results of the other heads are in "
+            f"{trials.journal.path}"
+        )
+
+
+def _metrics(table: ImageDataset, rule: PublishedProtocol, overrides: Overrides) -> tuple[str, ...]:
+    """Return the metrics that are asked for beside the protocol's; refuse those that do not fit."""
+    metrics = asked_metrics(
+        words(overrides.metrics), several=table.labels.ndim == 2, n_classes=len(table.class_names)
+    )
+    refuse_without_probabilities(metrics, rule)
+    return metrics
+
+
+def _journal(path: Path, *, keep_scores: bool) -> Journal:
+    """Open the journal of results; see that all files can be written."""
+    if keep_scores:
+        require_csv(path)
+        require_writable(scores_folder(path) / "scores.npz")
+    return Journal.open(path)
 
 
 def _tunings(

@@ -138,10 +138,10 @@ def _check_bounds(name: str, value: object, low: float | None, high: float | Non
     raise ConfigError(f"{name} is {bounds}, found {value}; give another value")
 
 
-def words(value: str | Sequence[str] | None) -> tuple[str, ...]:
+def words(value: str | Sequence[str | int] | None) -> tuple[str, ...]:
     """Return the names of a comma-separated text, or of a sequence, each once."""
     parts = value.split(",") if isinstance(value, str) else value or ()
-    return tuple(dict.fromkeys(part.strip() for part in parts))
+    return tuple(dict.fromkeys(str(part).strip() for part in parts))
 
 
 def numbers(name: str, value: str | float | Sequence[float]) -> tuple[float, ...]:

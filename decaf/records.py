@@ -11,6 +11,7 @@ from typing import Any
 
 from decaf.choices import (
     Box,
+    ClassWeights,
     Decoder,
     Distance,
     Dtype,
@@ -235,6 +236,9 @@ class Fit(Record):
     background_share: float | None = option(
         default=None, about="Share of the background patches that train.", low=0, high=1
     )
+    class_weight: ClassWeights | None = option(
+        default=None, about="balanced: each class weighs as much as any other; for svm, logreg."
+    )
     seed: int = _seed()
 
 
@@ -243,8 +247,8 @@ class Overrides(Fit):
     """What replaces a protocol's fields; where a field is None, the protocol decides."""
 
     view: View = option(default=View(), about="What a row shows of an image.")
-    train_per_class: str | int | Sequence[int] | None = option(
-        default=None, about="Training images per class; several, as 1,5,10: a learning curve."
+    train_per_class: str | int | Sequence[str | int] | None = option(
+        default=None, about="Training images per class, as 1,5,10, or shares of them, as 1%,5%,25%."
     )
     splits: int | None = option(default=None, about="Number of splits.", low=1)
     splits_file: str | Path | None = option(
@@ -256,6 +260,13 @@ class Overrides(Fit):
     )
     patch_pool: PatchPool | None = option(
         default=None, about="An image's score: mean or max over its patches."
+    )
+    metrics: str | Sequence[str] | None = option(
+        default=None,
+        about="Comma-separated, beside the protocol's own: top5, macro-f1, auroc, log-loss, ece.",
+    )
+    keep_scores: bool = option(
+        default=False, about="Keep the scores of test rows, as NAME-scores/KEY-SEED-SPLIT.npz."
     )
     recipe: Any = option(
         default="",

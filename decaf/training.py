@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from decaf.cells import new_head
 from decaf.choices import Precision
 from decaf.classifier import Classifier
 from decaf.device import find_device
@@ -14,7 +15,7 @@ from decaf.errors import ConfigError
 from decaf.extraction import extract_table, load_nets, patch_rule, source_table
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.estimators import LinearModel
-from decaf.heads.matrices import calibrate, head_layers, scores_of
+from decaf.heads.matrices import calibrate, head_layers, held_out_scores
 from decaf.metrics import METRICS
 from decaf.progress import log
 from decaf.protocols import (
@@ -100,7 +101,7 @@ def train(
     find_device(compute.device)
     stored = store_at(data)
     if stored is None:
-        given = _extracted(data, net, view, fit, source=source, compute=compute)
+        given = _extracted(data, net, view, fit, head=head, source=source, compute=compute)
     else:
         given = _opened(stored, net, view, fit, source)
     table, rule = given.table, given.rule
@@ -150,11 +151,13 @@ def _extracted(
     view: View,
     fit: Fit,
     *,
+    head: str,
     source: Source,
     compute: Compute,
 ) -> _Given:
     table = source_table(data, source)
     rule = model_rule(table, view, fit)
+    new_head(head, rule, compute.device, several=table.labels.ndim == 2)
     nets = load_nets(net, compute.device)
     layers = one_layer(net.layer_names or tuple(nets[0].default_layers[-1:]))
     path = extract_table(
@@ -189,6 +192,7 @@ def model_rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
     overrides = Overrides(
         normalize=normalize,
         c_grid=fit.c_grid,
+        class_weight=fit.class_weight,
         patch_power=fit.patch_power,
         background_share=fit.background_share,
         seed=fit.seed,
@@ -232,7 +236,7 @@ class _Fit:
 
     def fit(self, name: str) -> _Fitted:
         """Choose C, fit on all rows, and make probabilities of margins."""
-        head: Any = HEADS[name](device=self.device)
+        head: Any = new_head(name, self.rule, self.device, several=self.labels.ndim == 2)
         if "random_state" in head.get_params():
             head.set_params(random_state=self.rule.seed)
         if "checkpoint" in head.get_params():
@@ -258,16 +262,8 @@ class _Fit:
         layers = head_layers(learned)
         said = "no validation: a class has a single image" if linear else learned.summary_
         if inner and linear:
-            refits = [Split(fit, nothing, (), 0) for fit, _ in inner]
-            parts = run(refits, c_grid=grid, fixed_c=whole.C or fixed)
-            held_out = [rows for _, rows in inner]
-            scores = np.concatenate(
-                [
-                    scores_of(part.decision_function(X[v]), part.head.classes_, learned.classes_)
-                    for part, v in zip(parts, held_out, strict=True)
-                ]
-            )
-            labels = self.labels[np.concatenate(held_out)]
+            refit = partial(run, c_grid=grid, fixed_c=whole.C or fixed)
+            scores, labels = held_out_scores(refit, X, self.labels, inner, learned.classes_)
             value = metric.score(labels, scores, learned.classes_)
             said = f"C = {whole.C:g}; {metric.name} {value:.3f} on held-out folds"
             if name.startswith("svm"):

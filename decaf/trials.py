@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from decaf._version import __version__
 from decaf.analysis.duplicates import in_both
+from decaf.cells import Cell, CellData, labels_to_train, new_head, said_of_training
 from decaf.datasets import dataset_digest
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
-from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers
-from decaf.heads import HEADS, FittedSplit, fit_splits
-from decaf.metrics import METRICS, Metric, confusion, predicted_classes
+from decaf.finetuning import FINETUNE, FineTuning, Frozen
+from decaf.heads import FittedSplit
+from decaf.measuring import measured
+from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
 from decaf.protocols import (
     PatchFeatures,
@@ -25,16 +27,27 @@ from decaf.protocols import (
     get_protocol,
     kept_splits,
     published_protocol_differences,
-    trained,
 )
 from decaf.records import Compute
 from decaf.results import Journal, Result
+from decaf.results.files import scores_file
 from decaf.results.identity import changes, digest_of, split_digest
+from decaf.results.rows import key_of
 from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
-from decaf.types import FloatArray, ImageDataset, IntArray, Split
+from decaf.types import ImageDataset, Split
 
-_SAID = ("train_per_class", "normalize", "view", "box", "box_scale", "metric", "notes", "source")
+_SAID = (
+    "train_per_class",
+    "train_share",
+    "normalize",
+    "view",
+    "box",
+    "box_scale",
+    "metric",
+    "notes",
+    "source",
+)
 """Fields of a protocol that are columns of their own, or change nothing."""
 
 _UNTRAINABLE = (DataError, ConfigError, ValueError, RuntimeError, MemoryError)
@@ -61,6 +74,10 @@ class Trials:
         How that departs from the default; empty if it does not.
     splits_file : pathlib.Path or None
         Where splits are read from, if it is there, or written to.
+    metrics : tuple of str
+        What is measured beside the protocol's own metric; keys of `decaf.metrics.METRICS`.
+    keep_scores : bool
+        Whether the scores of test rows are kept, in files of their own.
     failed : list of str
         The heads that could not be trained, and why.
     """
@@ -72,6 +89,8 @@ class Trials:
     tunings: Mapping[str, FineTuning] = field(default_factory=dict)
     recipe: str = ""
     splits_file: Path | None = None
+    metrics: tuple[str, ...] = ()
+    keep_scores: bool = False
     failed: list[str] = field(default_factory=list)
 
     def results(
@@ -86,10 +105,11 @@ class Trials:
         images = StoredImages(self.table, self.store, rules[0])
         splits_of = kept_splits(rules, self.table, images.done, self.splits_file)
         drawn = list(zip(rules, splits_of, strict=True))
-        data = _Data(
+        data = CellData(
             images,
             digest=digest_of(dataset_digest(self.table).encode(), images.image_sha256),
             n_left_out=int(np.count_nonzero(~images.done)),
+            device=self.compute.device,
             leaks=self._leaks(
                 images.image_sha256, [split for _, splits in drawn for split in splits]
             ),
@@ -98,7 +118,7 @@ class Trials:
             for layer in layers:
                 for head in heads:
                     for rule, splits in drawn:
-                        cell = _Cell(data, layer, head, rule)
+                        cell = Cell(data, layer, head, rule)
                         for result in self._row(cell, splits):
                             yield result
                             advance(1)
@@ -112,13 +132,12 @@ class Trials:
             If one cannot.
         """
         for head in heads:
-            if head != FINETUNE:
-                _estimator(head, rules[0], self.compute.device)
+            new_head(head, rules[0], self.compute.device, several=self.table.labels.ndim == 2)
 
-    def _row(self, cell: "_Cell", splits: Sequence[Split]) -> Iterator[Result]:
+    def _row(self, cell: Cell, splits: Sequence[Split]) -> Iterator[Result]:
         """Yield the results of one row, split by split."""
         facts = [self._facts(cell, *one) for one in enumerate(splits)]
-        known = [self.journal.find(one) for one in facts]
+        known = [self._known(one) for one in facts]
         todo = [one for one in enumerate(splits) if known[one[0]] is None]
         features = cell.features() if todo else None
         fitted: Iterator[FittedSplit] = iter(())
@@ -130,13 +149,22 @@ class Trials:
                 yield from filter(None, [old])
                 continue
             try:
-                result = self._result(features, cell, split, fact, next(fitted))
+                result = self._result(cell, split, fact, next(fitted))
             except _UNTRAINABLE as error:
                 shots = "" if split.shots is None else f", {split.shots} a class"
                 self.failed.append(f"{cell.head} on {cell.layer}{shots}: {error}")
                 return
             self.journal.add(result)
             yield result
+
+    def _known(self, facts: Mapping[str, Any]) -> Result | None:
+        """Return what an earlier run found, if it has all that this one asks for."""
+        found = self.journal.find(facts)
+        if found is None or not {*self.metrics} <= {name for name, _ in found.more}:
+            return None
+        if self.keep_scores and not scores_file(self.journal.path, facts).exists():
+            return None
+        return found
 
     def _leaks(self, digests: npt.NDArray[np.uint8], splits: Sequence[Split]) -> tuple[str, ...]:
         """Say where files that train are tested on too, on stderr and for the results' notes."""
@@ -155,30 +183,16 @@ class Trials:
     def _fit(
         self,
         features: ViewFeatures | PatchFeatures,
-        cell: "_Cell",
+        cell: Cell,
         first: Split,
         splits: Sequence[tuple[int, Split]],
     ) -> Iterator[FittedSplit]:
         """Yield the fitted head of each split; the first of all of them says which C to try."""
         rule = cell.rule
-        estimator = _estimator(cell.head, rule, self.compute.device)
-        if "checkpoint" in estimator.get_params():
-            estimator.set_params(checkpoint=str(self.store.path.parent))
         c_grid, fixed_c = rule.c_values(features.train, features.training_split(first).train)
         for number, split in splits:
-            if "random_state" in estimator.get_params():
-                estimator.set_params(random_state=rule.training_seed(number))
-            fit = partial(
-                fit_splits,
-                estimator,
-                features.train,
-                features.labels(_labels(self.table, split)),
-                [features.training_split(split)],
-                c_grid=c_grid,
-                score=features.validation_score(METRICS[rule.metric].score),
-                standardize=rule.normalize == "standard",
-                class_names=self.table.class_names,
-            )
+            one = [features.training_split(split)]
+            fit = partial(cell.fitter(number, split), splits=one, c_grid=c_grid)
             if rule.selection.kind == "test":
                 tried = [one for C in c_grid for one in fit(fixed_c=C)]
                 yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
@@ -188,7 +202,7 @@ class Trials:
     def _fine_tune(
         self,
         features: ViewFeatures | PatchFeatures,
-        cell: "_Cell",
+        cell: Cell,
         first: Split,
         splits: Sequence[tuple[int, Split]],
     ) -> Iterator[FittedSplit]:
@@ -203,7 +217,7 @@ class Trials:
         )
         for number, split in splits:
             seeded = replace(split, seed=rule.training_seed(number))
-            yield tuning.fit(seeded, _labels(self.table, split), frozen).as_fitted_split()
+            yield tuning.fit(seeded, labels_to_train(self.table, split), frozen).as_fitted_split()
 
     def _test_value(
         self,
@@ -216,7 +230,7 @@ class Trials:
         labels = self.table.labels[split.test]
         return METRICS[rule.metric].score(labels, scores, features.classes(fit.head.classes_))
 
-    def _facts(self, cell: "_Cell", number: int, split: Split) -> dict[str, Any]:
+    def _facts(self, cell: Cell, number: int, split: Split) -> dict[str, Any]:
         """Return what is known of a result before anything is trained: among it, its identity."""
         rule, made = cell.rule, self.store.provenance
         return {
@@ -236,6 +250,7 @@ class Trials:
             "protocol": rule.name,
             "settings": changes(rule, get_protocol(rule.name, self.table), besides=_SAID),
             "shots": split.shots,
+            "train_share": rule.train_share,
             "metric": rule.metric,
             "split": number,
             "seed": rule.seed,
@@ -245,24 +260,17 @@ class Trials:
         }
 
     def _result(
-        self,
-        features: ViewFeatures | PatchFeatures,
-        cell: "_Cell",
-        split: Split,
-        facts: Mapping[str, Any],
-        fit: FittedSplit,
+        self, cell: Cell, split: Split, facts: Mapping[str, Any], fit: FittedSplit
     ) -> Result:
-        metric, data = METRICS[cell.rule.metric], cell.data
-        labels = fit.scored(self.table.labels[split.test])
-        classes = features.classes(fit.head.classes_)
-        scores = features.test_scores(fit.decision_function, split.test, fit.head.classes_)
+        needed = self.keep_scores or any(METRICS[m].of == "probabilities" for m in self.metrics)
+        kept = cell.scores(split, {**facts, "key": key_of(facts)}, fit, probabilities=needed)
+        if self.keep_scores:
+            kept.write(scores_file(self.journal.path, facts))
         return Result(
             **facts,
+            **measured(kept, METRICS[cell.rule.metric], self.metrics, seed=facts["split"]),
             C=fit.C,
-            value=metric.score(labels, scores, classes),
-            other_metric=metric.other,
-            other_value=METRICS[metric.other].score(labels, scores, classes),
-            n_classes=len(classes),
+            n_classes=len(kept.classes),
             n_train=len(split.train),
             n_test=len(split.test),
             seconds_fit=fit.seconds,
@@ -272,106 +280,10 @@ class Trials:
             objective=fit.objective,
             gradient_norm=fit.gradient_norm,
             notes=(
-                *published_protocol_differences(cell.rule, self.table, data.n_left_out),
-                *data.leaks,
-                *_fewer_shots(self.table, split),
+                *published_protocol_differences(cell.rule, self.table, cell.data.n_left_out),
+                *cell.data.leaks,
+                *said_of_training(cell.rule, self.table, split),
                 *fit.notes,
             ),
             device=str(find_device(self.compute.device)),
-            confusion=tuple(_confusion(labels, scores, classes, self.table, split.test)),
-            per_class=tuple(_per_class(metric, labels, scores, classes, self.table.class_names)),
         )
-
-
-@dataclass
-class _Data:
-    """What all rows of an evaluation are trained on."""
-
-    images: StoredImages
-    digest: str
-    n_left_out: int
-    leaks: tuple[str, ...]
-    _layer: str = ""
-    _features: ViewFeatures | PatchFeatures | None = None
-
-    def features(self, layer: str) -> ViewFeatures | PatchFeatures:
-        """Return a layer's features, of which one layer's are kept."""
-        if self._features is None or layer != self._layer:
-            self._features = None  # two layers need not fit into memory
-            self._layer, self._features = layer, self.images.features(layer)
-        return self._features
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """One row of the table to come: a head on a layer, for one number of shots."""
-
-    data: _Data
-    layer: str
-    head: str
-    rule: PublishedProtocol
-
-    def features(self) -> ViewFeatures | PatchFeatures:
-        """Return what the head is trained on."""
-        whole = self.data.features(self.layer)
-        return row_numbers(whole) if self.head == FINETUNE else whole
-
-
-def _fewer_shots(table: ImageDataset, split: Split) -> tuple[str, ...]:
-    """Say where a class trains on fewer images than were asked for."""
-    if split.shots is None or table.labels.ndim == 2:
-        return ()
-    found = trained(split, table)
-    least, most = int(found[found > 0].min()), int(found.max())
-    if least >= split.shots:
-        return ()
-    told = f"{least}" if least == most else f"{least} to {most}"
-    return (f"{told} training images a class instead of {split.shots}",)
-
-
-def _labels(table: ImageDataset, split: Split) -> IntArray:
-    """Return the labels that a split trains on."""
-    labels = table.labels
-    if split.labels is not None:
-        labels = labels.copy()
-        labels[split.train] = split.labels
-    return labels
-
-
-def _estimator(head: str, rule: PublishedProtocol, device: str) -> Any:
-    """Return the unfitted head, with the protocol's weight of positives."""
-    estimator = HEADS[head](device=device)
-    if rule.positive_weight == 1:
-        return estimator
-    if "class_weight" not in estimator.get_params():
-        raise ConfigError(
-            f"protocol {rule.name} weighs positives, which head {head} cannot; choose svm or logreg"
-        )
-    return estimator.set_params(class_weight={1: rule.positive_weight, -1: 1.0})
-
-
-def _per_class(
-    metric: Metric,
-    labels: IntArray,
-    scores: FloatArray,
-    classes: IntArray,
-    class_names: Sequence[str],
-) -> Iterator[tuple[str, str, float]]:
-    """Yield the values of single classes, in both metrics where these differ for a class."""
-    other = METRICS[metric.other]
-    for one in (metric,) if other.per_class is metric.per_class else (metric, other):
-        values = one.per_class(labels, scores, classes, len(class_names))
-        for name, value in zip(class_names, values, strict=True):
-            if not np.isnan(value):
-                yield one.name, name, float(value)
-
-
-def _confusion(
-    labels: IntArray, scores: FloatArray, classes: IntArray, table: ImageDataset, rows: IntArray
-) -> Iterator[tuple[str, str, int, str]]:
-    """Yield how often each class was taken for each, where an image has one label."""
-    if labels.ndim == 2:
-        return
-    for label, predicted, count, first in confusion(labels, predicted_classes(scores, classes)):
-        names = table.class_names[label], table.class_names[predicted]
-        yield *names, count, table.image_ids[rows[first]]

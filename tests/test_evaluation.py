@@ -16,6 +16,8 @@ from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DataError
 from decaf.heads import HEADS, fit_splits
 from decaf.metrics import METRICS
+from decaf.report.figures import curve_figure
+from decaf.report.grid import grids
 from decaf.results import ResultTable
 from decaf.types import ImageDataset, Split
 
@@ -268,3 +270,53 @@ def test_what_is_said_of_a_head_that_is_not_asked_for_is_refused(
     for option in ({"background_share": 0.5}, {"patch_power": 2.0}, {"patches_per_image": 3}):
         with pytest.raises(ConfigError, match="has no patches"):
             run(image_folder, tmp_path, layers="pool5", **option)
+
+
+def test_shares_of_the_training_images_make_a_learning_curve(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    table = run(image_folder, tmp_path, layers="pool5", splits=2, train_per_class="20%,50%,6")
+    frame = table.to_frame()
+    assert frame["train_share"].tolist()[:2] == [0.2, 0.5]
+    assert frame["n_train"].tolist() == [3, 9, 18]
+    assert [row.drawn for row in table.aggregates()] == ["20 %", "50 %", "6"]
+    assert "1 training images a class, 20 % of those there are" in table.results[0].notes
+    assert ResultTable.from_csv(tmp_path / "r.csv").results[0].train_share == 0.2
+    (grid,) = grids(table)
+    assert [row.label for row in grid.rows] == ["20 %", "50 %", "6"]
+    assert curve_figure(table).axes
+
+
+def test_balanced_classes_weigh_alike(image_folder: Path, tmp_path: Path) -> None:
+    for number in range(2, 8):
+        (image_folder / "green" / f"{number}.png").unlink()
+    options = {"layers": "pool5", "splits": 1, "c_grid": "1e-6"}
+    plain, balanced = (
+        run(image_folder, tmp_path, heads="svm,logreg", class_weight=weight, **options)
+        for weight in (None, "balanced")
+    )
+    assert len(pd.read_csv(tmp_path / "r.csv")) == 4
+    for one, other in zip(plain, balanced, strict=True):
+        assert other.settings.endswith("class_weight=balanced")
+        assert one.objective != other.objective
+        assert "class weights balanced instead of none" in other.notes
+
+
+@pytest.mark.parametrize("head", ["knn", "adaptation", "finetune"])
+def test_heads_without_class_weights_are_refused(
+    image_folder: Path, tmp_path: Path, head: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"weighs classes, which head {head} cannot"):
+        run(image_folder, tmp_path, heads=head, class_weight="balanced")
+
+
+def test_the_bootstrap_interval_of_one_split_is_shown(image_folder: Path, tmp_path: Path) -> None:
+    (one,) = run(image_folder, tmp_path, layers="pool5", splits=1).aggregates()
+    assert one.boot_low <= one.mean <= one.boot_high
+    assert one.boot_over == f"{one.n_test} images"
+    (several,) = run(image_folder, tmp_path, layers="pool5", splits=2).aggregates()
+    assert (several.boot_low, several.boot_over) == (None, "")
+    frame = pd.read_csv(tmp_path / "r-splits.csv")
+    assert frame[["boot_low", "boot_high"]].notna().all(axis=None)
+    grouped = run(image_folder, tmp_path, layers="pool5", splits=1, group_by=r"(\d)\.png")
+    assert grouped.results[0].boot_over.endswith(" groups")

@@ -45,7 +45,8 @@ def test_another_row_is_added_and_the_same_takes_its_place(tmp_path):
 
 @pytest.mark.parametrize("name", IDENTITY)
 def test_whatever_identifies_a_row_makes_another(tmp_path, name):
-    other = replace(CONFUSED, **{name: 5 if name == "shots" else "other"}, value=0.3)
+    changed = {"shots": 5, "train_share": 0.5}.get(name, "other")
+    other = replace(CONFUSED, **{name: changed}, value=0.3)
     if name == "metric":
         other = replace(other, metric="top1")
     if name == "partial":

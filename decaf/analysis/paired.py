@@ -1,34 +1,45 @@
-"""Whether two rows of a results table differ: a paired comparison over the same splits."""
+"""Whether two rows of a results table differ: a paired comparison over the same splits.
+
+Over several splits it is the corrected resampled t-test, where that holds. On one split the test
+images themselves are compared, where their scores are kept.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, stdtr, stdtrit
+from scipy.stats import binomtest
 
 from decaf.errors import DataError
+from decaf.metrics.bootstrap import ScoredRows, interval, resampled
 from decaf.results import Result, ResultTable
+from decaf.results.files import find_scores
 
 MOST_TEST_PER_TRAIN = 1.0
 """With more rows to test than to train, the corrected test is not made; see `why_untested`."""
 
 
 @dataclass(frozen=True)
-class CorrectedTest:
-    """Outcome of the corrected resampled t-test.
+class PairedTest:
+    """Outcome of a paired comparison.
 
     Attributes
     ----------
     difference : float
         Mean of the differences.
     ci95_low, ci95_high : float
-        Its 95 % interval; nan for one split.
+        Its 95 % interval; nan where it is not tested.
     t, p : float
-        Statistic and two-sided p-value; nan for one split, and where all differences are 0.
+        Statistic of the t-test and two-sided p-value; nan where there is none, and where all
+        differences are 0.
     n_splits : int
         Number of differences.
+    method : str
+        How it is tested, a key of `METHODS`.
     """
 
     difference: float
@@ -37,6 +48,17 @@ class CorrectedTest:
     t: float
     p: float
     n_splits: int
+    method: str = "t-test"
+
+
+METHODS = {
+    "t-test": "interval and p by the corrected resampled t-test (Nadeau and Bengio)",
+    "McNemar": "of one split, the interval is by the paired bootstrap over its test side, and p is "
+    "McNemar's, exact",
+    "bootstrap": "of one split, interval and p are by the paired bootstrap over its test side, the "
+    "heads as they are",
+}
+"""How pairs are tested, in words."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +69,7 @@ class Pair:
     ----------
     first, second : Result
         The rows' results on their first common split; they name the rows.
-    test : CorrectedTest
+    test : PairedTest
         Of the first row's values minus the second's; without interval, t and p if `untested`.
     untested : str
         Why the test does not hold for these splits; empty if it does.
@@ -59,13 +81,13 @@ class Pair:
 
     first: Result
     second: Result
-    test: CorrectedTest
+    test: PairedTest
     untested: str = ""
     p_holm: float = float("nan")
     n_pairs: int = 1
 
 
-def corrected_t_test(differences: Sequence[float], n_train: float, n_test: float) -> CorrectedTest:
+def corrected_t_test(differences: Sequence[float], n_train: float, n_test: float) -> PairedTest:
     """Test whether paired differences over random splits of one data set are 0 on average.
 
     The splits share images, so that their differences vary less than those of new data sets
@@ -80,7 +102,7 @@ def corrected_t_test(differences: Sequence[float], n_train: float, n_test: float
 
     Returns
     -------
-    CorrectedTest
+    PairedTest
         The outcome, with ``n - 1`` degrees of freedom.
 
     Raises
@@ -100,7 +122,7 @@ def corrected_t_test(differences: Sequence[float], n_train: float, n_test: float
         )
     mean, nan = float(np.mean(differences)), float("nan")
     if n == 1:
-        return CorrectedTest(mean, nan, nan, nan, nan, 1)
+        return PairedTest(mean, nan, nan, nan, nan, 1)
     error = math.sqrt((1 / n + n_test / n_train) * float(np.var(differences, ddof=1)))
     half = float(stdtrit(n - 1, 0.975)) * error
     if error == 0:
@@ -108,7 +130,7 @@ def corrected_t_test(differences: Sequence[float], n_train: float, n_test: float
     else:
         t = mean / error
         p = 2 * float(stdtr(n - 1, -abs(t)))
-    return CorrectedTest(mean, mean - half, mean + half, t, p, n)
+    return PairedTest(mean, mean - half, mean + half, t, p, n)
 
 
 def why_untested(row: Sequence[Result]) -> str:
@@ -135,7 +157,7 @@ def why_untested(row: Sequence[Result]) -> str:
        sections 3 and 5.
     """
     if len(row) < 2:
-        return "one split alone"
+        return "one split alone, without the scores that decaf evaluate --keep-scores keeps"
     tests = {r.test_digest for r in row}
     if len(tests) < len(row) and tests != {""}:
         return "splits share their test images"
@@ -170,7 +192,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def compare_rows(first: Sequence[Result], second: Sequence[Result]) -> CorrectedTest:
+def compare_rows(first: Sequence[Result], second: Sequence[Result]) -> PairedTest:
     """Compare two rows of results split by split.
 
     Parameters
@@ -180,7 +202,7 @@ def compare_rows(first: Sequence[Result], second: Sequence[Result]) -> Corrected
 
     Returns
     -------
-    CorrectedTest
+    PairedTest
         Of the first row's values minus the second's.
 
     Raises
@@ -201,13 +223,15 @@ def compare_rows(first: Sequence[Result], second: Sequence[Result]) -> Corrected
     return corrected_t_test(differences, n_train, n_test)
 
 
-def pairs_with_best(table: ResultTable) -> tuple[Pair, ...]:
+def pairs_with_best(table: ResultTable, paths: Sequence[Path] = ()) -> tuple[Pair, ...]:
     """Compare every row of a table with the best one over the same splits.
 
     Parameters
     ----------
     table : ResultTable
         Results of one evaluation or several.
+    paths : sequence of pathlib.Path
+        Their files; scores kept beside them let results of one split be tested.
 
     Returns
     -------
@@ -223,7 +247,7 @@ def pairs_with_best(table: ResultTable) -> tuple[Pair, ...]:
     groups: dict[frozenset[tuple[object, ...]], list[list[Result]]] = {}
     for row in _rows(table):
         groups.setdefault(frozenset(map(_split, row)), []).append(row)
-    pairs = [pair for rows in groups.values() for pair in _with_best(rows)]
+    pairs = [pair for rows in groups.values() for pair in _with_best(rows, paths)]
     if not pairs:
         raise DataError(
             f"asked to compare rows over the same splits, found {len(table)} results without two "
@@ -232,18 +256,20 @@ def pairs_with_best(table: ResultTable) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _with_best(rows: Sequence[Sequence[Result]]) -> list[Pair]:
+def _with_best(rows: Sequence[Sequence[Result]], paths: Sequence[Path]) -> list[Pair]:
     """Return the best row with each other, p corrected for all pairs that might have been it."""
     ranked = sorted(rows, key=lambda row: -float(np.mean([r.value for r in row])))
     every = list(combinations(ranked, 2))
     with_best = every[: len(ranked) - 1]
     reason = why_untested(ranked[0])
-    if reason:
+    tests = [] if reason else [compare_rows(a, b) for a, b in every]
+    if len(ranked[0]) == 1:
+        tests = _on_one_split([row[0] for row in ranked], paths)
+    if not tests:
         return [
             Pair(a[0], b[0], _untested(compare_rows(a, b)), reason, n_pairs=len(every))
             for a, b in with_best
         ]
-    tests = [compare_rows(a, b) for a, b in every]
     corrected = holm([test.p for test in tests])
     return [
         Pair(a[0], b[0], test, "", p, len(every))
@@ -251,7 +277,69 @@ def _with_best(rows: Sequence[Sequence[Result]]) -> list[Pair]:
     ]
 
 
-def _untested(test: CorrectedTest) -> CorrectedTest:
+def _on_one_split(results: Sequence[Result], paths: Sequence[Path]) -> list[PairedTest]:
+    """Return the tests of all pairs over the test rows of one split; none without their scores."""
+    found = [find_scores(paths, result) for result in results]
+    kept = [one for one in found if one is not None]
+    if len(kept) < len(results) or len({one.ids.tobytes() for one in kept}) > 1:
+        return []
+    first = kept[0]
+    rows = ScoredRows(
+        first.labels,
+        [one.scores for one in kept],
+        [one.classes for one in kept],
+        first.groups if len(first.groups) else None,
+    )
+    return compare_scores(rows, [result.value for result in results], results[0].metric)
+
+
+def compare_scores(rows: ScoredRows, values: Sequence[float], metric: str) -> list[PairedTest]:
+    """Compare heads on the same test rows, two by two.
+
+    The interval is that of the paired bootstrap. p is McNemar's, exact, for the accuracy on rows
+    that stand alone [1]_; else that of a normal distribution with the bootstrap's standard error.
+
+    Parameters
+    ----------
+    rows : ScoredRows
+        What each head says of the rows.
+    values : sequence of float
+        Value of the metric of each head.
+    metric : str
+        ``top1``, ``mean_per_class``, ``map_area`` or ``map_11pt``.
+
+    Returns
+    -------
+    list of PairedTest
+        For the pairs of heads, in order: 0 and 1, 0 and 2, and so on.
+
+    References
+    ----------
+    .. [1] McNemar, Note on the sampling error of the difference between correlated proportions,
+       Psychometrika 12, 1947.
+    """
+    resamples, nan = resampled(rows, metric), float("nan")
+    exact = metric == "top1" and rows.groups is None
+    tests = []
+    for a, b in combinations(range(len(values)), 2):
+        difference, spread = values[a] - values[b], resamples[a] - resamples[b]
+        error = float(np.nanstd(spread))
+        if exact:
+            only_a, only_b = (
+                int(np.sum(rows.right[i] & ~rows.right[j])) for i, j in ((a, b), (b, a))
+            )
+            p = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else nan
+        elif error == 0:
+            p = nan if difference == 0 else 0.0
+        else:
+            p = 2 * float(ndtr(-abs(difference) / error))
+        low, high = interval(spread, difference)
+        method = "McNemar" if exact else "bootstrap"
+        tests.append(PairedTest(difference, low, high, nan, p, 1, method))
+    return tests
+
+
+def _untested(test: PairedTest) -> PairedTest:
     nan = float("nan")
     return replace(test, ci95_low=nan, ci95_high=nan, t=nan, p=nan)
 
@@ -264,5 +352,5 @@ def _rows(table: ResultTable) -> list[list[Result]]:
 
 
 def _split(r: Result) -> tuple[object, ...]:
-    task = (r.dataset, r.dataset_digest, r.protocol, r.shots, r.metric)
+    task = (r.dataset, r.dataset_digest, r.protocol, r.drawn, r.metric)
     return (*task, r.split, r.seed, r.split_digest, r.n_train, r.n_test)

@@ -34,11 +34,11 @@ def compare(
 
     table = read_results(paths)
     if form == "csv":
-        frame = differences_frame(table) if paired else comparison_frame(table)
+        frame = differences_frame(table, paths) if paired else comparison_frame(table)
         typer.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
         return
     if paired:
-        grids = [differences(table)]
+        grids = [differences(table, paths)]
     else:
         published = comparison(table)
         grids = [published, *side_by_side(table)] if published.rows else [*side_by_side(table)]

@@ -65,6 +65,16 @@ def confusion(
     border.say(plot_confusion(paths, out=out, layer=layer, head=head, shots=shots))
 
 
+@app.command()
+def reliability(
+    paths: Results, *, out: Out, layer: Layer = None, head: Head = None, shots: Shots = None
+) -> None:
+    """Draw how often a head is right by how sure it is; needs evaluate --keep-scores."""
+    from decaf.report.plots import plot_reliability
+
+    border.say(plot_reliability(paths, out=out, layer=layer, head=head, shots=shots))
+
+
 _NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
 
 

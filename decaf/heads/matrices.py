@@ -1,5 +1,6 @@
 """A fitted head as matrices, and its margins as probabilities."""
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from decaf.types import FloatArray, IntArray
+from decaf.heads.select import FittedSplit
+from decaf.types import FloatArray, IntArray, Split
 
 
 def head_layers(head: Any) -> list[tuple[FloatArray, FloatArray]]:
@@ -95,6 +97,43 @@ def scores_of(scores: FloatArray, own: IntArray, classes: IntArray) -> FloatArra
     found: FloatArray = np.full((len(two), len(classes)), two.min(initial=0), two.dtype)
     found[:, np.searchsorted(classes, own)] = two
     return found
+
+
+def held_out_scores(
+    run: Callable[[Sequence[Split]], Iterable[FittedSplit]],
+    X: Any,
+    y: IntArray,
+    inner: Sequence[tuple[IntArray, IntArray]],
+    classes: IntArray,
+) -> tuple[FloatArray, IntArray]:
+    """Return the scores of training rows by heads that were not fitted on them.
+
+    Parameters
+    ----------
+    run : callable
+        Fits a head on the training rows of each split.
+    X : array-like
+        Features of all rows.
+    y : numpy.ndarray
+        Their labels.
+    inner : sequence of (numpy.ndarray, numpy.ndarray)
+        Rows to fit on, and rows to score.
+    classes : numpy.ndarray
+        Columns of the scores.
+
+    Returns
+    -------
+    numpy.ndarray
+        Scores, pair after pair of `inner`.
+    numpy.ndarray
+        Labels.
+    """
+    parts = zip(run([Split(fit, fit[:0], (), 0) for fit, _ in inner]), inner, strict=True)
+    scores = [
+        scores_of(part.decision_function(X[rows]), part.head.classes_, classes)
+        for part, (_, rows) in parts
+    ]
+    return np.concatenate(scores), y[np.concatenate([rows for _, rows in inner])]
 
 
 def _temperature(scores: FloatArray, column: IntArray) -> float:

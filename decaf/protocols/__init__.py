@@ -1,6 +1,6 @@
 """Published evaluation protocols: which rows train, which test, how C is chosen, which metric."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,6 @@ from decaf.protocols.by_patch import (
     PatchFeatures,
     image_starts,
     patch_features,
-    patch_probabilities,
     pool_patches,
 )
 from decaf.protocols.by_view import ViewFeatures, view_features
@@ -33,7 +32,6 @@ __all__ = [
     "image_starts",
     "kept_splits",
     "patch_features",
-    "patch_probabilities",
     "pool_patches",
     "protocol_names",
     "published_protocol_differences",
@@ -96,14 +94,15 @@ def get_protocol(
     if name == "holdout" and dataset.official is not None:
         protocol = replace(protocol, draw="official", n_splits=dataset.official.shape[1])
     if dataset.labels.ndim == 2 and protocol.metric == "mean_per_class":
-        protocol = replace(protocol, metric="map_11pt")
+        protocol = replace(protocol, metric="map_area")
     view = overrides.view
     c_grid, drop_classes = overrides.c_grid, overrides.drop_classes
     replacements: dict[str, Any] = {
-        "train_per_class": overrides.train_per_class,
+        **_shots_or_share(overrides.train_per_class),
         "n_splits": overrides.splits,
         "seed": overrides.seed,
         "normalize": overrides.normalize,
+        "class_weight": overrides.class_weight,
         "c_grid": None if c_grid is None else tuple(sorted(numbers("c_grid", c_grid))),
         "view": view.view,
         "box": view.box,
@@ -134,12 +133,33 @@ def with_shots(overrides: Overrides) -> list[Overrides]:
     """
     if overrides.train_per_class is None:
         return [overrides]
-    shots = numbers("train_per_class", overrides.train_per_class)
-    if any(number != int(number) for number in shots):
+    asked = overrides.train_per_class
+    several = (asked,) if isinstance(asked, int) else words(asked)
+    for one in several:
+        _shots_or_share(one)
+    return [replace(overrides, train_per_class=one) for one in several]
+
+
+def _shots_or_share(asked: str | int | Sequence[str | int] | None) -> dict[str, Any]:
+    """Return what replaces a protocol's number or share of training images: of ``5``, of ``5%``.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither a whole number nor a share.
+    """
+    if asked is None:
+        return {}
+    text = str(asked).strip()
+    (number,) = numbers("train_per_class", text.removesuffix("%"))
+    if text.endswith("%"):
+        return {"train_share": number / 100}
+    if number != int(number):
         raise ConfigError(
-            f"train_per_class takes whole numbers, found {overrides.train_per_class!r}; correct it"
+            f"train_per_class takes whole numbers, found {asked!r}; correct it, or give a share as "
+            "5%"
         )
-    return [replace(overrides, train_per_class=int(number)) for number in shots]
+    return {"train_per_class": int(number)}
 
 
 def _refuse_unused(protocol: PublishedProtocol, given: Mapping[str, Any]) -> None:

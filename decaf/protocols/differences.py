@@ -35,6 +35,8 @@ def published_protocol_differences(
     words.extend(_patches(used, published))
     if used.normalize != published.normalize:
         words.append(f"features normalised {used.normalize} instead of {published.normalize}")
+    if used.class_weight != published.class_weight:
+        words.append(f"class weights {used.class_weight} instead of {published.class_weight}")
     if published.c_grid is not None and used.c_grid != published.c_grid:
         words.append(f"C from {_grid(used.c_grid)} instead of {_grid(published.c_grid)}")
     return [*words, *published.notes]

@@ -63,6 +63,14 @@ class Strata:
         """Return the first `n` rows of each class."""
         return replace(self, classes=[one[:n] for one in self.classes])
 
+    def share(self, share: float | None) -> "Strata":
+        """Return the first rows of each class, a share of them and one at least."""
+        if share is None:
+            return self
+        return replace(
+            self, classes=[one[: max(round(share * len(one)), 1)] for one in self.classes]
+        )
+
 
 def strata(dataset: ImageDataset, rows: IntArray, rng: np.random.Generator) -> Strata:
     """Shuffle the rows of each class, then the groups.

@@ -1,6 +1,5 @@
 """A protocol as data: one frozen record whose fields are what published protocols differ in."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,8 +7,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from decaf.choices import Box, Normalize, PatchPool, ViewName
+from decaf.choices import Box, ClassWeights, Normalize, PatchPool, ViewName
 from decaf.errors import ConfigError, DataError
+from decaf.protocols.c_grid import scaled_grid
 from decaf.protocols.checks import check_above_0, check_count, check_share
 from decaf.protocols.draw import (
     Strata,
@@ -70,8 +70,7 @@ class PublishedProtocol:
         ``"shots"``: a fixed number of rows a class; ``"holdout"``: a share of each class is the
         test; ``"kfold"``: each fold is the test once; ``"official"``: the data set's own split,
         or splits, trained on train and validation side together; ``"lowshot"``: so many positives
-        a class of the official training rows, and 19 times as many negatives, for each class
-        by itself.
+        and 19 times as many negatives of the official training rows, for each class by itself.
     n_splits : int
         Number of splits; of folds for ``"kfold"``.
     metric : str
@@ -82,6 +81,8 @@ class PublishedProtocol:
         Where the rule is published; empty for decaf's own.
     train_per_class : int or None
         Training rows a class; None takes all.
+    train_share : float or None
+        Share of each class's training rows that trains, of several labels of all; None takes all.
     test_per_class : int or None
         At most so many test rows a class; None takes all the rest.
     test_share : float
@@ -92,12 +93,10 @@ class PublishedProtocol:
         Values of C to choose from, ascending; None for decades that follow the features' scale,
         see :meth:`c_values`.
     normalize : str
-        ``"none"``, ``"l2"`` (each row), ``"standard"`` (mean and variance of training rows) or
-        ``"signed-square"`` (each value times its magnitude, then l2).
-    view : str
-        ViewName, or views, of each image.
-    box : str
-        ``"none"``: views of whole images; ``"crop"``: of the data set's boxes.
+        ``none``, ``l2`` (each row), ``standard`` (mean and variance of training rows) or
+        ``signed-square`` (each value times its magnitude, then l2).
+    view, box : str
+        View, or views, of each image; of whole ones (``"none"``) or of their boxes (``"crop"``).
     box_scale : float
         With ``"crop"``, factor for a box's width and height about its centre.
     patches : PatchRule or None
@@ -112,6 +111,8 @@ class PublishedProtocol:
         Several views of an image train as ``"separate"`` rows, or their ``"mean"`` does.
     test_views : str
         An image's score is that of its views' ``"mean"``, or the ``"sum"`` of their scores.
+    class_weight : str
+        ``"balanced"``: each class weighs as much as any other in the loss; or ``"none"``.
     positive_weight : float
         Weight of positives in the loss, where images have several labels.
     ignored_are_negative : bool
@@ -133,6 +134,7 @@ class PublishedProtocol:
     selection: Selection
     source: str = ""
     train_per_class: int | None = None
+    train_share: float | None = None
     test_per_class: int | None = None
     test_share: float = 0.2
     drop_classes: tuple[str, ...] = ()
@@ -147,6 +149,7 @@ class PublishedProtocol:
     patch_pool: PatchPool = "mean"
     train_views: Literal["separate", "mean"] = "mean"
     test_views: Literal["sum", "mean"] = "mean"
+    class_weight: ClassWeights = "none"
     positive_weight: float = 1.0
     ignored_are_negative: bool = False
     seed: int = 0
@@ -159,7 +162,8 @@ class PublishedProtocol:
             raise ConfigError(f"{self.n_splits} splits asked of protocol {self.name}; ask for more")
         if self.train_per_class is not None and self.train_per_class < 1:
             raise ConfigError(f"{self.train_per_class} to train a class; ask for 1 or more")
-        if self.draw in {"shots", "lowshot"} and self.train_per_class is None:
+        fixed = None if self.draw == "lowshot" and self.train_share else self.train_per_class
+        if self.draw in {"shots", "lowshot"} and fixed is None:
             raise ConfigError(f"protocol {self.name} draws a number of images a class; give it")
         grid = self.c_grid
         if grid is not None and (
@@ -171,14 +175,15 @@ class PublishedProtocol:
         self._check_ranges()
 
     def _check_ranges(self) -> None:
-        counts = {"n_splits": self.n_splits}
-        some = {"train_per_class": self.train_per_class, "test_per_class": self.test_per_class}
-        counts |= {name: value for name, value in some.items() if value is not None}
-        check_count(1, **counts)
+        counts = {"n_splits": self.n_splits, "test_per_class": self.test_per_class}
+        counts |= {"train_per_class": self.train_per_class}
+        check_count(1, **{name: n for name, n in counts.items() if n is not None})
+        share = 1.0 if self.train_share is None else self.train_share
         check_count(0, seed=self.seed)
         check_share(test_share=self.test_share, ends=False)
-        check_share(background_share=self.background_share)
+        check_share(background_share=self.background_share, train_share=share)
         check_above_0(
+            train_share=share,
             box_scale=self.box_scale,
             patch_power=self.patch_power,
             positive_weight=self.positive_weight,
@@ -187,17 +192,10 @@ class PublishedProtocol:
     def c_values(self, X: FloatArray, rows: IntArray) -> tuple[tuple[float, ...], float]:
         """Return the values of C to choose from, and the C for where none can be chosen.
 
-        A linear head does not change when its features are multiplied by s and its C divided by
-        s^2 (but for the intercept), and nets differ in scale by orders of magnitude. So where no
-        grid is published, C is chosen among the decades 1e-3 to 1e4 divided by the features' mean
-        squared norm, rounded to a decade; with unit norms these are 1e-3 to 1e4.
-
         Parameters
         ----------
-        X : numpy.ndarray
-            ``(n_images, n_features)`` features, normalised if they are to be so by row.
-        rows : numpy.ndarray
-            Training rows; about a thousand of them are looked at.
+        X, rows : numpy.ndarray
+            Features and training rows, as for `decaf.protocols.c_grid.scaled_grid`.
 
         Returns
         -------
@@ -208,13 +206,7 @@ class PublishedProtocol:
         """
         if self.c_grid is not None:
             return self.c_grid, self.c_grid[len(self.c_grid) // 2]
-        if self.normalize == "standard":
-            squared_norm = float(X.shape[1])
-        else:
-            some = X[rows[:: 1 + len(rows) // 1000]].astype(np.float64)
-            squared_norm = float(np.mean(np.sum(some**2, axis=1)))
-        decade = round(math.log10(squared_norm)) if squared_norm > 0 else 0
-        return tuple(10.0 ** (i - decade) for i in range(-3, 5)), 10.0**-decade
+        return scaled_grid(X, rows, self.normalize)
 
     def splits(
         self, dataset: ImageDataset, usable: npt.NDArray[np.bool_] | None = None
@@ -247,8 +239,7 @@ class PublishedProtocol:
         Yields
         ------
         Split
-            Sorted row numbers; `seed` is the protocol's, or the 1-based number of the official
-            split.
+            Sorted row numbers; `seed` is the protocol's, or the official split's number, from 1.
 
         Raises
         ------
@@ -259,6 +250,11 @@ class PublishedProtocol:
         """
         for index in range(self.n_splits):
             yield self._split(dataset, self._rows(dataset, usable), index)
+
+    @property
+    def shots(self) -> int | None:
+        """Training rows a class, where that is what is fixed."""
+        return None if self.train_share is not None else self.train_per_class
 
     def drawn(self, dataset: ImageDataset, rows: IntArray, index: int) -> Strata:
         """Return rows of a data set in the order in which split `index` draws them."""
@@ -368,7 +364,9 @@ class PublishedProtocol:
         if self.selection.kind == "official" and test_side == TEST and VAL in side:
             fit, held_out = rows[side == TRAIN], rows[side == VAL]
             refuse_broken_groups(dataset, "the official validation side", fit, held_out)
-            return Split(joined(train.classes), test, ((fit, held_out),), index + 1)
+            kept = joined(train.share(self.train_share).classes)
+            pair = np.intersect1d(fit, kept), np.intersect1d(held_out, kept)
+            return Split(kept, test, (pair,) if len(pair[0]) and len(pair[1]) else (), index + 1)
         return self._with_inner(train, test, index + 1)
 
     def _relabelled(self, dataset: ImageDataset, split: Split, index: int) -> Split:
@@ -387,6 +385,7 @@ class PublishedProtocol:
     def _with_inner(self, train: Strata, test: IntArray, seed: int) -> Split:
         if self.draw not in {"shots", "lowshot"}:
             train = train.first(self.train_per_class)
+        train = train.share(self.train_share)
         match self.selection.kind:
             case "holdout":
                 inner = hold_out(train, self.selection.share)
@@ -397,4 +396,4 @@ class PublishedProtocol:
             case "official":
                 why = "chooses C on the official validation side, but the data set has none beside"
                 raise DataError(f"protocol {self.name} {why} its test side; use another protocol")
-        return Split(joined(train.classes), test, inner, seed, self.train_per_class)
+        return Split(joined(train.classes), test, inner, seed, self.shots)

@@ -73,7 +73,8 @@ def kept_splits(
 
 
 def _asked(rule: PublishedProtocol) -> dict[str, Any]:
-    return {"protocol": rule.name, "shots": rule.train_per_class, "seed": rule.seed}
+    asked = {"protocol": rule.name, "shots": rule.shots, "seed": rule.seed}
+    return asked | {"share": rule.train_share}
 
 
 def _row_names(dataset: ImageDataset) -> Sequence[str]:
@@ -124,7 +125,7 @@ def _drawn(file: Path, drawn: Any, rule: PublishedProtocol) -> Any:
     """Return the records of a protocol's splits."""
     asked = _asked(rule)
     for one in drawn:
-        if {key: one[key] for key in asked} == asked and len(one["splits"]) == rule.n_splits:
+        if {key: one.get(key) for key in asked} == asked and len(one["splits"]) == rule.n_splits:
             return one["splits"]
     found = "; ".join(_said(one, len(one["splits"])) for one in drawn[:5]) or "nothing"
     raise ConfigError(
@@ -135,6 +136,8 @@ def _drawn(file: Path, drawn: Any, rule: PublishedProtocol) -> Any:
 
 def _said(drawn: Mapping[str, Any], n_splits: int) -> str:
     shots = "" if drawn["shots"] is None else f"{drawn['shots']} training images a class, "
+    if drawn.get("share") is not None:
+        shots = f"{100 * drawn['share']:g} % of each class's training images, "
     return visible(f"protocol {drawn['protocol']}, {shots}seed {drawn['seed']}, {n_splits} splits")
 
 
@@ -156,7 +159,7 @@ class _Reader:
         self._check_apart(train, test, held_out)
         labels = self._labels(record, train)
         inner = tuple((np.setdiff1d(train, rows), rows) for rows in held_out)
-        return Split(train, test, inner, int(record["seed"]), rule.train_per_class, labels)
+        return Split(train, test, inner, int(record["seed"]), rule.shots, labels)
 
     def _labels(self, record: Mapping[str, Any], train: IntArray) -> IntArray | None:
         if record["labels"] is None:

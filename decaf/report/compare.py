@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from decaf.metrics import METRICS
-from decaf.report.grid import RANDOM, Grid, Row, ours, per_cent, published
+from decaf.report.grid import RANDOM, Grid, Row, bootstrap_note, ours, per_cent, published
 from decaf.report.telling import head, telling
 from decaf.results import Aggregate, ResultTable
 
@@ -14,6 +14,7 @@ _NOTES = (
     "mean ± standard deviation over splits, in per cent; difference in points",
     "inside: by no more than our standard deviation plus the printed one, where there are such",
 )
+_OF_ONE = "inside, of one split: whether the published figure is in our interval"
 
 
 def comparison(table: ResultTable) -> Grid:
@@ -27,14 +28,15 @@ def comparison(table: ResultTable) -> Grid:
     rows = table.aggregates()
     compared = [(a, a.published) for a in rows if a.published is not None]
     without = len(rows) - len(compared)
-    notes = (*_NOTES, f"without a published figure: {without}") if without else _NOTES
-    return Grid(
-        "ours and published", "data set", _COLUMNS, tuple(_row(*pair) for pair in compared), notes
-    )
+    over = tuple(dict.fromkeys(a.boot_over for a, _ in compared if a.boot_over))
+    notes = (*_NOTES, *((f"of one split, {bootstrap_note(over)}", _OF_ONE) if over else ()))
+    notes += (f"without a published figure: {without}",) if without else ()
+    rows_shown = tuple(_row(*pair) for pair in compared)
+    return Grid("ours and published", "data set", _COLUMNS, rows_shown, notes)
 
 
 def _row(a: Aggregate, printed: float) -> Row:
-    shots = "" if a.shots is None else f" {a.shots}"
+    shots = "" if a.drawn == "all" else f" {a.drawn}"
     cells = (
         f"{a.protocol}{shots}",
         f"{a.layer} {a.head}",
@@ -56,7 +58,7 @@ def side_by_side(table: ResultTable) -> tuple[Grid, ...]:
     blocks: dict[tuple[object, ...], list[Aggregate]] = {}
     for a in table.aggregates():
         if a.published is None:
-            task = (a.dataset, a.dataset_digest, a.protocol, a.settings, a.shots, a.metric)
+            task = (a.dataset, a.dataset_digest, a.protocol, a.settings, a.drawn, a.metric)
             blocks.setdefault(task, []).append(a)
     return tuple(_beside(block) for block in blocks.values())
 
@@ -71,8 +73,17 @@ def comparison_frame(table: ResultTable) -> pd.DataFrame:
     """
     frame = table.to_frame()
     names = ["dataset", "backbone", "weights", "layer", "pool", "view", "normalize", "head"]
-    names += ["protocol", "settings", "head_settings", "shots", "n_splits", "of_splits", "metric"]
-    names += ["mean", "std", "published", "published_deviation", "published_source"]
+    names += ["protocol", "settings", "head_settings", "shots", "train_share"]
+    names += ["n_splits", "of_splits", "metric"]
+    names += [
+        "mean",
+        "std",
+        "boot_low",
+        "boot_high",
+        "published",
+        "published_deviation",
+        "published_source",
+    ]
     inside = pd.Series(
         [None if a.published is None else _inside(a, a.published) for a in table.aggregates()],
         dtype="boolean",
@@ -89,7 +100,7 @@ def _beside(block: list[Aggregate]) -> Grid:
         lines.setdefault(net, {})[head(a)] = a
     firsts = [next(iter(line.values())) for line in lines.values()]
     names = telling(firsts, lambda row: row.layer)
-    shots = "" if first.shots is None else f"{first.shots} a class"
+    shots = "" if first.drawn == "all" else f"{first.drawn} a class"
     parts = (f"side by side: {first.dataset}", f"protocol {first.protocol}", shots, first.settings)
     title = " · ".join(filter(None, (*parts, METRICS[first.metric].label))) + ", %"
     rows = tuple(
@@ -97,7 +108,9 @@ def _beside(block: list[Aggregate]) -> Grid:
         for one, line in zip(firsts, lines.values(), strict=True)
     )
     splits = " or ".join(dict.fromkeys(a.splits for a in block))
-    notes = (f"mean ± standard deviation over splits, in per cent; {splits}", *_net(block))
+    over = tuple(dict.fromkeys(a.boot_over for a in block if a.boot_over))
+    one = (f"of one split, {bootstrap_note(over)}",) if over else ()
+    notes = (f"mean ± standard deviation over splits, in per cent; {splits}", *one, *_net(block))
     return Grid(title, "net and layer", heads, rows, notes)
 
 
@@ -116,6 +129,8 @@ def _difference(a: Aggregate, printed: float) -> tuple[str, str]:
 
 
 def _inside(a: Aggregate, printed: float) -> bool | None:
-    """Return whether two standard deviations allow a difference; None where neither is known."""
+    """Return whether deviations, or of one split the interval, allow a difference; None if none."""
+    if a.boot_low is not None and a.boot_high is not None:
+        return a.boot_low <= printed <= a.boot_high
     known = [s for s in (a.std, a.published_deviation) if s is not None and not math.isnan(s)]
     return abs(a.mean - printed) <= sum(known) if known else None

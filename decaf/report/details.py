@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from decaf.errors import ConfigError, DataError
+from decaf.metrics.probabilities import Reliability, reliability
 from decaf.results import Aggregate, ResultTable, read_beside, read_results
+from decaf.results.files import find_scores
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,23 @@ class Details:
         The results.
     classes, confusion : pandas.DataFrame
         As :func:`decaf.results.read_beside` gives them; empty where there are none.
+    paths : tuple of pathlib.Path
+        The files of results.
     """
 
     table: ResultTable
     classes: pd.DataFrame
     confusion: pd.DataFrame
+    paths: tuple[Path, ...] = ()
 
     @classmethod
     def read(cls, paths: Sequence[Path]) -> "Details":
         """Read results and what stands beside them; see :func:`decaf.results.read_results`."""
         return cls(
-            read_results(paths), read_beside(paths, "classes"), read_beside(paths, "confusion")
+            read_results(paths),
+            read_beside(paths, "classes"),
+            read_beside(paths, "confusion"),
+            tuple(paths),
         )
 
     def class_values(self, row: Aggregate) -> tuple[ClassValue, ...]:
@@ -109,6 +117,17 @@ class Details:
             .head(most)
             .itertuples(index=False)
         )
+
+    def reliability(self, row: Aggregate) -> Reliability | None:
+        """Return accuracy against confidence of a row, over all splits, if scores are kept."""
+        of_row = [result for result in self.table if result.key == row.key]
+        kept = [find_scores(self.paths, result) for result in of_row]
+        known = [one for one in kept if one is not None and one.probabilities.size]
+        if not known or known[0].labels.ndim == 2:
+            return None
+        labels, p = (np.concatenate([getattr(one, what) for one in known])
+                     for what in ("labels", "probabilities"))  # fmt: skip
+        return reliability(labels, p, known[0].classes)
 
 
 def best_row(

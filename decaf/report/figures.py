@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from decaf.errors import DataError
 from decaf.escapes import figure_text
 from decaf.metrics import METRICS
+from decaf.metrics.probabilities import Reliability
 from decaf.published import PublishedFigure, published_figures
 from decaf.report.details import ClassValue
 from decaf.report.drawing import COLOURS, DASHES, INK, PAPER, WIDTH_IN, house_style
@@ -99,6 +100,40 @@ def classes_figure(values: Sequence[ClassValue], label: str) -> Figure:
     return figure
 
 
+def reliability_figure(found: Reliability) -> Figure:
+    """Draw how often a head is right against how sure it is, and how many rows that is of.
+
+    Parameters
+    ----------
+    found : Reliability
+        The bins; where bars are below the line, the head is too sure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels above one another.
+
+    References
+    ----------
+    Guo et al., On calibration of modern neural networks, ICML 2017, figure 1.
+    """
+    n_bins, width = len(found.counts), 100 / len(found.counts)
+    places = (np.arange(n_bins) + 0.5) * width
+    with house_style():
+        figure = Figure((WIDTH_IN, 4.2), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        above.bar(places, 100 * np.nan_to_num(found.accuracy), 0.9 * width, color=COLOURS[0])
+        above.plot([0, 100], [0, 100], linestyle=DASHES[1], color=INK, linewidth=1)
+        above.set_ylim(0, 100)
+        above.set_ylabel("right, %")
+        above.set_title(f"calibration error (ECE) {100 * found.error:.1f} %")
+        below.bar(places, found.counts, 0.9 * width, color=COLOURS[5])
+        below.set_ylabel("images")
+        below.set_xlabel("probability of the class that is said, %")
+        below.set_xlim(0, 100)
+    return figure
+
+
 def _panels(
     blocks: Sequence[Sequence[Aggregate]],
     draw: Callable[[Axes, Sequence[Aggregate]], None],
@@ -124,11 +159,11 @@ def _panels(
 
 def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
     counts = _shots_of(block)
-    several = [a for a in block if a.shots and counts[_system(a)] > 1]
-    rows = sorted(several, key=lambda a: (*_system(a), a.shots or 0))
+    several = [a for a in block if a.drawn != "all" and counts[_system(a)] > 1]
+    rows = sorted(several, key=lambda a: (*_system(a), a.n_train))
     for number, (system, line) in enumerate(groupby(rows, _system)):
         points = list(line)
-        shots = [a.shots or 0 for a in points]
+        shots = [a.shots or a.n_train / a.n_classes for a in points]
         mean, std = (np.array([100 * getattr(a, n) for a in points]) for n in ("mean", "std"))
         colour = COLOURS[number % len(COLOURS)]
         dash: Any = DASHES[number // len(COLOURS) % len(DASHES)]
@@ -188,15 +223,15 @@ def _settings(table: ResultTable) -> list[list[Aggregate]]:
 
 def _one_shots(block: Sequence[Aggregate]) -> list[Aggregate]:
     """Return the results for the number of shots that most layers have."""
-    shots = [a.shots for a in block]
-    layers = {s: len({a.layer for a in block if a.shots == s}) for s in dict.fromkeys(shots)}
-    most = max(layers, key=lambda s: (layers[s], s or 0))
-    return [a for a in block if a.shots == most]
+    sizes = {a.drawn: a.n_train for a in block}
+    layers = {s: len({a.layer for a in block if a.drawn == s}) for s in sizes}
+    most = max(layers, key=lambda s: (layers[s], sizes[s]))
+    return [a for a in block if a.drawn == most]
 
 
 def _shots_of(block: Sequence[Aggregate]) -> Counter[tuple[str, ...]]:
     """Return for how many numbers of shots each system has results."""
-    return Counter(_system(a) for a in block if a.shots)
+    return Counter(_system(a) for a in block if a.drawn != "all")
 
 
 def _system(a: Aggregate) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The tables of a report, as text and in no markup yet. Figures become per cent here."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,13 +70,15 @@ def grids(table: ResultTable) -> tuple[Grid, ...]:
     Returns
     -------
     tuple of Grid
-        One per data set, net, protocol and metric, in order of first appearance.
+        One per data set, net, protocol and metric, in order of first appearance; after it the
+        other metrics, where some were asked for.
     """
     blocks = _with_controls(_grouped(table.aggregates(), setting))
     return tuple(
-        _grid(part)
+        grid
         for block in blocks
         for part in (_grouped(block, _layer) if _is_curve(block) else [block])
+        for grid in (_grid(part), *_metrics(part))
     )
 
 
@@ -122,7 +124,7 @@ def setting(a: Aggregate) -> tuple[str, ...]:
 
 
 def _is_curve(block: Sequence[Aggregate]) -> bool:
-    return len({a.shots for a in block}) > 1
+    return len({a.drawn for a in block}) > 1
 
 
 def _grid(block: Sequence[Aggregate]) -> Grid:
@@ -148,8 +150,42 @@ def _grid(block: Sequence[Aggregate]) -> Grid:
     return Grid(_title(block), corner, columns, tuple(rows), tuple(_notes(block)))
 
 
+def _metrics(block: Sequence[Aggregate]) -> Iterator[Grid]:
+    """Yield a table with a line for each result and a column for each metric, if there are more."""
+    own = (block[0].metric, block[0].other_metric)
+    names = dict.fromkeys(name for a in block for name, *_ in a.more if name not in own)
+    if not names:
+        return
+    down: Callable[[Aggregate], str] = _head_and_layer
+    if len({a.weights == RANDOM for a in block}) > 1:
+        down = _with_weights(down)
+    rows = []
+    for a in block:
+        found = {own[0]: (a.mean, a.std), own[1]: (a.other_mean, a.other_std)}
+        found |= {name: (mean, std) for name, mean, std in a.more}
+        cells = (_in_unit(name, *found[name]) if name in found else "" for name in (*own, *names))
+        rows.append(Row(f"{down(a)}, {_shots(a)}" if _is_curve(block) else down(a), tuple(cells)))
+    columns = tuple(METRICS[name].label for name in (*own, *names))
+    a = block[0]
+    title = " · ".join((a.dataset, a.backbone, f"protocol {a.protocol}", "more metrics"))
+    notes = [f"{_spread(block, interval=False)}; in per cent but for log loss, in nats"]
+    if any(METRICS[name].of == "probabilities" for name in names):
+        notes.append(
+            "probabilities of heads without such (svm) are their scores, calibrated on training "
+            "images that were held out"
+        )
+    corner = "head, layer, a class" if _is_curve(block) else "head and layer"
+    yield Grid(title, corner, columns, tuple(rows), tuple(notes))
+
+
+def _in_unit(name: str, mean: float, std: float) -> str:
+    if METRICS[name].is_share or math.isnan(mean):
+        return per_cent(mean, std)
+    return f"{mean:.3f}" + ("" if math.isnan(std) else f" ± {std:.3f}")
+
+
 def _shots(a: Aggregate) -> str:
-    return "all" if a.shots is None else str(a.shots)
+    return a.drawn
 
 
 def _layer(a: Aggregate) -> str:
@@ -160,6 +196,10 @@ def _head(a: Aggregate) -> str:
     return f"{a.head} ({a.head_settings})" if a.head_settings else a.head
 
 
+def _head_and_layer(a: Aggregate) -> str:
+    return f"{_head(a)} on {a.layer}"
+
+
 def _with_weights(label: Callable[[Aggregate], str]) -> Callable[[Aggregate], str]:
     return lambda a: label(a) + (", random weights" if a.weights == RANDOM else "")
 
@@ -168,7 +208,14 @@ def ours(a: Aggregate) -> str:
     """Return our figure with the marks of doubtful fits."""
     marks = ("" if a.converged else NOT_CONVERGED) + (AT_EDGE if a.c_at_edge else "")
     marks += "" if a.finished else UNFINISHED
-    return per_cent(a.mean, a.std) + marks
+    return per_cent(a.mean, a.std) + _interval(a) + marks
+
+
+def _interval(a: Aggregate) -> str:
+    """Return the bootstrap interval of a single split, which has no deviation."""
+    if a.boot_low is None or a.boot_high is None:
+        return ""
+    return f" [{per_cent(a.boot_low)}, {per_cent(a.boot_high)}]"
 
 
 def published(a: Aggregate) -> str:
@@ -181,7 +228,7 @@ def published(a: Aggregate) -> str:
 
 def _title(block: Sequence[Aggregate]) -> str:
     a = block[0]
-    shots = "" if a.shots is None else f"{a.shots} a class"
+    shots = "" if a.drawn == "all" else f"{a.drawn} a class"
     varying = a.layer if _is_curve(block) else shots
     parts = (a.dataset, a.backbone, f"protocol {a.protocol}", varying, METRICS[a.metric].label)
     return " · ".join(filter(None, parts)) + ", %"
@@ -221,9 +268,20 @@ def _features(a: Aggregate) -> str:
     return f"weights: {a.weights} (sha256 {a.weights_sha256[:8]}); {features}"
 
 
-def _spread(block: Sequence[Aggregate]) -> str:
+def _spread(block: Sequence[Aggregate], *, interval: bool = True) -> str:
     counts = {a.n_splits: a.splits for a in sorted(block, key=lambda a: (a.n_splits, a.of_splits))}
+    over = dict.fromkeys(a.boot_over for a in block if a.boot_over)
+    said = bootstrap_note(tuple(over)) if interval and over else ""
     if list(counts.values()) == ["1 split"]:
-        return "one split, so no deviation"
+        return f"one split, so no deviation{said and '; '}{said}"
     told = [told.removesuffix(" splits").removesuffix(" split") for told in counts.values()]
-    return f"mean ± standard deviation over {' or '.join(told)} splits"
+    several = f"mean ± standard deviation over {' or '.join(told)} splits"
+    return f"{several}; of one split, {said}" if said else several
+
+
+def bootstrap_note(over: Sequence[str]) -> str:
+    """Say what the intervals in brackets are, drawn over ``1200 images`` or the like."""
+    return (
+        f"in brackets the 95 % bootstrap interval over its test side ({' or '.join(over)}), the "
+        "head as it is"
+    )

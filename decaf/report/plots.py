@@ -15,7 +15,7 @@ from decaf.records import Images, takes_records
 from decaf.report.details import Details, best_row, need
 from decaf.report.drawing import check_output, save
 from decaf.report.embedding import embed, embedding_figure
-from decaf.report.figures import classes_figure, curve_figure, layers_figure
+from decaf.report.figures import classes_figure, curve_figure, layers_figure, reliability_figure
 from decaf.report.matrix import confusion_figure
 from decaf.report.tiles import top_images_figure
 from decaf.results import read_results
@@ -67,6 +67,33 @@ def plot_confusion(
     names, counts = details.confusion_matrix(row)
     need(names, "a confusion matrix", row)
     return save(confusion_figure(names, counts), out)
+
+
+def plot_reliability(
+    paths: Sequence[Path],
+    *,
+    out: Path,
+    layer: str | None = None,
+    head: str | None = None,
+    shots: int | None = None,
+) -> Path:
+    """Draw how often a row of results is right by how sure it is, of the best row if none is named.
+
+    Raises
+    ------
+    DataError
+        No scores of that row are kept, or its images have several labels.
+    """
+    check_output(out)
+    details = Details.read(paths)
+    row = best_row(details.table, layer, head, shots)
+    found = details.reliability(row)
+    if found is None:
+        raise DataError(
+            f"asked for the reliability of {row.head} on {row.layer}, found no probabilities of "
+            "images of one label beside the results; run decaf evaluate with --keep-scores"
+        )
+    return save(reliability_figure(found), out)
 
 
 @checked

@@ -1,7 +1,7 @@
 """What a report says of one data set, net and protocol."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decaf.analysis.paired import pairs_with_best
 from decaf.datasets import ImageFiles
@@ -9,7 +9,7 @@ from decaf.errors import DataError
 from decaf.metrics import METRICS
 from decaf.published import VERIFIED, published_figures
 from decaf.report.details import Details, best_row
-from decaf.report.figures import classes_figure, curve_figure, layers_figure
+from decaf.report.figures import classes_figure, curve_figure, layers_figure, reliability_figure
 from decaf.report.grid import UNVERIFIED, grids, per_cent, setting
 from decaf.report.page import (
     PageFigure,
@@ -22,6 +22,8 @@ from decaf.report.page import (
 from decaf.report.significance import differences
 from decaf.results import Aggregate, Result, ResultTable
 from decaf.store import Provenance
+
+_BOOTSTRAP = "95 % bootstrap interval"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Section:
     class_figure: PageFigure | None
     class_table: PageTable | None
     confusions: PageTable | None
+    reliability: PageFigure | None
     timings: PageTable
     splits: PageTable
 
@@ -50,10 +53,7 @@ def sections(details: Details) -> list[Details]:
     for result in details.table:
         (row,) = ResultTable((result,)).aggregates()
         settings.setdefault(setting(row), []).append(result)
-    return [
-        Details(ResultTable(tuple(results)), details.classes, details.confusion)
-        for results in settings.values()
-    ]
+    return [replace(details, table=ResultTable(tuple(results))) for results in settings.values()]
 
 
 def section(
@@ -75,7 +75,9 @@ def section(
     table, name = details.table, f"s{number}"
     best = best_row(table)
     values, label = details.class_values(best), f"{METRICS[best.metric].label}, %"
-    of_best = f"{best.head} on {best.layer}" + (f", {best.shots} a class" if best.shots else "")
+    of_best = f"{best.head} on {best.layer}" + (
+        "" if best.drawn == "all" else f", {best.drawn} a class"
+    )
     figures = tuple(_figures(table, name))
     return Section(
         name=name,
@@ -88,7 +90,7 @@ def section(
         if len(figures) > 1
         else "In images",
         figures=figures,
-        differences=_differences(table),
+        differences=_differences(details),
         class_figure=page_figure(
             classes_figure(values, label), f"{name}-classes", f"Best and worst classes: {of_best}."
         )
@@ -103,13 +105,17 @@ def section(
         if values
         else None,
         confusions=_confusions(details, best, of_best, files),
+        reliability=_reliability(details, best, of_best, name),
         timings=_timings(table),
         splits=_splits(table),
     )
 
 
 def _headline(best: Aggregate, of_best: str) -> str:
-    spread = ", one split" if best.splits == "1 split" else f" over {best.splits}"
+    spread = f" over {best.splits}"
+    if best.boot_over:
+        ends = _between(best.boot_low, best.boot_high)
+        spread = f", one split, 95 % bootstrap interval {ends} over {best.boot_over}"
     return (
         f"Best: {per_cent(best.mean, best.std)} % {METRICS[best.metric].label}{spread} "
         f"({of_best}); {METRICS[best.other_metric].label} {per_cent(best.other_mean)} %."
@@ -150,13 +156,13 @@ def _facts(
 
 def _parts(table: ResultTable) -> list[ResultTable]:
     """Return the results for one number of shots, then the learning curves."""
-    shots = [r.shots for r in table]
-    layers = {s: len({(r.layer, r.head) for r in table if r.shots == s}) for s in set(shots)}
-    most = max(layers, key=lambda s: (layers[s], s or 0))
-    curves = {(r.layer, r.head) for r in table if r.shots != most}
-    main = ResultTable(tuple(r for r in table if r.shots == most))
+    sizes = {r.drawn: r.n_train for r in table}
+    layers = {s: len({(r.layer, r.head) for r in table if r.drawn == s}) for s in sizes}
+    most = max(layers, key=lambda s: (layers[s], sizes[s]))
+    curves = {(r.layer, r.head) for r in table if r.drawn != most}
+    main = ResultTable(tuple(r for r in table if r.drawn == most))
     several = [r for r in table if (r.layer, r.head) in curves]
-    curve = ResultTable(tuple(sorted(several, key=lambda r: r.shots or 0)))
+    curve = ResultTable(tuple(sorted(several, key=lambda r: r.n_train)))
     return [main, curve] if curve.results else [main]
 
 
@@ -211,12 +217,12 @@ def _published(best: Aggregate) -> PageTable | None:
     )
 
 
-def _differences(table: ResultTable) -> PageTable | None:
+def _differences(details: Details) -> PageTable | None:
     try:
-        pairs_with_best(table)
+        pairs_with_best(details.table)
     except DataError:  # one row, so nothing to compare
         return None
-    return grid_table(differences(table))
+    return grid_table(differences(details.table, details.paths))
 
 
 def _confusions(
@@ -246,11 +252,19 @@ def _confusions(
     )
 
 
+def _reliability(details: Details, best: Aggregate, of_best: str, name: str) -> PageFigure | None:
+    found = details.reliability(best)
+    if found is None:
+        return None
+    caption = f"How often {of_best} is right, by how sure it is, over all splits."
+    return page_figure(reliability_figure(found), f"{name}-reliability", caption)
+
+
 def _timings(table: ResultTable) -> PageTable:
     rows = [
         (
             f"{a.head} on {a.layer}",
-            "all" if a.shots is None else a.shots,
+            a.drawn,
             a.splits.removesuffix(" splits").removesuffix(" split"),
             "–" if a.C is None else f"{a.C:g}",
             f"{a.seconds_fit:.2f}",
@@ -265,16 +279,21 @@ def _timings(table: ResultTable) -> PageTable:
 def _splits(table: ResultTable) -> PageTable:
     def line(r: Result) -> Sequence[object]:
         chosen = "–" if r.C is None else f"{r.C:g}"
-        shots = "all" if r.shots is None else r.shots
-        row = (f"{r.head} on {r.layer}", shots, r.split, r.seed, chosen, per_cent(r.value))
+        row = (f"{r.head} on {r.layer}", r.drawn, r.split, r.seed, chosen, per_cent(r.value))
         return (
             *row,
             per_cent(r.other_value),
+            _between(r.boot_low, r.boot_high),
             "yes" if r.converged else "NO",
             f"{r.seconds_fit:.2f}",
         )
 
     first = table.results[0]
     metrics = METRICS[first.metric].label, METRICS[first.other_metric].label
-    columns = ("head and layer", "a class", "split", "seed", "C", *metrics, "converged", "seconds")
-    return plain_table("Every split", columns, [line(r) for r in table])
+    columns = ("head and layer", "a class", "split", "seed", "C", *metrics, _BOOTSTRAP)
+    more = ("converged", "seconds")
+    return plain_table("Every split", (*columns, *more), [line(r) for r in table])
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{per_cent(low)} to {per_cent(high)}"

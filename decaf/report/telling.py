@@ -37,9 +37,9 @@ def telling(
         for key, row in by_key.items()
     }
     # numbers of shots and metrics are never compared, and stand in columns of their own
-    said = Counter((by_key[key].shots, by_key[key].metric, n) for key, n in names.items())
+    said = Counter((by_key[key].drawn, by_key[key].metric, n) for key, n in names.items())
     return {
-        key: f"{n} [{key}]" if said[by_key[key].shots, by_key[key].metric, n] > 1 else n
+        key: f"{n} [{key}]" if said[by_key[key].drawn, by_key[key].metric, n] > 1 else n
         for key, n in names.items()
     }
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ import pandas as pd
 
 from decaf.errors import ConfigError, DataError
 from decaf.escapes import csv_cell, csv_word
-from decaf.results.rows import OWN_FILES, Result
+from decaf.metrics import METRICS
+from decaf.metrics.kept_scores import KeptScores, read_scores
+from decaf.results.rows import OWN_COLUMNS, Result, key_of
 from decaf.whole_files import write_whole
 
 BESIDE = ("splits", "classes", "confusion")
@@ -21,6 +23,33 @@ BESIDE = ("splits", "classes", "confusion")
 def beside(path: Path, what: str) -> Path:
     """Return the path of a file beside the results `path`."""
     return path.with_name(f"{path.stem}-{what}.csv")
+
+
+def scores_file(path: Path, facts: Mapping[str, Any]) -> Path:
+    """Return where the scores of a split's test rows are kept, beside the results `path`."""
+    return scores_folder(path) / f"{key_of(facts)}-{facts['seed']}-{facts['split']}.npz"
+
+
+def scores_folder(path: Path) -> Path:
+    """Return the folder beside the results `path` in which the scores of test rows are kept."""
+    return path.with_name(f"{path.stem}-scores")
+
+
+def find_scores(paths: Sequence[Path], result: Result) -> KeptScores | None:
+    """Return the scores of a result's test rows, if they are kept beside one of some results.
+
+    Raises
+    ------
+    DataError
+        If a file of them cannot be read.
+    """
+    for path in paths:
+        file = scores_file(path, vars(result))
+        if file.is_file():
+            kept = read_scores(file)
+            if kept.facts.get("test_digest") == result.test_digest:
+                return kept
+    return None
 
 
 def require_csv(path: Path) -> None:
@@ -109,9 +138,10 @@ def read_row(row: Mapping[str, str], path: Path) -> Result:
     DataError
         If it says none.
     """
-    names = [field.name for field in fields(Result) if field.name not in OWN_FILES]
+    names = [field.name for field in fields(Result) if field.name not in OWN_COLUMNS]
     try:
-        return Result(**{name: _READERS.get(name, str)(row[name]) for name in names})
+        more = tuple((name, float(row[name])) for name in METRICS if row.get(name))
+        return Result(**{name: _READERS.get(name, str)(row[name]) for name in names}, more=more)
     except (KeyError, ValueError) as error:
         raise _unreadable(path, repr(error)) from error
 
@@ -148,7 +178,9 @@ def _notes(text: str) -> tuple[str, ...]:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("C", "objective", "gradient_norm"), _optional),
+    **dict.fromkeys(
+        ("C", "objective", "gradient_norm", "train_share", "boot_low", "boot_high"), _optional
+    ),
     **dict.fromkeys(("split", "seed", "n_classes", "n_train", "n_test", "of_splits"), int),
     **dict.fromkeys(("value", "other_value", "seconds_fit"), _float),
     **dict.fromkeys(("converged", "c_at_edge", "partial"), _bool),

@@ -123,6 +123,7 @@ class Journal:
 
 
 def _result(values: dict[str, Any]) -> Result:
-    for name in ("notes", "per_class", "confusion"):
+    values.setdefault("more", [])
+    for name in ("notes", "more", "per_class", "confusion"):
         values[name] = tuple(tuple(v) if isinstance(v, list) else v for v in values[name])
     return Result(**values)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from statistics import median_low
 from typing import Any
@@ -12,8 +12,22 @@ from decaf.metrics import summary
 from decaf.published import lookup
 
 
+class Drawn:
+    """How many images of each class train, in words."""
+
+    shots: int | None
+    train_share: float | None
+
+    @property
+    def drawn(self) -> str:
+        """``all``, ``30``, or ``5 %`` of each class's training images."""
+        if self.train_share is not None:
+            return f"{100 * self.train_share:g} %"
+        return "all" if self.shots is None else str(self.shots)
+
+
 @dataclass(frozen=True)
-class Result:
+class Result(Drawn):
     """How one head did on one split.
 
     Attributes
@@ -62,6 +76,14 @@ class Result:
         How many splits the run asks for; 0 where that is not known.
     split_digest, test_digest : str
         Digests of the split's rows and labels, and of its test rows alone.
+    train_share : float or None
+        Share of each class's training images that trains, where it is fixed.
+    boot_low, boot_high : float or None
+        95 % bootstrap interval of `value` over test rows, the head as it is.
+    boot_over : str
+        What was drawn again for it: ``1200 images``, ``57 groups``.
+    more : tuple of (str, float)
+        Metrics that were asked for beside, and their values.
     per_class : tuple of (str, str, float)
         Metric, class and value for single classes; not read back from files.
     confusion : tuple of (str, str, int, str)
@@ -106,6 +128,11 @@ class Result:
     of_splits: int = 0
     split_digest: str = ""
     test_digest: str = ""
+    train_share: float | None = None
+    boot_low: float | None = None
+    boot_high: float | None = None
+    boot_over: str = ""
+    more: tuple[tuple[str, float], ...] = ()
     per_class: tuple[tuple[str, str, float], ...] = ()
     confusion: tuple[tuple[str, str, int, str], ...] = ()
 
@@ -118,10 +145,13 @@ class Result:
 OWN_FILES = ("per_class", "confusion")
 """Fields of a result that are written to files of their own."""
 
+OWN_COLUMNS = (*OWN_FILES, "more")
+"""Fields that are no column of the files of results."""
+
 IDENTITY = (
     *("dataset", "dataset_digest", "partial", "backbone", "weights", "weights_sha256"),
     *("layer", "pool", "view", "normalize", "digest", "head", "head_settings"),
-    *("protocol", "settings", "shots", "metric"),
+    *("protocol", "settings", "shots", "train_share", "metric"),
 )
 """Fields that the splits of one row have in common, and no two rows."""
 
@@ -133,7 +163,7 @@ def key_of(values: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Aggregate:
+class Aggregate(Drawn):
     """Results of one head on one layer, over splits; the fields are the CSV file's columns.
 
     Attributes
@@ -154,6 +184,12 @@ class Aggregate:
         The published figure of the same cell, if there is one, and its printed deviation.
     key : str
         What identifies the row; the files of single classes name it by that.
+    boot_low, boot_high : float or None
+        Of a single split, the 95 % bootstrap interval over its test rows; None for several.
+    boot_over : str
+        What was drawn again for it; empty for several splits.
+    more : tuple of (str, float, float)
+        Metrics that every split has beside, their means and deviations.
     """
 
     dataset: str
@@ -198,6 +234,11 @@ class Aggregate:
     head_settings: str
     of_splits: int
     key: str
+    train_share: float | None
+    boot_low: float | None
+    boot_high: float | None
+    boot_over: str
+    more: tuple[tuple[str, float, float], ...]
 
     @property
     def finished(self) -> bool:
@@ -216,15 +257,19 @@ def aggregate(group: list[Result]) -> Aggregate:
     """Return what the splits of one row say together."""
     first = group[0]
     over, other = summary([r.value for r in group]), summary([r.other_value for r in group])
-    published = lookup(
-        dataset=first.dataset,
-        protocol=first.protocol,
-        backbone=first.backbone,
-        layer=first.layer,
-        pool=first.pool,
-        head=first.head,
-        shots=first.shots,
-        metric=first.metric,
+    published = (
+        None
+        if first.train_share is not None
+        else lookup(
+            dataset=first.dataset,
+            protocol=first.protocol,
+            backbone=first.backbone,
+            layer=first.layer,
+            pool=first.pool,
+            head=first.head,
+            shots=first.shots,
+            metric=first.metric,
+        )
     )
     chosen = [r.C for r in group if r.C is not None]
     over_splits: dict[str, Any] = {
@@ -248,6 +293,18 @@ def aggregate(group: list[Result]) -> Aggregate:
         "published_note": published.note if published else "",
         "other_mean": other.mean,
         "other_std": other.std,
+        "more": tuple(_more(group)),
     }
+    if len(group) > 1:
+        over_splits |= {"boot_low": None, "boot_high": None, "boot_over": ""}
     shared = [f.name for f in fields(Aggregate) if f.name not in over_splits]
     return Aggregate(**{name: getattr(first, name) for name in shared}, **over_splits)
+
+
+def _more(group: list[Result]) -> Iterator[tuple[str, float, float]]:
+    """Yield mean and deviation of each metric that all splits of a row have."""
+    values = [dict(r.more) for r in group]
+    for name in values[0]:
+        if all(name in one for one in values):
+            over = summary([one[name] for one in values])
+            yield name, over.mean, over.std

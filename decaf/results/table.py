@@ -13,6 +13,7 @@ from decaf.results.rows import OWN_FILES, Aggregate, Result, aggregate
 
 _NUMBERS = {"split": "int64", "value": "float64", "n": "int64"}
 _NET = ["backbone", "weights", "weights_sha256", "layer", "pool", "view", "normalize"]
+_MAYBE = ("C", "train_share", "boot_low", "boot_high")
 _SHOWN = ["dataset", "backbone", "layer", "head", "protocol", "shots", "metric", "mean", "std"]
 _ROW = ["key", "dataset", *_NET, "head", "protocol", "shots", "split"]
 
@@ -51,9 +52,15 @@ class ResultTable:
         Returns
         -------
         pandas.DataFrame
-            The columns are the fields of :class:`Aggregate`; figures are fractions.
+            The columns are the fields of :class:`Aggregate`, then ``<metric>_mean`` and
+            ``<metric>_std`` of each metric that was asked for beside; figures are fractions.
         """
-        return _frame(Aggregate, self.aggregates())
+        rows = self.aggregates()
+        frame = _frame(Aggregate, rows)
+        for name in _asked(rows):
+            found = [next((one[1:] for one in r.more if one[0] == name), (None,) * 2) for r in rows]
+            frame[[f"{name}_mean", f"{name}_std"]] = found
+        return frame
 
     def splits_frame(self) -> pd.DataFrame:
         """Return one row per split.
@@ -62,9 +69,12 @@ class ResultTable:
         -------
         pandas.DataFrame
             The columns are the fields of :class:`Result` but for `per_class` and `confusion`,
-            then the `key` of the row that the split belongs to.
+            then one for each metric that was asked for beside, and the `key` of the row that the
+            split belongs to.
         """
         frame = _frame(Result, self.results).drop(columns=list(OWN_FILES))
+        for name in _asked(self.results):
+            frame[name] = [dict(r.more).get(name) for r in self.results]
         return frame.assign(key=[r.key for r in self.results])
 
     def classes_frame(self) -> pd.DataFrame:
@@ -225,13 +235,18 @@ def read_beside(paths: Sequence[Path], what: str) -> pd.DataFrame:
     return cells.agg(n=("n", "sum"), example=("example", "first"))
 
 
+def _asked(rows: Sequence[Result] | Sequence[Aggregate]) -> list[str]:
+    """Return the metrics that any row has beside its own."""
+    return list(dict.fromkeys(one[0] for row in rows for one in row.more))
+
+
 def _own(paths: Sequence[Path]) -> list[Path]:
     written = {beside(path, what) for path in paths for what in BESIDE}
     return [path for path in dict.fromkeys(paths) if path not in written]
 
 
 def _frame(kind: type[Aggregate] | type[Result], rows: tuple[Any, ...]) -> pd.DataFrame:
-    columns = [field.name for field in fields(kind)]
+    columns = [field.name for field in fields(kind) if field.name != "more"]
     frame = pd.DataFrame([asdict(row) for row in rows], columns=columns)
     frame["notes"] = [" | ".join(row.notes) for row in rows]
-    return frame.astype({"shots": "Int64", "C": "float64"})
+    return frame.astype({"shots": "Int64", **dict.fromkeys(_MAYBE, "float64")})

@@ -3,9 +3,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from decaf.analysis.paired import compare_rows, corrected_t_test, holm, pairs_with_best
+from decaf.analysis.paired import (
+    compare_rows,
+    compare_scores,
+    corrected_t_test,
+    holm,
+    pairs_with_best,
+)
 from decaf.errors import DataError
+from decaf.metrics import METRICS
+from decaf.metrics.bootstrap import ScoredRows
+from decaf.metrics.kept_scores import KeptScores
 from decaf.results import ResultTable
+from decaf.results.files import scores_file
 from tests.test_results import ONE
 
 
@@ -121,3 +131,81 @@ def test_other_rows_to_train_are_other_splits():
     first, second = row("svm", [0.8, 0.9]), row("knn", [0.7, 0.7], split_digest="other")
     with pytest.raises(DataError, match="without two"):
         pairs_with_best(ResultTable((*first, *second)))
+
+
+def heads(rng, n, shares, groups=None):
+    """Return heads that are right as often as `shares` say, each row by itself or by its group."""
+    labels, classes = rng.integers(0, 4, n), np.arange(4)
+    size = n if groups is None else groups.max() + 1
+    unit = np.arange(n) if groups is None else groups
+    right = [(rng.random(size) < share)[unit] for share in shares]
+    scores = [np.eye(4)[np.where(one, labels, (labels + 1) % 4)] for one in right]
+    return ScoredRows(labels, scores, [classes] * len(shares), groups)
+
+
+def rejected(sets, metric):
+    """Return the share of sets of equally good heads that a test at 5 % takes for different."""
+    found = []
+    for rows in sets:
+        values = [
+            METRICS[metric].score(rows.labels, s, c)
+            for s, c in zip(rows.scores, rows.classes, strict=True)
+        ]
+        (test,) = compare_scores(rows, values, metric)
+        found.append(test.p < 0.05)
+    return np.mean(found)
+
+
+def test_equal_heads_are_seldom_told_apart_on_one_split():
+    rng = np.random.default_rng(0)
+    sets = [heads(rng, 200, (0.7, 0.7)) for _ in range(200)]
+    assert rejected(sets, "top1") <= 0.07  # exact, so at most 5 % in the long run
+    assert 0.01 <= rejected(sets, "mean_per_class") <= 0.1
+
+
+def test_groups_are_compared_as_groups():
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(40), 10)
+    sets = [heads(rng, 400, (0.7, 0.7), groups) for _ in range(150)]
+    assert rejected(sets, "top1") <= 0.12
+    alone = [replace(rows, groups=None) for rows in sets]
+    assert rejected(alone, "top1") > 0.3
+
+
+def test_mcnemar_by_hand():
+    # 8 rows that only the first has right, 1 that only the second has: 2 * (1 + 9) / 2**9
+    first, second = np.array([1] * 10 + [1] * 8 + [0]), np.array([1] * 10 + [0] * 8 + [1])
+    rows = ScoredRows(np.ones(19, int), [np.eye(2)[first], np.eye(2)[second]], [np.arange(2)] * 2)
+    (test,) = compare_scores(rows, [18 / 19, 11 / 19], "top1")
+    np.testing.assert_allclose([test.p, test.difference], [20 / 512, 7 / 19])
+    assert 0 < test.ci95_low < 7 / 19 < test.ci95_high
+    assert test.method == "McNemar"
+
+
+def test_kept_scores_let_one_split_be_tested(tmp_path):
+    rows = heads(np.random.default_rng(1), 300, (0.9, 0.6, 0.89))
+    results = []
+    for name, scores in zip(("svm", "knn", "logreg"), rows.scores, strict=True):
+        value = METRICS["mean_per_class"].score(rows.labels, scores, np.arange(4))
+        result = replace(ONE, head=name, value=value, n_test=300, test_digest="t")
+        results.append(result)
+        facts = {**vars(result), "key": result.key}
+        no_names = np.array([], np.str_)
+        KeptScores(np.array(list(map(str, range(300)))), rows.labels, scores, np.arange(4),
+                   np.array(list("abcd")), np.empty((0, 0)), no_names,
+                   {k: facts[k] for k in ("key", "test_digest")},
+                   ).write(scores_file(tmp_path / "r.csv", facts))  # fmt: skip
+    table = ResultTable(tuple(results))
+    pairs = pairs_with_best(table, [tmp_path / "r.csv"])
+    assert [pair.second.head for pair in pairs] == ["logreg", "knn"]
+    assert [pair.test.method for pair in pairs] == ["bootstrap"] * 2
+    assert pairs[0].p_holm > 0.05 > pairs[1].p_holm
+    every = compare_scores(
+        replace(rows, scores=[rows.scores[i] for i in (0, 2, 1)]),
+        [results[i].value for i in (0, 2, 1)],
+        "mean_per_class",
+    )
+    assert [pair.p_holm for pair in pairs] == holm([test.p for test in every])[:2]
+    scores_file(tmp_path / "r.csv", vars(results[0])).unlink()
+    (pair, _) = pairs_with_best(table, [tmp_path / "r.csv"])
+    assert "--keep-scores" in pair.untested
+    assert np.isnan(pair.test.p)

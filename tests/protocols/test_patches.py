@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from decaf.errors import ConfigError
+from decaf.metrics import probabilities
 from decaf.protocols import PatchFeatures, patch_features, pool_patches
-from decaf.protocols.by_patch import BLOCK_ROWS, patch_probabilities
+from decaf.protocols.by_patch import BLOCK_ROWS
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.types import Split
 
@@ -32,11 +33,9 @@ def test_scores_by_hand():
 
 def test_probabilities():
     logits = np.log(np.array([[1.0, 2.0, 1.0]]))
-    np.testing.assert_allclose(patch_probabilities(logits, exclusive=True), [[0.25, 0.5, 0.25]])
-    np.testing.assert_allclose(
-        patch_probabilities(logits, exclusive=False), [[1 / 2, 2 / 3, 1 / 2]]
-    )
-    two = patch_probabilities(np.log(np.array([3.0])), exclusive=True)
+    np.testing.assert_allclose(probabilities(logits, exclusive=True), [[0.25, 0.5, 0.25]])
+    np.testing.assert_allclose(probabilities(logits, exclusive=False), [[1 / 2, 2 / 3, 1 / 2]])
+    two = probabilities(np.log(np.array([3.0])), exclusive=True)
     np.testing.assert_allclose(two, [[0.25, 0.75]])
 
 
@@ -94,7 +93,7 @@ def test_scores_do_not_depend_on_blocks_and_leave_the_background_out(monkeypatch
         monkeypatch.setattr("decaf.protocols.by_patch.BLOCK_ROWS", block)
         np.testing.assert_allclose(found.test_scores(head, images, np.arange(3)), whole)
     assert BLOCK_ROWS > 11
-    y = patch_probabilities(head(found.train), exclusive=True)
+    y = probabilities(head(found.train), exclusive=True)
     wanted = (y[6:13, :2] ** 5).mean(0)
     np.testing.assert_allclose(whole[1], wanted)
 

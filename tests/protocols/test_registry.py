@@ -57,7 +57,7 @@ def test_default_of_own_split_is_that_split(make_table):
 
 
 def test_several_labels_are_measured_by_average_precision(make_table):
-    assert default_protocol(make_table(labels=np.ones((5, 2), np.int8))).metric == "map_11pt"
+    assert default_protocol(make_table(labels=np.ones((5, 2), np.int8))).metric == "map_area"
 
 
 def test_rules_can_be_replaced(make_table):

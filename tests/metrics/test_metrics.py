@@ -148,15 +148,23 @@ def test_mean_ap_leaves_out_classes_that_no_row_has(rule):
     assert np.isnan(mean_ap(labels[:, 1:], scores[:, 1:], rule))
 
 
-def test_every_metric_scores_a_perfect_head_as_one():
-    classes = np.arange(3)
-    labels = np.array([0, 1, 2, 1])
+@pytest.mark.parametrize("several", [False, True])
+def test_every_metric_has_its_best_value_for_a_perfect_head(several):
+    classes = np.arange(6)
+    labels = np.array([0, 1, 2, 3, 4, 5, 1])
     matrix = np.where(labels[:, None] == classes, 1, -1)
+    truth = matrix if several else labels
     for metric in METRICS.values():
-        truth = labels if "map" not in metric.name else matrix
-        assert metric.score(truth, matrix.astype(float), classes) == 1.0
-        assert metric.per_class(truth, matrix.astype(float), classes, 3).tolist() == [1.0] * 3
-        assert metric.other in METRICS
+        if metric.labels == ("one" if several else "several"):
+            continue
+        given = matrix * 50.0 if metric.of == "scores" else (matrix + 1) / 2
+        lower = metric.name in {"log_loss", "ece"}
+        np.testing.assert_allclose(
+            metric.score(truth, given, classes), 0 if lower else 1, atol=1e-9
+        )
+        if metric.per_class:
+            assert metric.per_class(truth, given, classes, 6).tolist() == [1.0] * 6
+        assert not metric.other or metric.other in METRICS
 
 
 def test_summary_by_hand():

@@ -1,0 +1,171 @@
+"""How far a measure on one set of test images can be trusted: the bootstrap of images or groups.
+
+Images are drawn again, with replacement; where some belong together, as those of a patient do,
+whole groups are. It says how the measure would vary with other test images, the head as it is; not
+how it would with other training images.
+
+References
+----------
+B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993 (chapters 6, 8 and 13).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+from scipy.special import ndtr, ndtri
+
+from decaf.metrics.accuracies import predicted_classes
+from decaf.metrics.average_precision import resampled_ap
+from decaf.types import FloatArray, IntArray
+
+N_RESAMPLES = 1000
+_CELLS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRows:
+    """The test rows of a split, and what heads say of them.
+
+    Attributes
+    ----------
+    labels : numpy.ndarray
+        ``(n,)`` class numbers, or ``(n, n_classes)`` of 1, -1 and 0 (not counted).
+    scores : sequence of numpy.ndarray
+        Of each head, as its ``decision_function`` gives them.
+    classes : sequence of numpy.ndarray
+        Class numbers of the columns, of each head.
+    groups : numpy.ndarray or None
+        ``(n,)`` what each row belongs to.
+    """
+
+    labels: IntArray
+    scores: Sequence[FloatArray]
+    classes: Sequence[IntArray]
+    groups: npt.NDArray[np.generic] | None = None
+
+    @property
+    def units(self) -> IntArray:
+        """Number ``(n,)`` of what is drawn with each row: of its group, or of itself."""
+        if self.groups is None:
+            return np.arange(len(self.labels))
+        numbers: IntArray = np.unique(self.groups, return_inverse=True)[1]
+        return numbers
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Which rows ``(n_heads, n)`` each head takes for their class, where rows have one."""
+        pairs = zip(self.scores, self.classes, strict=True)
+        return np.array([predicted_classes(*pair) == self.labels for pair in pairs])
+
+    @property
+    def over(self) -> str:
+        """What is drawn again, in words: ``1200 images``, ``57 groups``."""
+        return f"{self.units.max() + 1} {'images' if self.groups is None else 'groups'}"
+
+
+def resampled(
+    tested: ScoredRows, metric: str, *, seed: int = 0, n_resamples: int = N_RESAMPLES
+) -> FloatArray:
+    """Return a metric on resamples of test rows, the same ones for all heads.
+
+    Parameters
+    ----------
+    tested : ScoredRows
+        Rows and scores.
+    metric : str
+        ``top1``, ``mean_per_class``, ``map_area`` or ``map_11pt``.
+    seed : int
+        Seed of the resamples.
+    n_resamples : int
+        Number of resamples.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_heads, n_resamples)`` values.
+    """
+    rng = np.random.default_rng(seed)
+    if tested.labels.ndim == 2:
+        return _of_precisions(tested, metric, rng, n_resamples)
+    right = tested.right
+    columns, number = np.unique(tested.labels, return_inverse=True)
+    cells, sizes = tested.units, np.ones(tested.units.max() + 1, np.int64)
+    if tested.groups is None:  # rows of one class that all heads get right, or wrong, are alike
+        alike = np.vstack([number, right])
+        cells, sizes = np.unique(alike, axis=1, return_inverse=True, return_counts=True)[1:]
+
+    def held(counted: npt.NDArray[np.bool_]) -> csr_array:
+        """Return how many rows of each class ``(n_classes, n_cells)`` one draw of a cell brings."""
+        rows = counted / sizes[cells]
+        return csr_array((rows, (number, cells)), shape=(len(columns), len(sizes)))
+
+    every, hits = held(np.ones(len(number), np.bool_)), [held(one) for one in right]
+    values = []
+    for drawn in _draws(sizes, rng, n_resamples):
+        totals = every @ drawn.T
+        found = (one @ drawn.T for one in hits)
+        if metric == "top1":
+            values.append([one.sum(0) / totals.sum(0) for one in found])
+        else:  # a class that a resample does not hold does not count
+            known = np.maximum((totals > 0).sum(0), 1)
+            values.append([(one / np.maximum(totals, 1)).sum(0) / known for one in found])
+    return np.concatenate(values, axis=1)
+
+
+def interval(values: FloatArray, value: float, share: float = 0.95) -> tuple[float, float]:
+    """Return the bias-corrected percentile interval of a metric.
+
+    Average precision is higher on few rows than on many, and so are its resamples.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        ``(n_resamples,)`` values; nan, of a resample without a case, does not count.
+    value : float
+        The metric on the rows themselves.
+    share : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    tuple of float
+        Its ends; nan where no resample has a case.
+
+    References
+    ----------
+    B. Efron, Nonparametric standard errors and confidence intervals, Canadian Journal of
+    Statistics 9, 1981.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    below = np.mean(known < value) / 2 + np.mean(known <= value) / 2
+    shift = 2 * ndtri(np.clip(below, 1 / len(known), 1 - 1 / len(known)))
+    tail = ndtri((1 + share) / 2)
+    low, high = np.quantile(known, ndtr([shift - tail, shift + tail]))
+    return float(low), float(high)
+
+
+def _of_precisions(
+    tested: ScoredRows, metric: str, rng: np.random.Generator, n_resamples: int
+) -> FloatArray:
+    """Return mean average precisions of resamples, ``(n_heads, n_resamples)``."""
+    unit = tested.units
+    values = [
+        [resampled_ap(tested.labels, scores, drawn[:, unit], metric) for scores in tested.scores]
+        for drawn in _draws(np.ones(unit.max() + 1, np.int64), rng, n_resamples, len(unit))
+    ]
+    return np.concatenate(values, axis=1)
+
+
+def _draws(
+    sizes: IntArray, rng: np.random.Generator, n_resamples: int, width: int = 0
+) -> Iterator[IntArray]:
+    """Yield how often each cell is drawn, ``(some, n_cells)``: as many draws as all sizes."""
+    at_once = max(1, _CELLS_AT_ONCE // max(width, len(sizes)))
+    for first in range(0, n_resamples, at_once):
+        some = min(at_once, n_resamples - first)
+        yield rng.multinomial(sizes.sum(), sizes / sizes.sum(), size=some)
