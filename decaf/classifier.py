@@ -12,14 +12,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from scipy.special import expit, softmax
 
 from decaf._version import __version__
 from decaf.backbones.weights import state_sha256
 from decaf.choices import Decoder, Precision, ViewName, choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
-from decaf.protocols.by_view import normalized
+from decaf.rowwise import normalized, probabilities
 from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
@@ -101,8 +100,7 @@ class Classifier:
         X = normalized(np.asarray(features, np.float32), self.normalize)
         for number, (weight, bias) in enumerate(self.layers):
             X = (np.maximum(X, 0) if number else X) @ weight.T + bias
-        result: FloatArray = expit(X) if self.multilabel else softmax(X, axis=1)
-        return result
+        return probabilities(X, exclusive=not self.multilabel)
 
     @property
     def image_classes(self) -> tuple[str, ...]:

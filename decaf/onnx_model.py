@@ -19,6 +19,7 @@ from decaf.extras import missing_extra
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.prediction import load_net
+from decaf.rowwise import normalized, probabilities
 from decaf.whole_files import require_output, whole_file
 
 MAX_DIFFERENCE = 1e-4
@@ -132,13 +133,10 @@ class _Whole(nn.Module):
         x = (pixels.float() / 255 - self.mean) / self.std
         dtype = next(self.net.parameters()).dtype
         X = pool_features(self.net(x.to(dtype)).float(), self.classifier.pool, self.prefix_tokens)
-        if self.classifier.normalize == "signed-square":
-            X = X * X.abs()
-        if self.classifier.normalize != "none":
-            X = X / X.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        X = normalized(X, self.classifier.normalize)
         for number, linear in enumerate(self.head):
             X = linear(X.relu() if number else X)
-        return X.sigmoid() if self.classifier.multilabel else X.softmax(1)
+        return probabilities(X, exclusive=not self.classifier.multilabel)
 
 
 def _to_onnx(whole: nn.Module, pixels: Tensor) -> Any:

@@ -17,10 +17,9 @@ from decaf.backbones.backbone import PRECISIONS, find_precision
 from decaf.backbones.trainable import TrainableNet
 from decaf.choices import Normalize, Precision
 from decaf.errors import ConfigError, DataError
-from decaf.finetuning.checkpoint import Epoch
 from decaf.finetuning.inputs import Inputs
 from decaf.finetuning.kept import Kept
-from decaf.finetuning.loop import ColumnScore, Loop, Task, best_epoch
+from decaf.finetuning.loop import ColumnScore, Epoch, Loop, Task, best_epoch
 from decaf.finetuning.model import Head, Layer, Model
 from decaf.finetuning.recipe import Recipe
 from decaf.finetuning.samples import TrainingImages

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from decaf.device import find_device
 from decaf.heads.features import blocks, checked_features, compute_dtype
+from decaf.rowwise import probabilities
 from decaf.types import FloatArray
 
 
@@ -111,13 +112,12 @@ class Probabilities(Predictions):
         numpy.ndarray
             ``(n_images, n_classes)``; rows sum to 1 except for label matrices.
         """
-        scores = torch.from_numpy(self.decision_function(X))
-        if scores.ndim == 1:
-            return torch.sigmoid(torch.stack([-scores, scores], 1)).numpy()
-        if is_softmax(self.multi_class, self.multilabel_, scores.shape[1]):
-            return torch.softmax(scores, 1).numpy()
-        p = torch.sigmoid(scores)
-        return (p if self.multilabel_ else p / p.sum(1, keepdim=True)).numpy()
+        scores = self.decision_function(X)
+        softmax = scores.ndim == 1 or is_softmax(
+            self.multi_class, self.multilabel_, scores.shape[1]
+        )
+        p = probabilities(scores, exclusive=softmax)
+        return p if softmax or self.multilabel_ else p / p.sum(1, keepdims=True)
 
 
 def is_softmax(multi_class: str, multilabel: bool, n_columns: int) -> bool:

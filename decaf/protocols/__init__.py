@@ -9,7 +9,6 @@ from decaf.protocols.by_patch import (
     PatchFeatures,
     image_starts,
     patch_features,
-    patch_probabilities,
     pool_patches,
 )
 from decaf.protocols.by_view import ViewFeatures, view_features
@@ -33,7 +32,6 @@ __all__ = [
     "image_starts",
     "kept_splits",
     "patch_features",
-    "patch_probabilities",
     "pool_patches",
     "protocol_names",
     "published_protocol_differences",

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, softmax
 
 from decaf.errors import ConfigError
 from decaf.metrics import METRICS
 from decaf.names import Names
 from decaf.protocols.by_view import Score
 from decaf.protocols.rule import PublishedProtocol
+from decaf.rowwise import probabilities
 from decaf.types import FloatArray, IntArray, Split
 
 BLOCK_ROWS = 16_384
@@ -122,7 +122,7 @@ class PatchFeatures:
         for some in np.split(images, np.unique(blocks)):
             if len(some):
                 logits = decision_function(self.train[self.rows(some)])
-                y = patch_probabilities(logits, exclusive=self.patch_labels.ndim == 1)
+                y = probabilities(logits, exclusive=self.patch_labels.ndim == 1)
                 scores = pool_patches(
                     y[:, known],
                     np.diff(self.starts)[some],
@@ -166,22 +166,6 @@ def patch_features(
 def image_starts(image_ids: Sequence[str]) -> IntArray:
     """Return the first row of each image in a table of patches, and the end."""
     return Names(image_ids).starts()
-
-
-def patch_probabilities(logits: FloatArray, *, exclusive: bool) -> FloatArray:
-    """Return the probability of each class: a softmax if classes exclude each other.
-
-    Parameters
-    ----------
-    logits : numpy.ndarray
-        ``(n_patches, n_outputs)``, or ``(n_patches,)`` for two classes.
-    exclusive : bool
-        Softmax, else a sigmoid a class.
-    """
-    if logits.ndim == 1:
-        logits = np.stack([np.zeros_like(logits), logits], axis=1)
-    y: FloatArray = softmax(logits, axis=1) if exclusive else expit(logits)
-    return y
 
 
 def pool_patches(
