@@ -33,6 +33,8 @@ from decaf.heads.losses import Loss, SquaredHinge
 GRAM_STEPS = 6
 ROWS_STEPS = 10
 """Products of conjugate gradients that a factorisation is weighed against, by the design."""
+A_CLASS = 1e7
+"""Operations that go by while a class is taken up by itself."""
 RANK = 96
 
 
@@ -52,7 +54,7 @@ def cheap_to_factorise(design: Design, D: Tensor) -> Tensor:
     order = n_support.clamp(max=p)
     # rows are copied and scaled for a primal step, which takes about as long as their products
     products = torch.where(n_support < p, 2.0, 4.0) * n_support * p * order
-    return products + order**3 / 3 <= ROWS_STEPS * 4.0 * n * p
+    return A_CLASS + products + order**3 / 3 <= ROWS_STEPS * 4.0 * n * p
 
 
 def exact_step(design: Design, loss: Loss, D: Tensor, gradient: Tensor, P: Tensor) -> Tensor:

@@ -296,7 +296,7 @@ class TrainingSet:
         """Return the design in float64; None where that would be a large copy."""
         s, design, double = self.samples, self.design, torch.float64
         if isinstance(design, Gram):
-            few = design.n_rows <= FEW_ROWS
+            few = design.n_rows <= max(FEW_ROWS, s.n_features // 2)
             return Gram(s.gram(self.rows, self.scaling, double), s.bias) if few else None
         if s.n_features > FEW_FEATURES or not isinstance(design.X, Tensor):
             return None
