@@ -56,11 +56,9 @@ def probabilities(scores: Rows, *, exclusive: bool) -> Rows:
     """
     import torch  # noqa: PLC0415 (it takes seconds, which protocols alone do not need)
 
-    if isinstance(scores, np.ndarray):
-        given: Any = torch.from_numpy(scores)
-        found: Rows = probabilities(given, exclusive=exclusive).numpy()
-        return found
-    if scores.ndim == 1:
-        scores = torch.stack([torch.zeros_like(scores), scores], 1)
-    p: Rows = scores.softmax(1) if exclusive else scores.sigmoid()
-    return p
+    logits: Any = torch.as_tensor(scores)
+    if logits.ndim == 1:
+        logits = torch.stack([torch.zeros_like(logits), logits], 1)
+    p: Any = logits.softmax(1) if exclusive else logits.sigmoid()
+    found: Rows = p.numpy() if isinstance(scores, np.ndarray) else p
+    return found
