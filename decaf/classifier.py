@@ -97,7 +97,7 @@ class Classifier:
         numpy.ndarray
             ``(n_images, n_classes)``; rows sum to 1 unless an image may have several labels.
         """
-        X = normalized(np.asarray(features, np.float32), self.normalize)
+        X: FloatArray = normalized(np.asarray(features, np.float32), self.normalize)
         for number, (weight, bias) in enumerate(self.layers):
             X = (np.maximum(X, 0) if number else X) @ weight.T + bias
         return probabilities(X, exclusive=not self.multilabel)

@@ -95,8 +95,7 @@ class LinearHead(LinearModel, ABC):
         self.learn(*training.coefficients(solution.params), targets)
         self.n_iter_ = solution.n_iter
         self.objective_ = float(solution.objective.sum())
-        gradient_norm = solution.gradient_norm
-        self.gradient_norm_ = float(gradient_norm.double().square().sum().sqrt())
+        self.gradient_norm_ = float(solution.gradient_norm.double().square().sum().sqrt())
         self.converged_ = bool(solution.converged.all())
         if not self.converged_:
             warnings.warn(

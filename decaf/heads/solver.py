@@ -26,7 +26,7 @@ S. Boyd and L. Vandenberghe, "Convex optimization", 2004, section 9.5.1 (the dec
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -57,23 +57,18 @@ LEFT = 0.7
 """Groups leave the products once no more than this share of them is left, as slices are copies."""
 
 
-Point = tuple[Tensor, Tensor]
-"""Coefficients ``(n_params, m)`` and their scores ``(n, m)``."""
-
-
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Coefficients ``(n_params, m)`` with their scores ``(n, m)``, and how good they are.
+    """Coefficients ``(n_params, m)``, and how good they are, group by group.
 
-    The others are ``(n_groups,)``; of rough solutions the gradient is not measured.
+    Of rough solutions the gradient is not measured.
     """
 
     params: Tensor
-    scores: Tensor
     objective: Tensor
     converged: Tensor
     n_iter: int
-    gradient_norm: Tensor | None = None
+    gradient_norm: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
 
 
 @dataclass(frozen=True)
@@ -107,17 +102,17 @@ class Solver:
         """
         tol = self.tol or (ROUGH_TOL if rough else DEFAULT_TOL)[training.samples.dtype]
         problem = _Problem(self, training.design, targets)
-        point = problem.warm_up(min(Cs)) if start is None else problem.point(start)
+        start = problem.warm_up(min(Cs)) if start is None else start
         for C in sorted(Cs):
-            solution = problem.solve(C, point, tol)
+            solution = problem.solve(C, start, tol)
             if not solution.converged.all() and problem.zeros.dtype == torch.float32:
                 design = training.double_design()
                 if design is not None:
                     problem = _Problem(self, design, targets)
-                    solution = problem.solve(C, problem.point(solution.params.double()), tol)
+                    solution = problem.solve(C, solution.params.double(), tol)
             if not rough:
                 solution = problem.measured(C, solution)
-            point = solution.params, solution.scores
+            start = solution.params
             yield C, solution
 
 
@@ -130,15 +125,11 @@ class _Problem:
         self.signs, self.weight = targets.tensors(self.zeros.device, self.zeros.dtype)
         self.preconditioner = nystroem(design)
 
-    def point(self, params: Tensor) -> Point:
-        """Return coefficients with their scores."""
-        return params, self.design.forward(params)
-
     def loss(self, C: float) -> Loss:
         """Return the loss for one C."""
         return self.solver.loss(self.signs, self.weight, float(C))
 
-    def solve(self, C: float, start: Point, tol: float) -> Solution:
+    def solve(self, C: float, start: Tensor, tol: float) -> Solution:
         """Return the solution for one C."""
         most = self.solver.max_iter
         return _minimise(
@@ -153,40 +144,40 @@ class _Problem:
         squared = loss.total(inner(design, gradient, gradient))
         return replace(
             solution,
-            scores=F,
             objective=_objective(design, loss, P, F),
             gradient_norm=squared.clamp(min=0).sqrt(),
         )
 
-    def warm_up(self, C: float) -> Point:
+    def warm_up(self, C: float) -> Tensor:
         """Return a start for `C`, by way of smaller values.
 
         At ten over the largest eigenvalue of ``X' X`` penalty and loss weigh about the same, and
         the problem is easy. A start at 0 makes every row a support row, which is hard at a large C.
         """
         eigenvalues = self.preconditioner.eigenvalues
-        point = self.zeros, torch.zeros_like(self.signs)
+        start = self.zeros
         if not len(eigenvalues) or not float(eigenvalues.max()):
-            return point
+            return start
         steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 10))
         for k in range(steps, 0, -1):
-            solution = self.solve(C / 10**k, point, WARM_UP_TOL)
-            point = solution.params, solution.scores
+            solution = self.solve(C / 10**k, start, WARM_UP_TOL)
+            start = solution.params
             if not solution.converged.any():  # nor would any larger value
                 break
-        return point
+        return start
 
 
 def _minimise(
     design: Design,
     loss: Loss,
-    start: Point,
+    start: Tensor,
     preconditioner: Preconditioner,
     *,
     tol: float,
     max_iter: int,
 ) -> Solution:
-    P, F = (part.clone() for part in start)
+    P = start.clone()
+    F = design.forward(P)
     objective = _objective(design, loss, P, F)
     converged = torch.zeros_like(objective, dtype=torch.bool)
     unsolved = torch.zeros_like(objective, dtype=torch.int64)
@@ -209,7 +200,7 @@ def _minimise(
         stalled = ~(drop > _rounding(F, objective[active])) | (unsolved[active] >= MAX_UNSOLVED)
         active = active[~done & ~stalled]
         n_iter += 1
-    return Solution(P, F, objective, converged, n_iter)
+    return Solution(P, objective, converged, n_iter)
 
 
 def _times(length: Tensor, step: Tensor) -> Tensor:
