@@ -10,7 +10,7 @@ import numpy as np
 from decaf.errors import ConfigError
 from decaf.finetuning import FINETUNE, row_numbers
 from decaf.heads import HEADS, FittedSplit, fit_splits
-from decaf.heads.matrices import held_out_scores
+from decaf.heads.select import held_out_scores
 from decaf.measuring import groups_of_rows, head_probabilities, names_of_rows
 from decaf.metrics import METRICS
 from decaf.metrics.kept_scores import KeptScores

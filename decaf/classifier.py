@@ -17,9 +17,8 @@ from decaf._version import __version__
 from decaf.backbones.weights import state_sha256
 from decaf.choices import Decoder, Precision, ViewName, choices_of
 from decaf.errors import DataError
-from decaf.metrics import probabilities
 from decaf.protocols import pool_patches
-from decaf.protocols.by_view import normalized
+from decaf.rowwise import normalized, probabilities
 from decaf.tensor_file import read_tensors, write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
@@ -98,7 +97,7 @@ class Classifier:
         numpy.ndarray
             ``(n_images, n_classes)``; rows sum to 1 unless an image may have several labels.
         """
-        X = normalized(np.asarray(features, np.float32), self.normalize)
+        X: FloatArray = normalized(np.asarray(features, np.float32), self.normalize)
         for number, (weight, bias) in enumerate(self.layers):
             X = (np.maximum(X, 0) if number else X) @ weight.T + bias
         return probabilities(X, exclusive=not self.multilabel)

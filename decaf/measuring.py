@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from decaf.errors import ConfigError
 from decaf.finetuning import FINETUNE
-from decaf.heads.matrices import calibrate
-from decaf.metrics import METRICS, Metric, confusion, predicted_classes, probabilities
+from decaf.heads.scores import calibrate
+from decaf.metrics import METRICS, Metric, confusion, predicted_classes
 from decaf.metrics.bootstrap import ScoredRows, interval, resampled
 from decaf.metrics.kept_scores import KeptScores
 from decaf.protocols import PublishedProtocol
+from decaf.rowwise import probabilities
 from decaf.types import FloatArray, ImageDataset, IntArray
 
 _LOGITS = ("logreg", "logreg-dropout", "adaptation", FINETUNE)

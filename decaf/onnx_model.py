@@ -16,6 +16,7 @@ from decaf.errors import BackboneError, ConfigError
 from decaf.extras import require_packages
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
+from decaf.rowwise import normalized, probabilities
 from decaf.trained_net import load_net
 from decaf.whole_files import require_output, whole_file
 
@@ -130,13 +131,10 @@ class _Whole(nn.Module):
         X = pool_features(
             self.net(x.to(dtype))[0].float(), self.classifier.pool, self.prefix_tokens
         )
-        if self.classifier.normalize == "signed-square":
-            X = X * X.abs()
-        if self.classifier.normalize != "none":
-            X = X / X.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        X = normalized(X, self.classifier.normalize)
         for number, linear in enumerate(self.head):
             X = linear(X.relu() if number else X)
-        return X.sigmoid() if self.classifier.multilabel else X.softmax(1)
+        return probabilities(X, exclusive=not self.classifier.multilabel)
 
 
 def _steps(net: TorchBackbone, classifier: Classifier) -> dict[str, object]:

@@ -15,7 +15,8 @@ from decaf.errors import ConfigError
 from decaf.extraction import extract_table, load_nets, patch_rule, source_table
 from decaf.heads import HEADS, fit_splits
 from decaf.heads.estimators import LinearModel
-from decaf.heads.matrices import calibrate, head_layers, held_out_scores
+from decaf.heads.scores import calibrate, head_layers
+from decaf.heads.select import held_out_scores
 from decaf.metrics import METRICS
 from decaf.progress import log
 from decaf.protocols import (
@@ -58,7 +59,7 @@ def train(
     Where the data set has an official split, what it tests is left out: its test side, or its
     validation side where it has no other. C is chosen by
     cross-validation; an SVM's margins become probabilities by what fits the scores of held-out
-    folds, see `decaf.heads.matrices.calibrate`.
+    folds, see `decaf.heads.scores.calibrate`.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from decaf.metrics import METRICS
 from decaf.report.figures import curve_figure
 from decaf.report.grid import grids
 from decaf.results import ResultTable
+from decaf.store.layer import StoredLayer
 from decaf.types import ImageDataset, Split
 
 NET = {"backbone": "decaf-mini", "weights": "random", "device": "cpu", "quiet": True}
@@ -46,6 +47,20 @@ def test_colours_are_learned_and_written(image_folder: Path, tmp_path: Path) -> 
         frame[["mean", "std", "n_train"]],
     )
     assert len(pd.read_csv(tmp_path / "r-splits.csv")) == 18
+
+
+def test_a_layer_is_read_once_whatever_is_trained_on_it(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, read = StoredLayer._take, []
+
+    def counted(self: StoredLayer, rows: np.ndarray, rest: tuple[object, ...]) -> np.ndarray:
+        read.append(len(rows))
+        return take(self, rows, rest)
+
+    monkeypatch.setattr(StoredLayer, "_take", counted)
+    run(image_folder, tmp_path, layers="pool5", heads="svm,knn", splits=2)
+    assert sum(read) == len(list(image_folder.rglob("*.png")))
 
 
 def test_several_shots_make_a_learning_curve(image_folder: Path, tmp_path: Path) -> None:

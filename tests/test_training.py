@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from decaf.classifier import Classifier
 from decaf.cli.app import app
 from decaf.errors import BackboneError, ConfigError, DataError
-from decaf.heads.matrices import calibrate, scores_of
+from decaf.heads.scores import calibrate, scores_of
 from decaf.images.decode import decode
 from decaf.images.views import make_view
 from decaf.onnx_model import export

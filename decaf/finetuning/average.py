@@ -6,26 +6,12 @@ Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992
 `torch.optim.swa_utils`, whose averaging this uses.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-Tensors = Mapping[str, Tensor]
-
-
-def copied(tensors: Tensors) -> dict[str, Tensor]:
-    """Return copies of tensors, by name."""
-    return {key: value.detach().clone() for key, value in tensors.items()}
-
-
-def assign(to: Tensors, values: Tensors) -> None:
-    """Copy values into tensors of the same names."""
-    with torch.no_grad():
-        for key, tensor in to.items():
-            tensor.copy_(values[key])
+from decaf.descent import Tensors, assign, copied
 
 
 class Average:

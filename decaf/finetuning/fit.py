@@ -18,10 +18,9 @@ from decaf.backbones.loading import find_precision
 from decaf.backbones.trainable import TrainableNet
 from decaf.choices import Normalize, Precision
 from decaf.errors import ConfigError, DataError
-from decaf.finetuning.checkpoint import Epoch
 from decaf.finetuning.inputs import Inputs
 from decaf.finetuning.kept import Kept
-from decaf.finetuning.loop import ColumnScore, Loop, Task, best_epoch
+from decaf.finetuning.loop import ColumnScore, Epoch, Loop, Task, best_epoch
 from decaf.finetuning.model import Layer, Model, TrainableHead
 from decaf.finetuning.recipe import Recipe
 from decaf.finetuning.samples import TrainingImages

@@ -1,18 +1,17 @@
-"""Training of a model, epoch by epoch, that goes on after a kill as if there had been none."""
+"""Training of a model: which epoch is best in validation, and how the rate goes."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from decaf.finetuning.average import Average, assign, copied
-from decaf.finetuning.checkpoint import Checkpoint, Epoch
+from decaf.descent import Descent, copied, mean_loss
+from decaf.finetuning.average import Average
 from decaf.finetuning.inputs import Inputs
-from decaf.finetuning.losses import loss
 from decaf.finetuning.model import Model
 from decaf.finetuning.recipe import Recipe
 from decaf.finetuning.schedule import rate_factor
@@ -21,6 +20,25 @@ from decaf.types import FloatArray, IntArray
 
 ColumnScore = Callable[[IntArray, FloatArray], float]
 """``score(labels, logits)``; more is better."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What validation said after an epoch.
+
+    Attributes
+    ----------
+    value : float
+        The protocol's metric; more is better. nan without validation.
+    loss : float
+        Mean loss of the validation rows.
+    train_loss : float
+        Mean loss of the training rows during the epoch; nan for the start.
+    """
+
+    value: float
+    loss: float
+    train_loss: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +101,18 @@ class Loop:
         self, model: Model, inputs: Inputs, task: Task, *, recipe: Recipe, seed: int, path: Path
     ) -> None:
         self._model, self._inputs, self._task = model, inputs, task
-        self._recipe, self._seed, self._path = recipe, seed, path
-        groups = model.parameter_groups(
-            recipe.lr, recipe.lr_decay, recipe.head_lr, recipe.weight_decay
+        self._recipe = recipe
+        momentum, learned = recipe.momentum, model.learned()
+        self._descent = Descent(
+            model,
+            learned,
+            model.parameter_groups(recipe.lr, recipe.lr_decay, recipe.head_lr, recipe.weight_decay),
+            momentum=momentum,
+            nesterov=momentum > 0,
+            seed=seed,
+            path=path,
         )
-        momentum = recipe.momentum
-        self._sgd = torch.optim.SGD(groups, 0.0, momentum, nesterov=momentum > 0)
-        self._learned = model.learned()
-        self._names = {parameter: name for name, parameter in _parameters(model).items()}
-        self._average = Average(self._learned, recipe.ema_decay) if recipe.ema_decay else None
-        self._best: dict[str, Tensor] = {}
+        self._average = Average(learned, recipe.ema_decay) if recipe.ema_decay else None
 
     def run(self, advance: Advance) -> list[Epoch]:
         """Train, or go on training, and leave the model as validation found it best.
@@ -117,33 +137,30 @@ class Loop:
             history.append(self._validated(train_loss))
             self._note(history)
             advance(1)
-        assign(self._learned, self._best)
+        self._descent.go_to(self._descent.best)
         return history
 
     def _epoch(self, epoch: int) -> float:
         """Train for one epoch and return the mean loss."""
-        device = self._model.net.backbone.device
-        total = 0.0
-        n_steps = -(-len(self._task.rows) // self._recipe.batch_size)
-        cuda = [device] if device.type == "cuda" else []
-        self._model.train()
-        with torch.random.fork_rng(devices=cuda):
-            torch.manual_seed(_seed(self._seed, epoch))
-            batches = self._inputs.training(self._task.rows, epoch)
-            for step, (rows, x, pixels) in enumerate(batches):
-                part = (epoch + (step + 0.5) / n_steps) / self._recipe.epochs
-                for group in self._sgd.param_groups:
-                    group["lr"] = group["peak"] * rate_factor(self._recipe, part)
-                self._sgd.zero_grad()
-                value = loss(
-                    self._model(x, pixels), self._labels(rows), self._recipe.label_smoothing
-                )
-                value.backward()  # type: ignore[no-untyped-call] # torch leaves it without types
-                self._sgd.step()
+        rows, recipe, total = self._task.rows, self._recipe, 0.0
+        n_steps = -(-len(rows) // recipe.batch_size)
+
+        def losses() -> Iterator[Tensor]:
+            nonlocal total
+            batches = self._inputs.training(rows, epoch)
+            for step, (some, x, pixels) in enumerate(batches):
+                logits = self._model(x, pixels)
+                value = mean_loss(logits, self._labels(some), recipe.label_smoothing)
+                yield value
                 if self._average is not None:
                     self._average.update(epoch * n_steps + step + 1)
-                total += value.item() * len(rows)
-        return total / len(self._task.rows)
+                total += value.item() * len(some)
+
+        def rate(step: int) -> float:
+            return rate_factor(recipe, (epoch + (step + 0.5) / n_steps) / recipe.epochs)
+
+        self._descent.epoch(epoch, losses(), rate)
+        return total / len(rows)
 
     def _labels(self, rows: IntArray) -> Tensor:
         return torch.from_numpy(self._task.labels[rows]).to(self._model.net.backbone.device)
@@ -159,44 +176,24 @@ class Loop:
             with self._average.in_place():
                 logits = predicted(self._model, self._inputs, rows)
         labels = self._task.labels[rows]
-        value = loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+        value = mean_loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
         return Epoch(self._task.score(labels, logits), value, train_loss)
 
     def _note(self, history: list[Epoch]) -> None:
         """Keep what is best so far, and write the checkpoint."""
+        descent, average = self._descent, self._average
         if best_epoch(history) == len(history) - 1:
-            kept = self._learned if self._average is None else self._average.tensors
-            self._best = copied(kept)
-        checkpoint = Checkpoint(history)
-        checkpoint.add("best", self._best)
-        if len(history) <= self._task.n_epochs:  # there is more to do
-            checkpoint.add("learned", self._learned)
-            momentum = {
-                name: self._sgd.state[parameter]["momentum_buffer"]
-                for parameter, name in self._names.items()
-                if self._sgd.state[parameter].get("momentum_buffer") is not None
-            }
-            checkpoint.add("momentum", momentum)
-            if self._average is not None:
-                checkpoint.add("average", self._average.tensors)
-        checkpoint.save(self._path)
+            descent.best = copied(descent.learned if average is None else average.tensors)
+        descent.save(
+            [asdict(one) for one in history],
+            ended=len(history) > self._task.n_epochs,
+            **({} if average is None else {"average": average.tensors}),
+        )
 
     def _restore(self) -> list[Epoch]:
-        checkpoint = Checkpoint.load(self._path)
-        if checkpoint is None:
-            return []
-        device = self._model.net.backbone.device
-        self._best = {k: v.to(device) for k, v in checkpoint.group("best").items()}
-        if len(checkpoint.history) <= self._task.n_epochs:
-            assign(self._learned, checkpoint.group("learned"))
-            momentum = checkpoint.group("momentum")
-            for parameter, name in self._names.items():
-                if name in momentum:
-                    buffer = torch.empty_like(parameter).copy_(momentum[name])
-                    self._sgd.state[parameter]["momentum_buffer"] = buffer
-            if self._average is not None:
-                assign(self._average.tensors, checkpoint.group("average"))
-        return checkpoint.history
+        average = {} if self._average is None else {"average": self._average.tensors}
+        found = self._descent.restore(lambda history: [Epoch(**one) for one in history], **average)
+        return found or []
 
 
 def predicted(model: Model, inputs: Inputs, rows: IntArray) -> FloatArray:
@@ -206,16 +203,3 @@ def predicted(model: Model, inputs: Inputs, rows: IntArray) -> FloatArray:
         parts = [model(x, pixels).cpu().numpy() for _, x, pixels in inputs.plain(rows)]
     logits: FloatArray = np.concatenate(parts)
     return logits
-
-
-def _parameters(model: Model) -> dict[str, torch.nn.Parameter]:
-    named = {
-        f"net.{name}": parameter
-        for block in model.net.trained_parameters()
-        for name, parameter in block.items()
-    }
-    return named | {f"head.{name}": parameter for name, parameter in model.head.named_parameters()}
-
-
-def _seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from decaf.backbones.trainable import TrainableNet
+from decaf.rowwise import normalized
 from decaf.types import FloatArray
 
 Layer = tuple[FloatArray, FloatArray]
@@ -23,7 +24,7 @@ class TrainableHead(nn.Module):
     weight, bias : numpy.ndarray
         ``(n_classes, n_features)`` and ``(n_classes,)``: where training starts.
     normalize : str
-        ``none``, ``l2`` or ``signed-square``; see `decaf.protocols`.
+        ``none``, ``l2`` or ``signed-square``; see `decaf.rowwise`.
     scale : float
         Features are multiplied by it, and the weights divided, so that one learning rate suits
         all layers.
@@ -48,10 +49,7 @@ class TrainableHead(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return ``(n, n_classes)`` logits of ``(n, n_features)`` features."""
-        if self.normalize == "signed-square":
-            X = X * X.abs()
-        if self.normalize != "none":
-            X = functional.normalize(X, dim=1, eps=torch.finfo(torch.float32).tiny)
+        X = normalized(X, self.normalize)
         return functional.linear(self.dropout(X * self.scale), self.weight, self.bias)
 
     def layer(self) -> Layer:

@@ -10,7 +10,7 @@ import torch
 from decaf.choices import Normalize
 from decaf.finetuning.model import Layer
 from decaf.heads import HEADS, fit_splits
-from decaf.heads.matrices import calibrate, head_layers
+from decaf.heads.scores import calibrate, head_layers
 from decaf.heads.select import Score
 from decaf.types import FloatArray, IntArray, Split
 

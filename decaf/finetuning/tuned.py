@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from decaf.finetuning.checkpoint import Epoch
 from decaf.finetuning.inputs import Inputs
-from decaf.finetuning.loop import best_epoch, predicted
+from decaf.finetuning.loop import Epoch, best_epoch, predicted
 from decaf.finetuning.model import Layer, Model
 from decaf.heads import FittedSplit
 from decaf.protocols import PatchFeatures, ViewFeatures

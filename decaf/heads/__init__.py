@@ -1,7 +1,9 @@
 """Heads: what is trained on frozen features.
 
-Read `estimators` (the linear heads), `solver` (Newton's method for all classes; `conditioning`),
-`designs` (where coefficients live) and `losses`; then `select` (the choice of C in a split).
+Four files, to be read in this order: `estimators` (the linear heads), `solver` (Newton's method for
+all classes, with the problem and what holds at each step; its exact steps and its preconditioner
+are in `conditioning`), `designs` (where coefficients live) and `losses`. Then `select` (the choice
+of C in a split); `adaptation`, `dropout` and `knn` stand each by itself.
 """
 
 from decaf.heads.adaptation import AdaptationHead

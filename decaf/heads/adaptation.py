@@ -8,6 +8,9 @@ representations using convolutional neural networks", CVPR 2014 (section 3.2: la
 
 import hashlib
 import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,13 +19,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from decaf.descent import Descent, Tensors, assign, copied, mean_loss
 from decaf.device import find_device
-from decaf.heads.descent import Descent, Progress
 from decaf.heads.features import SMALLEST_SIZE, blocks, check_positive, checked_rows, compute_dtype
 from decaf.heads.scores import LayeredScores, Probabilities, check_weights
 from decaf.heads.targets import Targets, encode
 from decaf.held import held
 from decaf.types import FloatArray, IntArray
+
+TRIED_RATES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+MIN_STEPS = 30
+"""Where rows are few, an epoch visits them so often that it has so many steps."""
 
 
 def adaptation_layers(
@@ -161,15 +168,14 @@ class AdaptationHead(Probabilities, LayeredScores):
                 return inside[rows]
             return torch.as_tensor(X[rows.cpu().numpy()]).to(device, dtype) / scale
 
-        descent = Descent(
+        schedule = _Schedule(
             net=net,
-            loss=lambda scores, rows: mean_loss(scores, wanted[rows]),
-            read=read,
+            loss=lambda rows: mean_loss(net(read(rows)), wanted[rows], per_row=True),
             train=torch.as_tensor(train, device=device),
             validation=torch.as_tensor(held_out, device=device),
             recipe=self,
         )
-        progress = self._run(descent, X, y, train)
+        progress = self._run(schedule, X, y, train)
         self.n_features_in_ = X.shape[1]
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
         W, b, V, c = (p.detach().cpu().numpy() for p in net.parameters())
@@ -183,13 +189,13 @@ class AdaptationHead(Probabilities, LayeredScores):
         self.converged_ = progress.n_decays > self.n_decays
         return self
 
-    def _run(self, descent: Descent, X: Any, y: Any, train: IntArray) -> Progress:
+    def _run(self, schedule: "_Schedule", X: Any, y: Any, train: IntArray) -> "_Progress":
         """Train, or go on; another run of this training waits until this one has ended."""
         if self.checkpoint is None:
-            return descent.run()
+            return schedule.run(None)
         folder = Path(self.checkpoint) / f"adaptation-{self._digest(X, y, train)}"
         with held(folder):
-            progress = descent.run(folder / "epoch.safetensors")
+            progress = schedule.run(folder / "epoch.safetensors")
             shutil.rmtree(folder)
         return progress
 
@@ -246,16 +252,131 @@ class AdaptationHead(Probabilities, LayeredScores):
         return train, np.asarray(validation)
 
 
-def mean_loss(scores: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean over rows of the cross-entropy of logits ``(n, m)``.
+@dataclass
+class _Progress:
+    """Where a training is."""
 
-    Wanted are ``(n,)`` class numbers for a softmax, or ``(n, m)`` of 1, -1 and 0 (not counted) for
-    a sigmoid a column, whose losses are added.
+    first_rate: float
+    epoch: int = 0
+    waited: int = 0
+    """Epochs since the lowest validation loss, or since the last division of the rate."""
+    n_decays: int = 0
+    best_loss: float = float("inf")
+    at_rate: int = 0
+    """Epochs at the present rate."""
+    kept: list[int] = field(default_factory=lambda: [0])
+    """For each rate, the epochs that led to the lowest validation loss."""
+    refitted: int = 0
+    """Epochs done on all rows."""
+
+    def rate(self, n_decays: int) -> float:
+        """Return the learning rate after so many divisions."""
+        return self.first_rate * 0.1**n_decays
+
+    def note(self, loss: float) -> bool:
+        """Count an epoch with its validation loss; return whether that is the lowest."""
+        self.epoch += 1
+        self.at_rate += 1
+        self.waited += 1
+        if not loss < self.best_loss:
+            return False
+        self.best_loss, self.waited, self.kept[-1] = loss, 0, self.at_rate
+        return True
+
+    def divide_rate(self) -> None:
+        """Go on at a tenth of the rate."""
+        self.n_decays += 1
+        self.waited = self.at_rate = 0
+        self.kept.append(0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Schedule:
+    """Rates and epochs of a net on some rows, by its loss on others: numbers on its device.
+
+    ``loss(rows)`` is a mean over rows.
     """
-    if wanted.ndim == 1:
-        return nn.functional.cross_entropy(scores, wanted)
-    losses = nn.functional.softplus(-wanted * scores) * wanted.abs()
-    return losses.sum(1).mean()
+
+    net: nn.Module
+    loss: Callable[[Tensor], Tensor]
+    train: Tensor
+    validation: Tensor
+    recipe: AdaptationHead
+
+    def run(self, checkpoint: Path | None) -> _Progress:
+        """Train until validation stops improving, then anew on all rows, as long and at such rates.
+
+        Where the validation rows are those to train on, the best weights are kept instead. The
+        checkpoint, if there is to be one, is written after each epoch.
+        """
+        recipe, descent = self.recipe, self._descent(checkpoint)
+        initial = copied(descent.learned)
+        progress = descent.restore(lambda found: _Progress(**found))
+        if progress is None:
+            progress = _Progress(recipe.learning_rate or self._best_rate(initial))
+        while progress.epoch < recipe.n_epochs and progress.n_decays <= recipe.n_decays:
+            self._epoch(descent, progress.epoch, progress.rate(progress.n_decays), self.train)
+            if progress.note(self._validation_loss()):
+                descent.best = copied(descent.learned)
+            if progress.waited >= recipe.patience:
+                progress.divide_rate()
+                descent.go_to(descent.best)
+            descent.save(asdict(progress))
+        if torch.equal(self.train, self.validation):
+            descent.go_to(descent.best)
+            return progress
+        if not progress.refitted:
+            descent.go_to(initial)
+        rows = torch.cat([self.train, self.validation]).sort().values
+        rates = [progress.rate(k) for k, n in enumerate(progress.kept) for _ in range(n)]
+        for epoch in range(progress.refitted, len(rates)):
+            if rates[epoch] != rates[epoch - 1]:
+                descent.go_to(copied(descent.learned))
+            self._epoch(descent, epoch, rates[epoch], rows)
+            progress.refitted += 1
+            descent.save(asdict(progress))
+        return progress
+
+    def _descent(self, checkpoint: Path | None) -> Descent:
+        matrices = [p for p in self.net.parameters() if p.ndim > 1]
+        biases = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": matrices, "weight_decay": self.recipe.weight_decay, "peak": 1.0},
+            {"params": biases, "peak": 1.0},
+        ]
+        momentum, seed = self.recipe.momentum, self.recipe.random_state
+        learned = self.net.state_dict()
+        return Descent(self.net, learned, groups, momentum=momentum, seed=seed, path=checkpoint)
+
+    def _epoch(
+        self, descent: Descent, epoch: int, rate: float, rows: Tensor, n_steps: int | None = None
+    ) -> None:
+        losses = (self.loss(batch) for batch in islice(self._batches(rows), n_steps))
+        descent.epoch(epoch, losses, lambda _: rate)
+
+    def _batches(self, rows: Tensor) -> Iterator[Tensor]:
+        size = self.recipe.batch_size
+        for _ in range(-(-MIN_STEPS // -(-len(rows) // size))):
+            for chosen in torch.split(torch.randperm(len(rows), device=rows.device), size):
+                yield rows[chosen].sort().values
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Return the mean loss of the validation rows, with nothing dropped."""
+        self.net.eval()
+        parts = torch.split(self.validation, 8 * self.recipe.batch_size)
+        return sum(len(rows) * float(self.loss(rows)) for rows in parts) / len(self.validation)
+
+    def _best_rate(self, initial: Tensors) -> float:
+        """Return the rate that gives the lowest validation loss in a short descent."""
+        losses = []
+        for rate in TRIED_RATES:
+            descent = self._descent(None)
+            descent.go_to(initial)
+            self._epoch(descent, 0, rate, self.train, MIN_STEPS)
+            losses.append(self._validation_loss())
+        assign(self.net.state_dict(), initial)
+        return TRIED_RATES[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
 
 
 def _wanted(targets: Targets, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -33,6 +33,8 @@ from decaf.heads.losses import Loss, SquaredHinge
 GRAM_STEPS = 6
 ROWS_STEPS = 10
 """Products of conjugate gradients that a factorisation is weighed against, by the design."""
+A_CLASS = 1e7
+"""Operations that go by while a class is taken up by itself."""
 RANK = 96
 
 
@@ -52,7 +54,7 @@ def cheap_to_factorise(design: Design, D: Tensor) -> Tensor:
     order = n_support.clamp(max=p)
     # rows are copied and scaled for a primal step, which takes about as long as their products
     products = torch.where(n_support < p, 2.0, 4.0) * n_support * p * order
-    return products + order**3 / 3 <= ROWS_STEPS * 4.0 * n * p
+    return A_CLASS + products + order**3 / 3 <= ROWS_STEPS * 4.0 * n * p
 
 
 def exact_step(design: Design, loss: Loss, D: Tensor, gradient: Tensor, P: Tensor) -> Tensor:
@@ -84,11 +86,10 @@ def _ridge_minimiser(design: Design, support: Tensor, y: Tensor, D: Tensor, bias
     if not len(support):
         return solved
     if isinstance(design, Gram):
-        K = design.K
-        a, b = _ridge(lambda: K[support[:, None], support], y, D, design.bias)
+        a, b = _ridge(lambda: design.K[support[:, None], support], y, D, design.bias)
         solved[support] = a
         if design.bias.free:
-            solved[-1] = b + K[:, support].mean(0) @ a
+            solved[-1] = b + design.K[:, support].mean(0) @ a
     else:
         Z = design.features(support)[:, :-1]
         a, solved[-1] = _ridge(lambda: Z @ Z.T, y, D, design.bias)
@@ -99,12 +100,11 @@ def _ridge_minimiser(design: Design, support: Tensor, y: Tensor, D: Tensor, bias
 def _ridge(K: Callable[[], Tensor], y: Tensor, D: Tensor, bias: Bias) -> tuple[Tensor, Tensor]:
     """Return dual coefficients ``(n_s,)`` and the bias's own coefficient."""
     constant = 0.0 if bias.free else bias.scaling**2
-    right = torch.stack([y, torch.ones_like(y)], 1) if bias.free else y[:, None]
-    both = _solve(K, 1 / D, constant, right)
+    a, one = _solve(K, 1 / D, constant, torch.stack([y, torch.ones_like(y)], 1)).T
     if not bias.free:
-        return both[:, 0], bias.scaling * both[:, 0].sum()
-    b = both[:, 0].sum() / both[:, 1].sum()
-    return both[:, 0] - b * both[:, 1], b
+        return a, bias.scaling * a.sum()
+    b = a.sum() / one.sum()
+    return a - b * one, b
 
 
 def _primal_step(design: Rows, support: Tensor, D: Tensor, gradient: Tensor) -> Tensor:

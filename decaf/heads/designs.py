@@ -28,10 +28,12 @@ from decaf.heads.features import BLOCK_ROWS, RowsOf, blocks, compute_dtype
 from decaf.types import IntArray
 
 NARROW = 24
-GRAM_SHARE = 1.5
-"""Rows a feature up to which inner products are used: n^2 against 2 n d for each product."""
+GRAM_SHARE = 1.25
+"""Rows a feature up to which inner products are used: n^2 against 2 n d for each product, and
+for the memory."""
 FEW_FEATURES = 256
-"""Up to which a copy of the features in float64 costs little beside the scores of all classes."""
+FEW_ROWS = 1024
+"""Up to which features, or inner products, in float64 cost little beside what there is."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Scaling:
         return (X - self.mean).mul_(self.scale)
 
 
-def inner(design: "Design", a: Tensor, b: Tensor, forward_b: Tensor) -> Tensor:
+def inner(design: "Design", a: Tensor, b: Tensor, forward_b: Tensor | None = None) -> Tensor:
     """Return the inner product ``a' M b`` of each class's coefficients, ``(m,)``."""
     return (a * design.metric(b, forward_b)).sum(0)
 
@@ -114,7 +116,7 @@ class Rows:
         G[-1] = self.bias.scaling * total
         return G
 
-    def metric(self, params: Tensor, scores: Tensor) -> Tensor:  # noqa: ARG002 - Gram's
+    def metric(self, params: Tensor, scores: Tensor | None) -> Tensor:  # noqa: ARG002 - Gram's
         """Return the coefficients: the metric is Euclid's."""
         return params
 
@@ -160,8 +162,9 @@ class Gram:
         last = R.sum(0, keepdim=True) if self.bias.free else torch.zeros_like(R[:1])
         return torch.cat([R, last])
 
-    def metric(self, params: Tensor, scores: Tensor) -> Tensor:
+    def metric(self, params: Tensor, scores: Tensor | None) -> Tensor:
         """Return ``[K A; b]``, which the scores hold already."""
+        scores = self.forward(params) if scores is None else scores
         bias = params[-1:]
         return torch.cat([scores - bias if self.bias.free else scores, bias])
 
@@ -228,8 +231,10 @@ class Samples:
             self.K = self.gram(np.arange(self.n_rows), None, self.dtype)
 
     def read(self, rows: IntArray) -> Tensor:
-        """Return the features of some rows, ``(len(rows), n_features)``."""
+        """Return the features of some rows; successive ones without a copy."""
         if isinstance(self.X, Tensor):
+            if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+                return self.X[rows[0] : rows[0] + len(rows)]
             return self.X[torch.as_tensor(rows, device=self.device)]
         return torch.as_tensor(self.X[rows]).to(self.device, self.dtype)
 
@@ -288,14 +293,14 @@ class TrainingSet:
         return Gram(s.K[rows[:, None], rows], s.bias)
 
     def double_design(self) -> Gram | Rows | None:
-        """Return the design in float64; None where that would copy many features."""
-        s, double = self.samples, torch.float64
-        if isinstance(self.design, Gram):
-            return Gram(s.gram(self.rows, self.scaling, double), s.bias)
-        X = self.design.X
-        if not isinstance(X, Tensor) or s.n_features > FEW_FEATURES:
+        """Return the design in float64; None where that would be a large copy."""
+        s, design, double = self.samples, self.design, torch.float64
+        if isinstance(design, Gram):
+            few = design.n_rows <= max(FEW_ROWS, s.n_features // 2)
+            return Gram(s.gram(self.rows, self.scaling, double), s.bias) if few else None
+        if s.n_features > FEW_FEATURES or not isinstance(design.X, Tensor):
             return None
-        return Rows(X.to(double), s.bias, s.device, double, self.scaling)
+        return Rows(design.X.to(double), s.bias, s.device, double, self.scaling)
 
     def lift(self, part: "TrainingSet", params: Tensor, n_columns: int) -> Tensor | None:
         """Return a solution on some of these rows as coefficients on all of them.

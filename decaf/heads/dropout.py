@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import clone
-from torch import Tensor
+from torch import Tensor, nn
 
 from decaf.device import find_device
 from decaf.heads.estimators import LinearModel, logistic_loss
@@ -33,7 +33,6 @@ from decaf.heads.targets import ClassWeight, Targets, encode
 from decaf.types import FloatArray
 
 LEARNING_RATE = 0.05
-LEVELS = 256
 SETTLED = 0.1
 """Most that the objective may change from the last but one fifth of the epochs to the last."""
 
@@ -46,7 +45,7 @@ class DropoutHead(LinearModel):
     C : float
         Inverse strength of the regularisation.
     rate : float
-        Probability that a feature is dropped, to the nearest of 256 levels below 1.
+        Probability that a feature is dropped, from 0 to below 1.
     class_weight : dict, "balanced" or None
         Weight of each class, as in the plain head.
     n_epochs : int
@@ -108,11 +107,14 @@ class DropoutHead(LinearModel):
         for head in heads:
             check_positive(C=head.C)
         check_positive(n_epochs=self.n_epochs, batch_size=self.batch_size)
-        if not 0 <= self.rate <= 1 - 1 / LEVELS:
+        if not 0 <= self.rate < 1:
             raise ValueError(f"rate must be at least 0 and below 1; got rate={self.rate!r}")
         X, y = checked_rows(self, X, y)
         targets = encode(y, self.class_weight, weight_of=self._weight_of)
-        W, history = self._descend(X, targets, [head.C for head in heads])
+        device = find_device(self.device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.random_state)
+            W, history = self._descend(X, targets, [head.C for head in heads])
         last = -(-self.n_epochs // 5)
         now, before = history[-last:].mean(0), history[-2 * last : -last].mean(0)
         for k, head in enumerate(heads):
@@ -124,7 +126,7 @@ class DropoutHead(LinearModel):
 
     def _descend(self, X: Any, targets: Targets, Cs: Sequence[float]) -> tuple[Tensor, FloatArray]:
         """Return coefficients ``(d + 1, n_Cs, m)`` and the objective ``(n_epochs, n_Cs)``."""
-        batches = _Batches(X, find_device(self.device), self.rate, self.random_state)
+        batches = _Batches(X, find_device(self.device), self.rate)
         signs, weight = targets.tensors(batches.device, batches.dtype)
         weight = weight.expand(len(signs), -1)
         shape = (X.shape[1] + 1, len(Cs), targets.n_columns)
@@ -178,12 +180,9 @@ class _Batches:
     and a constant feature that is never dropped comes last.
     """
 
-    def __init__(self, X: Any, device: torch.device, rate: float, seed: int) -> None:
-        self.device, self.dtype = device, compute_dtype(X)
+    def __init__(self, X: Any, device: torch.device, rate: float) -> None:
+        self.device, self.dtype, self.rate = device, compute_dtype(X), rate
         self.X = torch.as_tensor(X).to(device, self.dtype) if type(X) is np.ndarray else X
-        self.dropped = round(LEVELS * rate)
-        self.keep = 1 - self.dropped / LEVELS
-        self.generator = torch.Generator(device).manual_seed(seed)
         lengths = [b.norm(dim=1).cpu() for _, b in blocks(self.X, device, self.dtype)]
         size = float(torch.cat(lengths).mean())
         self.row_size = size if size > SMALLEST_SIZE else 1.0
@@ -196,20 +195,11 @@ class _Batches:
 
     def draw(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield row numbers ``(size,)`` and features ``(size, d + 1)`` of one epoch."""
-        n, d = self.X.shape
-        order = torch.randperm(n, generator=self.generator, device=self.device)
+        order = torch.randperm(self.X.shape[0], device=self.device)
         for chosen in torch.split(order, size):
             rows = chosen.sort().values
-            batch = torch.ones((len(rows), d + 1), device=self.device, dtype=self.dtype)
-            torch.mul(self._read(rows), self._mask(len(rows), d), out=batch[:, :-1])
-            batch[:, :-1] /= self.keep * self.row_size
-            yield rows, batch
-
-    def _mask(self, n: int, d: int) -> Tensor:
-        """Return ``(n, d)`` random bool; one draw of 64 bits is eight values, as draws are slow."""
-        draws = torch.empty(-(-n * d // 8), dtype=torch.int64, device=self.device)
-        draws.random_(-(2**63), None, generator=self.generator)
-        return draws.view(torch.uint8)[: n * d].view(n, d) >= self.dropped
+            kept = nn.functional.dropout(self._read(rows), self.rate)
+            yield rows, nn.functional.pad(kept.div_(self.row_size), (0, 1), value=1.0)
 
     def _read(self, rows: Tensor) -> Tensor:
         if isinstance(self.X, Tensor):

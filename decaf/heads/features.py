@@ -17,7 +17,7 @@ from torch import Tensor
 
 from decaf.types import FloatArray, IntArray
 
-BLOCK_ROWS = 1024  # what is worked on at once where rows must be copied
+BLOCK_ROWS = 512  # what is worked on at once where rows must be copied
 BLOCK_BYTES = 1 << 28  # what a streamed block of rows may take
 SMALLEST_SIZE = 1e-18
 """Features below are as good as 0: weights for them, or their squares, would not be finite."""

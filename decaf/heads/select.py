@@ -23,6 +23,7 @@ from decaf.errors import DataError
 from decaf.heads.designs import Samples, TrainingSet
 from decaf.heads.estimators import LinearHead
 from decaf.heads.features import UnusableRowsError, checked_rows, take_rows
+from decaf.heads.scores import scores_of
 from decaf.heads.targets import constant_columns
 from decaf.types import FloatArray, IntArray, Scorer, Split
 
@@ -317,3 +318,40 @@ def _validation_scores(
             held_out = without(task.y[val], np.flatnonzero(targets.constant))
             table[i, j] = task.score(held_out, flat, targets.classes)
     return table, solutions
+
+
+def held_out_scores(
+    run: Callable[[Sequence[Split]], Iterable[FittedSplit]],
+    X: Any,
+    y: IntArray,
+    inner: Sequence[tuple[IntArray, IntArray]],
+    classes: IntArray,
+) -> tuple[FloatArray, IntArray]:
+    """Return the scores of training rows by heads that were not fitted on them.
+
+    Parameters
+    ----------
+    run : callable
+        Fits a head on the training rows of each split.
+    X : array-like
+        Features of all rows.
+    y : numpy.ndarray
+        Their labels.
+    inner : sequence of (numpy.ndarray, numpy.ndarray)
+        Rows to fit on, and rows to score.
+    classes : numpy.ndarray
+        Columns of the scores.
+
+    Returns
+    -------
+    numpy.ndarray
+        Scores, pair after pair of `inner`.
+    numpy.ndarray
+        Labels.
+    """
+    parts = zip(run([Split(fit, fit[:0], (), 0) for fit, _ in inner]), inner, strict=True)
+    scores = [
+        scores_of(part.decision_function(X[rows]), part.head.classes_, classes)
+        for part, (_, rows) in parts
+    ]
+    return np.concatenate(scores), y[np.concatenate([rows for _, rows in inner])]

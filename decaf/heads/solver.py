@@ -10,7 +10,7 @@ The problem, for n rows, d features and m classes (:mod:`decaf.heads.losses` has
 
 Each step solves the Newton system by preconditioned conjugate gradients, whose products are
 matrix products over all classes that have not converged; or exactly, for the squared hinge where
-a class has few support rows or is too ill-conditioned (:mod:`decaf.heads.conditioning`).
+a class has few support rows (:mod:`decaf.heads.conditioning`).
 Backtracking keeps each step a descent. A group of classes has converged when it took a full step,
 its system solved, whose Newton decrement ``-1/2 <gradient, step>``, an estimate of how far the
 objective was above its minimum, was at most ``tol`` times the objective.
@@ -26,7 +26,7 @@ S. Boyd and L. Vandenberghe, "Convex optimization", 2004, section 9.5.1 (the dec
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -39,7 +39,7 @@ from decaf.heads.conditioning import (
     exact_step,
     nystroem,
 )
-from decaf.heads.designs import Design, TrainingSet, inner, penalised
+from decaf.heads.designs import Design, Gram, TrainingSet, inner, penalised
 from decaf.heads.losses import Curvature, Loss, LossType
 from decaf.heads.targets import Targets
 
@@ -59,13 +59,16 @@ LEFT = 0.7
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Coefficients ``(n_params, m)`` and how good they are, group by group."""
+    """Coefficients ``(n_params, m)``, and how good they are, group by group.
+
+    Of rough solutions the gradient is not measured.
+    """
 
     params: Tensor
     objective: Tensor
-    gradient_norm: Tensor
     converged: Tensor
     n_iter: int
+    gradient_norm: Tensor = field(default_factory=lambda: torch.tensor(math.nan))
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,7 @@ class Solver:
         """
         tol = self.tol or (ROUGH_TOL if rough else DEFAULT_TOL)[training.samples.dtype]
         problem = _Problem(self, training.design, targets)
-        if start is None:
-            start = problem.warm_up(min(Cs))
+        start = problem.warm_up(min(Cs)) if start is None else start
         for C in sorted(Cs):
             solution = problem.solve(C, start, tol)
             if not solution.converged.all() and problem.zeros.dtype == torch.float32:
@@ -108,6 +110,8 @@ class Solver:
                 if design is not None:
                     problem = _Problem(self, design, targets)
                     solution = problem.solve(C, solution.params.double(), tol)
+            if not rough:
+                solution = problem.measured(C, solution)
             start = solution.params
             yield C, solution
 
@@ -121,11 +125,28 @@ class _Problem:
         self.signs, self.weight = targets.tensors(self.zeros.device, self.zeros.dtype)
         self.preconditioner = nystroem(design)
 
+    def loss(self, C: float) -> Loss:
+        """Return the loss for one C."""
+        return self.solver.loss(self.signs, self.weight, float(C))
+
     def solve(self, C: float, start: Tensor, tol: float) -> Solution:
         """Return the solution for one C."""
-        loss = self.solver.loss(self.signs, self.weight, float(C))
         most = self.solver.max_iter
-        return _minimise(self.design, loss, start, self.preconditioner, tol=tol, max_iter=most)
+        return _minimise(
+            self.design, self.loss(C), start, self.preconditioner, tol=tol, max_iter=most
+        )
+
+    def measured(self, C: float, solution: Solution) -> Solution:
+        """Return the same, measured afresh: rounding piles up in the scores over the steps."""
+        design, loss, P = self.design, self.loss(C), solution.params
+        F = design.forward(P)
+        gradient = penalised(design, P) + design.adjoint(loss.gradient(F))
+        squared = loss.total(inner(design, gradient, gradient))
+        return replace(
+            solution,
+            objective=_objective(design, loss, P, F),
+            gradient_norm=squared.clamp(min=0).sqrt(),
+        )
 
     def warm_up(self, C: float) -> Tensor:
         """Return a start for `C`, by way of smaller values.
@@ -134,10 +155,10 @@ class _Problem:
         the problem is easy. A start at 0 makes every row a support row, which is hard at a large C.
         """
         eigenvalues = self.preconditioner.eigenvalues
-        if not len(eigenvalues) or not float(eigenvalues.max()):
-            return self.zeros
-        steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 10))
         start = self.zeros
+        if not len(eigenvalues) or not float(eigenvalues.max()):
+            return start
+        steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 10))
         for k in range(steps, 0, -1):
             solution = self.solve(C / 10**k, start, WARM_UP_TOL)
             start = solution.params
@@ -179,12 +200,7 @@ def _minimise(
         stalled = ~(drop > _rounding(F, objective[active])) | (unsolved[active] >= MAX_UNSOLVED)
         active = active[~done & ~stalled]
         n_iter += 1
-    # measured afresh: rounding piled up in the scores over the steps
-    F = design.forward(P)
-    gradient = penalised(design, P) + design.adjoint(loss.gradient(F))
-    squared = loss.total(inner(design, gradient, gradient, design.forward(gradient)))
-    norm = squared.clamp(min=0).sqrt()
-    return Solution(P, _objective(design, loss, P, F), norm, converged, n_iter)
+    return Solution(P, objective, converged, n_iter)
 
 
 def _times(length: Tensor, step: Tensor) -> Tensor:
@@ -232,20 +248,18 @@ def _newton_step(
     if not can_factorise(design, system.loss):
         return _conjugate_gradients(system, preconditioner)
     step, change = torch.zeros_like(P), torch.zeros_like(F)
-    direct = cheap_to_factorise(design, curvature.D)
-    rest = (~direct).nonzero()[:, 0]
+    solved = cheap_to_factorise(design, curvature.D)
+    exact, rest = (part.nonzero()[:, 0] for part in (solved, ~solved))
+    if len(exact):
+        part = system.columns(exact)
+        step[:, exact] = exact_step(
+            design, part.loss, curvature.D[:, exact], part.gradient, P[:, exact]
+        )
+        change[:, exact] = design.forward(step[:, exact])
     if len(rest):
         found = _conjugate_gradients(system.columns(rest), preconditioner)
-        step[:, rest], change[:, rest], met = found
-        direct[rest[~met]] = True
-    chosen = direct.nonzero()[:, 0]
-    if len(chosen):
-        part = system.columns(chosen)
-        step[:, chosen] = exact_step(
-            design, part.loss, curvature.D[:, chosen], part.gradient, P[:, chosen]
-        )
-        change[:, chosen] = design.forward(step[:, chosen])
-    return step, change, torch.ones_like(direct)
+        step[:, rest], change[:, rest], solved[rest] = found
+    return step, change, solved
 
 
 def _line_search(
@@ -302,19 +316,20 @@ def _conjugate_gradients(
         change[:, columns] += length * Fp
         r -= length * Hp
         z = loss.visible(preconditioner.solve(r, mean))
-        Fz = design.forward(z)
+        Fz = design.forward(z) if isinstance(design, Gram) else None
         new = loss.total(inner(design, r, z, Fz))
         met[on] |= new <= goal
         if met.all():
             break
         ratio = torch.where(met[on], 0.0, new / rz)
-        p = z + ratio * p
-        Fp = Fz + ratio * Fp
         rz = new
         left = (~met[on]).nonzero()[:, 0]
         if len(left) <= LEFT * len(on):
             on = columns = on[left]
             system = system.columns(left)
-            loss, p, Fp, r = system.loss, p[:, left], Fp[:, left], r[:, left]
-            rz, goal, mean = rz[left], goal[left], mean[left]
+            loss, p, Fp, r, z = system.loss, p[:, left], Fp[:, left], r[:, left], z[:, left]
+            Fz = None if Fz is None else Fz[:, left]
+            rz, goal, mean, ratio = rz[left], goal[left], mean[left], ratio[left]
+        p = z + ratio * p
+        Fp = (design.forward(z) if Fz is None else Fz) + ratio * Fp
     return step, change, met

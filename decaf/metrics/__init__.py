@@ -18,7 +18,7 @@ from decaf.metrics.average_precision import (
     per_class_ap,
 )
 from decaf.metrics.named import METRICS, Metric, asked_metrics
-from decaf.metrics.probabilities import mean_log_loss, probabilities, reliability
+from decaf.metrics.probabilities import mean_log_loss, reliability
 from decaf.metrics.ranks import per_class_auroc, per_class_f1, top5_accuracy
 from decaf.metrics.summaries import Summary, summary
 
@@ -39,7 +39,6 @@ __all__ = [
     "per_class_auroc",
     "per_class_f1",
     "predicted_classes",
-    "probabilities",
     "reliability",
     "summary",
     "top5_accuracy",

@@ -1,36 +1,14 @@
-"""Scores as probabilities, and how far these can be believed."""
+"""How far probabilities can be believed."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.metrics import log_loss
 
 from decaf.metrics.accuracies import with_every_label
 from decaf.types import FloatArray, IntArray
 
 N_BINS = 15
-
-
-def probabilities(logits: FloatArray, *, exclusive: bool) -> FloatArray:
-    """Return the probability of each class: a softmax if classes exclude each other.
-
-    Parameters
-    ----------
-    logits : numpy.ndarray
-        ``(n_rows, n_classes)``, or ``(n_rows,)`` for two classes.
-    exclusive : bool
-        Softmax, else a sigmoid a class.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n_rows, n_classes)``.
-    """
-    if logits.ndim == 1:
-        logits = np.stack([np.zeros_like(logits), logits], axis=1)
-    p: FloatArray = softmax(logits, axis=1) if exclusive else expit(logits)
-    return p
 
 
 def mean_log_loss(labels: IntArray, p: FloatArray, classes: IntArray) -> float:

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import ConfigError
-from decaf.metrics import METRICS, probabilities
+from decaf.metrics import METRICS
 from decaf.names import Names
 from decaf.protocols.by_view import Score
 from decaf.protocols.rule import PublishedProtocol
+from decaf.rowwise import probabilities
 from decaf.types import FloatArray, IntArray, Split
 
 BLOCK_ROWS = 16_384

@@ -12,6 +12,7 @@ import numpy as np
 
 from decaf.choices import Normalize
 from decaf.protocols.rule import PublishedProtocol
+from decaf.rowwise import normalized
 from decaf.types import FloatArray, IntArray, Split
 
 Score = Callable[[IntArray, FloatArray, Any], float]
@@ -98,31 +99,6 @@ def view_features(features: FloatArray, rule: PublishedProtocol) -> ViewFeatures
     else:
         test = _rows(features, rule.test_views == "mean", rule.normalize)
     return ViewFeatures(train, test, len(train) // len(features), len(test) // len(features))
-
-
-def normalized(X: FloatArray, how: Normalize) -> FloatArray:
-    """Return rows normalised one by one.
-
-    Parameters
-    ----------
-    X : numpy.ndarray
-        ``(n_rows, n_features)``.
-    how : str
-        ``"l2"``; ``"signed-square"``: each value times its magnitude, then l2; for any other
-        the rows are left as they are.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(n_rows, n_features)``.
-    """
-    if how not in {"l2", "signed-square"}:
-        return X
-    if how == "signed-square":
-        X = X * np.abs(X)
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    unit: FloatArray = X / np.maximum(norms, np.finfo(X.dtype).tiny)
-    return unit
 
 
 def rows_of_views(rows: IntArray, n_views: int) -> IntArray:

@@ -1,15 +1,13 @@
-"""The choice of an epoch, the moving average, and what a checkpoint gives back."""
+"""The choice of an epoch, and the moving average."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from decaf.finetuning.average import Average, assign
-from decaf.finetuning.checkpoint import Checkpoint, Epoch, write_tensors
-from decaf.finetuning.loop import best_epoch
+from decaf.finetuning.average import Average
+from decaf.finetuning.loop import Epoch, best_epoch
 
 
 @pytest.mark.parametrize(
@@ -40,29 +38,3 @@ def test_the_average_follows_its_formula_and_gives_way() -> None:
         np.testing.assert_allclose(learned["w"], [expected] * 2, rtol=1e-5)
         assert learned["n"] == 199
     np.testing.assert_array_equal(learned["w"], [199, 199])
-
-
-def test_a_checkpoint_gives_back_what_it_was_given(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "c.safetensors"
-    assert Checkpoint.load(path) is None
-    checkpoint = Checkpoint([Epoch(math.nan, 0.1, 0.2), Epoch(0.3, 0.4, 0.5)])
-    checkpoint.add("learned", {"a.b": torch.randn(3, 4).t(), "n": torch.tensor(3)})
-    checkpoint.add("best", {"a.b": torch.ones(2)})
-    checkpoint.save(path)
-    again = Checkpoint.load(path)
-    assert again is not None
-    assert math.isnan(again.history[0].value)
-    assert again.history[1] == checkpoint.history[1]
-    assert again.group("learned").keys() == {"a.b", "n"}
-    for name in ("learned", "best"):
-        for key, value in checkpoint.group(name).items():
-            assert torch.equal(again.group(name)[key], value)
-    assert [file.name for file in path.parent.iterdir()] == ["c.safetensors"]
-
-
-def test_tied_tensors_are_written_each(tmp_path: Path) -> None:
-    shared = torch.arange(3.0)
-    write_tensors(tmp_path / "t.safetensors", {"a": shared, "b": shared}, {})
-    target = {"a": torch.zeros(3)}
-    assign(target, {"a": shared})
-    assert torch.equal(target["a"], shared)

@@ -13,9 +13,11 @@ import pytest
 import torch
 from sklearn.base import clone
 
+from decaf import descent
+from decaf.descent import mean_loss
 from decaf.errors import DataError
 from decaf.heads import fit_splits
-from decaf.heads.adaptation import AdaptationHead, adaptation_layers, mean_loss
+from decaf.heads.adaptation import AdaptationHead, adaptation_layers
 from decaf.metrics import METRICS
 from decaf.types import Split
 
@@ -50,7 +52,8 @@ def test_gradient_is_that_of_finite_differences(kind):
     def loss(*parameters):
         given = dict(zip(names, parameters, strict=True))
         torch.manual_seed(1)  # of the masks
-        return mean_loss(torch.func.functional_call(net, given, features), wanted)
+        logits = torch.func.functional_call(net, given, features)
+        return mean_loss(logits, wanted, per_row=True)
 
     assert torch.autograd.gradcheck(loss, tuple(p.detach().requires_grad_() for p in start))
 
@@ -59,7 +62,7 @@ def test_a_label_of_0_does_not_count():
     scores = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
     wanted = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
     by_hand = np.log1p(np.exp([-2.0, 0.5, -3.0])).sum() / 2
-    assert float(mean_loss(scores, wanted)) == pytest.approx(by_hand, rel=1e-6)
+    assert float(mean_loss(scores, wanted, per_row=True)) == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_it_parts_what_no_line_parts():
@@ -157,8 +160,6 @@ def assert_equal(one, other):
 
 def interrupted(head, X, y, n_epochs):
     """Fit until so many more epochs are saved."""
-    from decaf.heads import descent
-
     saved, calls = descent.write_tensors, []
 
     def save(*args):

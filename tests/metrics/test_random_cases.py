@@ -8,7 +8,8 @@ from sklearn import metrics as theirs
 from sklearn.exceptions import UndefinedMetricWarning
 
 from decaf.errors import ConfigError
-from decaf.metrics import METRICS, asked_metrics, probabilities, reliability
+from decaf.metrics import METRICS, asked_metrics, reliability
+from decaf.rowwise import probabilities
 
 N_CASES = 300
 

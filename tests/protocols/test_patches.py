@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from decaf.errors import ConfigError
-from decaf.metrics import probabilities
 from decaf.protocols import PatchFeatures, patch_features, pool_patches
 from decaf.protocols.by_patch import BLOCK_ROWS
 from decaf.protocols.rule import PublishedProtocol, Selection
+from decaf.rowwise import probabilities
 from decaf.types import Split
 
 RULE = PublishedProtocol("p", draw="official", n_splits=1, metric="map_area",
@@ -29,14 +29,6 @@ def test_scores_by_hand():
     np.testing.assert_allclose(pool_patches(y, counts, power=1)[0], [0.75, 0.15])
     highest = [[1, 0.04], [0.16, 0.81]]
     np.testing.assert_allclose(pool_patches(y, counts, power=2, pool="max"), highest)
-
-
-def test_probabilities():
-    logits = np.log(np.array([[1.0, 2.0, 1.0]]))
-    np.testing.assert_allclose(probabilities(logits, exclusive=True), [[0.25, 0.5, 0.25]])
-    np.testing.assert_allclose(probabilities(logits, exclusive=False), [[1 / 2, 2 / 3, 1 / 2]])
-    two = probabilities(np.log(np.array([3.0])), exclusive=True)
-    np.testing.assert_allclose(two, [[0.25, 0.75]])
 
 
 def features(n_patches=(2, 1, 3), n_classes=2) -> PatchFeatures:

@@ -5,7 +5,7 @@ import pytest
 
 from decaf.metrics import METRICS
 from decaf.protocols import PROTOCOLS, view_features
-from decaf.protocols.by_view import normalized, rows_of_views
+from decaf.protocols.by_view import rows_of_views
 from decaf.types import Split
 
 PLAIN = PROTOCOLS["*"]["holdout"]
@@ -60,14 +60,6 @@ def test_views_may_train_as_their_mean_and_test_one_by_one():
     assert (found.train.shape, found.test.shape) == ((6, 4), (18, 4))
     np.testing.assert_allclose(np.linalg.norm(found.train, axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(found.test, axis=1), 1, rtol=1e-6)
-
-
-def test_normalisation_by_hand():
-    X = np.array([[3, -4], [0, 0]], np.float32)
-    np.testing.assert_array_equal(normalized(X, "none"), X)
-    np.testing.assert_allclose(normalized(X, "l2"), [[0.6, -0.8], [0, 0]])
-    length = np.hypot(9, 16)
-    np.testing.assert_allclose(normalized(X, "signed-square"), [[9 / length, -16 / length], [0, 0]])
 
 
 def test_rows_of_views_of_one_view_are_the_rows():
