@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from decaf.backbones import TorchBackbone
 from decaf.device import find_device
@@ -102,19 +102,10 @@ def evaluate(
     if out is not None:
         require_csv(Path(out))
     find_device(compute.device)
-    if len(nets := each_net(net)) > 1 and store_at(data) is None:
-        _fill_stores(data, nets, protocol, overrides, source=source, compute=compute)
-        alone = partial(
-            evaluate,
-            data,
-            protocol=protocol,
-            heads=heads,
-            overrides=overrides,
-            source=source,
-            compute=compute,
-            out=out,
-        )
-        return ResultTable(tuple(result for one in nets for result in alone(one).results))
+    several = each_net(net)
+    if len(several) > 1 and store_at(data) is None:
+        how: Any = {"overrides": overrides, "source": source, "compute": compute}
+        return _of_each(data, several, protocol=protocol, heads=heads, out=out, **how)
     path, tunings = store_at(data), dict[str, FineTuning]()
     if path is None:
         table = source_table(data, source)
@@ -151,20 +142,33 @@ def evaluate(
     return results
 
 
-def _fill_stores(
+def _refuse_failed(trials: Trials, n_results: int) -> None:
+    """Say which heads could not be trained."""
+    if trials.failed:
+        raise DataError(
+            f"{'; '.join(trials.failed)}; {n_results} results of the other heads are in "
+            f"{trials.journal.path}"
+        )
+
+
+def _of_each(
     data: str | Path | ImageDataset,
     nets: Sequence[Net],
+    *,
     protocol: str | None,
     overrides: Overrides,
-    *,
     source: Source,
     compute: Compute,
-) -> None:
-    """Fill the store of each net in one pass, once it is known that its rows can be split."""
+    **more: Any,
+) -> ResultTable:
+    """Evaluate several nets, whose stores are filled in one pass over the images."""
     table = source_table(data, source)
     protocol = protocol or default_protocol(table).name
-    _rules(table, protocol, overrides)
-    extract_nets(data, nets, overrides.view, protocol=protocol, source=source, compute=compute)
+    _rules(table, protocol, overrides)  # what cannot be split is said before nets are loaded
+    how: Any = {"protocol": protocol, "source": source, "compute": compute}
+    extract_nets(data, nets, overrides.view, **how)
+    found = [evaluate(data, one, overrides=overrides, **how, **more) for one in nets]
+    return ResultTable(tuple(result for table in found for result in table.results))
 
 
 def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:

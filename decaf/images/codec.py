@@ -6,7 +6,7 @@ from typing import Any
 try:
     from torchcodec.decoders import decode_jpeg as _found  # type: ignore[attr-defined] # no __all__
 except (ImportError, OSError, RuntimeError):
-    _found = None
+    _found = None  # type: ignore[assignment] # as decode_jpeg says
 
 decode_jpeg: Callable[..., Any] | None = _found
 """None where torchcodec is not installed, or is made for another torch."""
