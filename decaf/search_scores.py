@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -190,8 +191,9 @@ def _task(table: ImageDataset, done: IntArray, asked: str) -> _Ranking:
 
 
 def _codes(how: SearchTest) -> tuple[str, ...]:
-    several = isinstance(how.codes, str) and " " in how.codes.strip()
-    return words(how.codes.split() if several else how.codes)  # type: ignore[union-attr] # a text
+    if isinstance(how.codes, str) and " " in how.codes.strip():
+        return words(how.codes.split())
+    return words(how.codes)
 
 
 def _reduced(X: FloatArray, n: int, how: SearchTest) -> FloatArray:
@@ -236,7 +238,7 @@ def _ranker(code: str, X: FloatArray, seed: int) -> tuple[Ranker, float]:
         some = np.random.default_rng(seed).permutation(len(X))[:_LEARNT]
         hashing = SphericalHashing(int(bits), seed).fit(X[some])
         codes = pack_bits(hashing.transform(X))
-        measure = spherical_hamming if kind == "spherical" else hamming
+        measure: Any = spherical_hamming if kind == "spherical" else hamming
         return lambda Q: measure(pack_bits(hashing.transform(Q)), codes), codes.nbytes / len(X)
     return _faiss_ranker(code, X, seed)
 

@@ -59,7 +59,7 @@ def load_landmarks(info: DatasetInfo, data_root: Path, *, allow_partial: bool) -
     names = sorted({_landmark(query) for query in queries})
     labels = np.full((len(ids) + len(queries), len(names)), -1, np.int8)
     rows = {name: row for row, name in enumerate(ids)}
-    boxes = [(0.0, 0.0, *sizes[name]) for name in ids]
+    boxes: list[tuple[float, ...]] = [(0, 0, *sizes[name]) for name in ids]
     for number, file in enumerate(queries):
         column = names.index(_landmark(file))
         name, *box = _parsed(file)

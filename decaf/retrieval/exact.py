@@ -285,7 +285,8 @@ class _Best:
         if highest.shape[1] >= k and torch.isinf(worst).any():
             kth = highest.nan_to_num(nan=-torch.inf).topk(k, dim=1).values[:, -1].double()
             least = torch.maximum(least, kth - bound)
-        return (least - bound).nan_to_num(nan=-torch.inf).float()
+        lowest: torch.Tensor = (least - bound).nan_to_num(nan=-torch.inf).float()
+        return lowest
 
     def _merge(self, at: IntArray, found: IntArray, numbers: IntArray, X: FloatArray) -> None:
         """Put rows among the nearest of their queries, where they belong there."""

@@ -134,7 +134,7 @@ def write_index(
             file, rows=rows, sha256=store.image_sha256[rows], ids=np.frombuffer(names, np.uint8)
         )
     files["rows"] = (name, _file_sha256(folder / name))
-    whole = {
+    whole: dict[str, Any] = {
         **manifest, "store": store.digest, "n_rows": len(rows), "files": files,
         "bytes_a_row": n_bytes / len(rows),
     }  # fmt: skip

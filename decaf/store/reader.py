@@ -200,7 +200,8 @@ class FeatureStore:
         Parameters
         ----------
         queries : FeatureStore, sequence of str or numpy.ndarray
-            A store of the same net and layer, ids of this one, or ``(n_queries, n_features)``.
+            A store of the same net and layer, ids of this one, or ``(n_queries, n_features)``
+            features.
         how : Search
             Layer, metric and number of answers.
         device : str

@@ -30,6 +30,7 @@ def store(tmp_path):
 
 def test_an_image_is_no_answer_to_itself_and_its_copy_comes_first(store):
     (answer,) = store.search(["0.jpg"], Search(k=3))
+    assert store.search("0.jpg", Search(k=3)) == (answer,)
     assert (answer.query, answer.label) == ("0.jpg", "cat")
     assert [(hit.rank, hit.image_id, hit.label, hit.right) for hit in answer.hits] == [
         (1, "4.jpg", "cat", True),
