@@ -21,6 +21,10 @@ Box = Literal["none", "crop"]
 PatchEdges = Literal["clip", "reflect"]
 PatchPool = Literal["mean", "max"]
 Normalize = Literal["none", "l2", "standard", "signed-square"]
+TrainOn = Literal["S", "T", "ST"]
+"""Rows of the source domain, labelled ones of the target, or both."""
+
+Adapt = Literal["none", "coral", "sa", "daume"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Dtype = Literal["float32", "float16"]
 Decoder = Literal["auto", "pillow", "gpu"]

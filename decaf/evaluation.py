@@ -22,6 +22,7 @@ from decaf.progress import log
 from decaf.protocols import (
     PublishedProtocol,
     default_protocol,
+    domain_rules,
     get_protocol,
     kept_splits,
     require_shots,
@@ -118,7 +119,7 @@ def evaluate(
         with FeatureStore(path) as store:
             table = store.image_table()
             overrides = replace(overrides, view=stored_view(store, overrides.view))
-    rules = _rules(table, protocol or default_protocol(table).name, overrides)
+    rules = _rules(table, protocol or default_protocol(table).name, overrides, source.domains)
     journal = Journal.open(csv_path(table.name, out))
     if path is None:
         nets = load_nets(net, compute.device)
@@ -188,9 +189,15 @@ def _head_names(heads: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _rules(table: ImageDataset, protocol: str, overrides: Overrides) -> list[PublishedProtocol]:
+def _rules(
+    table: ImageDataset, protocol: str, overrides: Overrides, domains: str | None
+) -> list[PublishedProtocol]:
     """Return the protocol as asked, once for each number of training images per class."""
-    rules = [get_protocol(protocol, table, one) for one in with_shots(overrides)]
+    rules = [
+        rule
+        for one in with_shots(overrides)
+        for rule in domain_rules(get_protocol(protocol, table, one), table, overrides, domains)
+    ]
     for rule in rules:  # what cannot be drawn is said before the net is loaded
         if overrides.train_per_class is not None:
             require_shots(rule, table)

@@ -25,7 +25,7 @@ from decaf.engines import (
 )
 from decaf.errors import ConfigError, StoreError
 from decaf.progress import log
-from decaf.protocols import PublishedProtocol, get_protocol
+from decaf.protocols import PublishedProtocol, domain_pair, get_protocol
 from decaf.records import Cluster, Compute, Net, Overrides, Source, View, takes_records
 from decaf.store import Provenance, reopen, store_name
 from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
@@ -171,13 +171,17 @@ def extract_table(
 
 def source_table(dataset: str | Path | ImageDataset, source: Source) -> ImageDataset:
     """Return the table of a data set's images; see `decaf.load_dataset`."""
-    return load_dataset(
+    table = load_dataset(
         dataset,
         Path(source.data_root),
         allow_partial=source.allow_partial,
         limit=source.limit,
         group_by=source.group_by,
+        by_domain=source.domains is not None,
     )
+    if source.domains is not None:
+        domain_pair(table, source.domains)
+    return table
 
 
 def protocol_view(table: ImageDataset, protocol: str | None, view: View) -> View:

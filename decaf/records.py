@@ -279,6 +279,11 @@ class Source(Record):
         about="What images of a group share, which no split parts: a level of the folders "
         "(1, -1), content (identical files), or a regular expression on the path.",
     )
+    domains: str | None = option(
+        default=None,
+        about="SOURCE:TARGET of office31, or of a folder <domain>/<class>/<image>: heads train in "
+        "one domain and are tested in the other.",
+    )
     decoder: Decoder = option(
         default="auto",
         about="Who decodes; auto: the fastest with Pillow's bits; gpu: nvJPEG, slightly other "
@@ -361,6 +366,15 @@ class Overrides(Fit):
     )
     patch_pool: PatchPool | None = option(
         default=None, about="An image's score: mean or max over its patches."
+    )
+    train_on: str | Sequence[str] | None = option(
+        default=None,
+        about="With --domains, comma-separated: S (source), T (the target's few labelled images), "
+        "ST (both).",
+    )
+    adapt: str | Sequence[str] | None = option(
+        default=None,
+        about="With --domains, comma-separated: none, coral, sa (subspace alignment), daume.",
     )
     recipe: Any = option(
         default="",

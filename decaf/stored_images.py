@@ -116,7 +116,7 @@ def refuse_for_store(path: Path, net: Net, source: Source) -> None:
         If one is given.
     """
     net.only(f"the store {path}", "layers", "seed")
-    source.only(f"the store {path}", "features", "data_root")
+    source.only(f"the store {path}", "features", "data_root", "domains")
 
 
 def one_layer(names: tuple[str, ...]) -> tuple[str, ...]:

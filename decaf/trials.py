@@ -22,20 +22,27 @@ from decaf.protocols import (
     PatchFeatures,
     PublishedProtocol,
     ViewFeatures,
+    fewer_shots,
     get_protocol,
     kept_splits,
     published_protocol_differences,
-    trained,
 )
 from decaf.records import Compute
 from decaf.results import Journal, Result
 from decaf.results.identity import changes, digest_of, split_digest
 from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
+from decaf.transfer import adapted, refuse_unadaptable, what_was_read
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
 
-_SAID = ("train_per_class", "normalize", "view", "box", "box_scale", "metric", "notes", "source")
+_SAID = (
+    *("train_per_class", "normalize", "view", "box", "box_scale", "metric", "notes", "source"),
+    *("domains", "train_on", "adapt"),
+)
 """Fields of a protocol that are columns of their own, or change nothing."""
+
+_Fitted = tuple[ViewFeatures | PatchFeatures, FittedSplit]
+"""Features as a split uses them, and the head on them."""
 
 _UNTRAINABLE = (DataError, ConfigError, ValueError, RuntimeError, MemoryError)
 """What ends a head, and not those after it."""
@@ -114,6 +121,7 @@ class Trials:
         for head in heads:
             if head != FINETUNE:
                 _estimator(head, rules[0], self.compute.device)
+        refuse_unadaptable(heads, rules)
 
     def _row(self, cell: "_Cell", splits: Sequence[Split]) -> Iterator[Result]:
         """Yield the results of one row, split by split."""
@@ -121,7 +129,7 @@ class Trials:
         known = [self.journal.find(one) for one in facts]
         todo = [one for one in enumerate(splits) if known[one[0]] is None]
         features = cell.features() if todo else None
-        fitted: Iterator[FittedSplit] = iter(())
+        fitted: Iterator[_Fitted] = iter(())
         if features is not None:
             fit_all = self._fine_tune if cell.head == FINETUNE else self._fit
             fitted = fit_all(features, cell, splits[0], todo)
@@ -130,7 +138,7 @@ class Trials:
                 yield from filter(None, [old])
                 continue
             try:
-                result = self._result(features, cell, split, fact, next(fitted))
+                result = self._result(cell, split, fact, *next(fitted))
             except _UNTRAINABLE as error:
                 shots = "" if split.shots is None else f", {split.shots} a class"
                 self.failed.append(f"{cell.head} on {cell.layer}{shots}: {error}")
@@ -158,32 +166,34 @@ class Trials:
         cell: "_Cell",
         first: Split,
         splits: Sequence[tuple[int, Split]],
-    ) -> Iterator[FittedSplit]:
+    ) -> Iterator[_Fitted]:
         """Yield the fitted head of each split; the first of all of them says which C to try."""
         rule = cell.rule
         estimator = _estimator(cell.head, rule, self.compute.device)
         if "checkpoint" in estimator.get_params():
             estimator.set_params(checkpoint=str(self.store.path.parent))
-        c_grid, fixed_c = rule.c_values(features.train, features.training_split(first).train)
+        used = adapted(features, rule, first, self.table.domains)
+        c_grid, fixed_c = rule.c_values(used.train, used.training_split(first).train)
         for number, split in splits:
+            used = adapted(features, rule, split, self.table.domains)
             if "random_state" in estimator.get_params():
                 estimator.set_params(random_state=rule.training_seed(number))
             fit = partial(
                 fit_splits,
                 estimator,
-                features.train,
-                features.labels(_labels(self.table, split)),
-                [features.training_split(split)],
+                used.train,
+                used.labels(_labels(self.table, split)),
+                [used.training_split(split)],
                 c_grid=c_grid,
-                score=features.validation_score(METRICS[rule.metric].score),
+                score=used.validation_score(METRICS[rule.metric].score),
                 standardize=rule.normalize == "standard",
                 class_names=self.table.class_names,
             )
             if rule.selection.kind == "test":
                 tried = [one for C in c_grid for one in fit(fixed_c=C)]
-                yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
+                yield used, max(tried, key=lambda one: self._test_value(used, rule, split, one))
             else:
-                yield from fit(fixed_c=fixed_c)
+                yield used, next(fit(fixed_c=fixed_c))
 
     def _fine_tune(
         self,
@@ -191,7 +201,7 @@ class Trials:
         cell: "_Cell",
         first: Split,
         splits: Sequence[tuple[int, Split]],
-    ) -> Iterator[FittedSplit]:
+    ) -> Iterator[_Fitted]:
         """Yield the net and head that are fine-tuned on each split."""
         tuning, rule = self.tunings[cell.layer], cell.rule
         frozen = Frozen(
@@ -203,7 +213,8 @@ class Trials:
         )
         for number, split in splits:
             seeded = replace(split, seed=rule.training_seed(number))
-            yield tuning.fit(seeded, _labels(self.table, split), frozen).as_fitted_split()
+            fit = tuning.fit(seeded, _labels(self.table, split), frozen)
+            yield features, fit.as_fitted_split()
 
     def _test_value(
         self,
@@ -240,16 +251,19 @@ class Trials:
             "split": number,
             "seed": rule.seed,
             "of_splits": rule.n_splits,
+            "domains": ":".join(getattr(rule, "domains", ())),
+            "train_on": getattr(rule, "train_on", ""),
+            "adapt": getattr(rule, "adapt", "none"),
             "split_digest": split_digest(split),
             "test_digest": digest_of(split.test),
         }
 
     def _result(
         self,
-        features: ViewFeatures | PatchFeatures,
         cell: "_Cell",
         split: Split,
         facts: Mapping[str, Any],
+        features: ViewFeatures | PatchFeatures,
         fit: FittedSplit,
     ) -> Result:
         metric, data = METRICS[cell.rule.metric], cell.data
@@ -274,7 +288,8 @@ class Trials:
             notes=(
                 *published_protocol_differences(cell.rule, self.table, data.n_left_out),
                 *data.leaks,
-                *_fewer_shots(self.table, split),
+                *fewer_shots(self.table, split),
+                *what_was_read(cell.rule),
                 *fit.notes,
             ),
             device=str(find_device(self.compute.device)),
@@ -315,18 +330,6 @@ class _Cell:
         """Return what the head is trained on."""
         whole = self.data.features(self.layer)
         return row_numbers(whole) if self.head == FINETUNE else whole
-
-
-def _fewer_shots(table: ImageDataset, split: Split) -> tuple[str, ...]:
-    """Say where a class trains on fewer images than were asked for."""
-    if split.shots is None or table.labels.ndim == 2:
-        return ()
-    found = trained(split, table)
-    least, most = int(found[found > 0].min()), int(found.max())
-    if least >= split.shots:
-        return ()
-    told = f"{least}" if least == most else f"{least} to {most}"
-    return (f"{told} training images a class instead of {split.shots}",)
 
 
 def _labels(table: ImageDataset, split: Split) -> IntArray:

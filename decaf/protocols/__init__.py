@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from decaf.errors import ConfigError
+from decaf.protocols.by_domain import DomainProtocol, domain_pair, domain_rules
 from decaf.protocols.by_patch import (
     PatchFeatures,
     image_starts,
@@ -13,10 +14,10 @@ from decaf.protocols.by_patch import (
     pool_patches,
 )
 from decaf.protocols.by_view import ViewFeatures, view_features
-from decaf.protocols.catalogue import PROTOCOLS
+from decaf.protocols.catalogue import PROTOCOLS, protocols_of
 from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.rule import PublishedProtocol, Selection
-from decaf.protocols.shots import require_shots, trained
+from decaf.protocols.shots import fewer_shots, require_shots
 from decaf.protocols.sides import training_rows
 from decaf.protocols.split_files import kept_splits
 from decaf.records import Overrides, numbers, words
@@ -24,11 +25,15 @@ from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [
     "PROTOCOLS",
+    "DomainProtocol",
     "PatchFeatures",
     "PublishedProtocol",
     "Selection",
     "ViewFeatures",
     "default_protocol",
+    "domain_pair",
+    "domain_rules",
+    "fewer_shots",
     "get_protocol",
     "image_starts",
     "kept_splits",
@@ -38,7 +43,6 @@ __all__ = [
     "protocol_names",
     "published_protocol_differences",
     "require_shots",
-    "trained",
     "training_rows",
     "view_features",
     "with_shots",
@@ -56,7 +60,7 @@ def default_protocol(dataset: ImageDataset) -> PublishedProtocol:
     Caltech-101 has DeCAF's; an own folder is tested on its own split where it has one, else on
     a held-out fifth.
     """
-    return get_protocol(protocol_names(dataset.name)[0], dataset)
+    return get_protocol(next(iter(protocols_of(dataset))), dataset)
 
 
 def get_protocol(
@@ -87,7 +91,7 @@ def get_protocol(
     ConfigError
         If the data set has no such protocol, or a replacement makes no sense.
     """
-    choices = PROTOCOLS.get(dataset.name, PROTOCOLS["*"])
+    choices = protocols_of(dataset)
     if name not in choices:
         raise ConfigError(
             f"unknown protocol '{name}' for {dataset.name}; choose one of: {', '.join(choices)}"

@@ -28,8 +28,8 @@ def require_shots(rule: PublishedProtocol, dataset: ImageDataset) -> None:
         If the protocol cannot draw from the data set at all.
     """
     asked = rule.train_per_class
-    if asked is None or dataset.labels.ndim == 2:
-        return
+    if asked is None or dataset.labels.ndim == 2 or rule.draw == "domains":
+        return  # a rule of domains says itself what it lacks
     kept = [n for n, name in enumerate(dataset.class_names) if name not in rule.drop_classes]
     if rule.draw == "shots":
         rows, n = np.flatnonzero(np.isin(dataset.labels, kept)), rule.n_splits
@@ -51,3 +51,15 @@ def require_shots(rule: PublishedProtocol, dataset: ImageDataset) -> None:
 def trained(split: Split, dataset: ImageDataset) -> IntArray:
     """Return how many images of each class ``(n_classes,)`` a split trains on."""
     return np.bincount(dataset.labels[split.train], minlength=len(dataset.class_names))
+
+
+def fewer_shots(dataset: ImageDataset, split: Split) -> tuple[str, ...]:
+    """Say where a class trains on fewer images than were asked for."""
+    if split.shots is None or dataset.labels.ndim == 2:
+        return ()
+    found = trained(split, dataset)
+    least, most = int(found[found > 0].min()), int(found.max())
+    if least >= split.shots:
+        return ()
+    told = f"{least}" if least == most else f"{least} to {most}"
+    return (f"{told} training images a class instead of {split.shots}",)

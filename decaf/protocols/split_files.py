@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from decaf.errors import ConfigError, DataError
 from decaf.escapes import visible
+from decaf.protocols.by_domain import DomainProtocol
 from decaf.protocols.rule import PublishedProtocol
 from decaf.protocols.sides import refuse_broken_groups
 from decaf.types import ImageDataset, IntArray, Split
@@ -78,7 +79,10 @@ def kept_splits(
 
 
 def _asked(rule: PublishedProtocol) -> dict[str, Any]:
-    return {"protocol": rule.name, "shots": rule.train_per_class, "seed": rule.seed}
+    asked = {"protocol": rule.name, "shots": rule.train_per_class, "seed": rule.seed}
+    if isinstance(rule, DomainProtocol):
+        asked |= {"domains": ":".join(rule.domains), "train_on": rule.train_on}
+    return asked
 
 
 def _row_names(dataset: ImageDataset) -> Sequence[str]:
@@ -129,7 +133,7 @@ def _drawn(file: Path, drawn: Any, rule: PublishedProtocol) -> Any:
     """Return the records of a protocol's splits."""
     asked = _asked(rule)
     for one in drawn:
-        if {key: one[key] for key in asked} == asked and len(one["splits"]) == rule.n_splits:
+        if {key: one.get(key) for key in asked} == asked and len(one["splits"]) == rule.n_splits:
             return one["splits"]
     found = "; ".join(_said(one, len(one["splits"])) for one in drawn[:5]) or "nothing"
     raise ConfigError(

@@ -42,7 +42,7 @@ def _row(a: Aggregate, printed: float) -> Row:
     shots = "" if a.shots is None else f" {a.shots}"
     cells = (
         f"{a.protocol}{shots}",
-        f"{a.layer} {a.head}",
+        f"{a.layer} {head(a)}",
         ours(a),
         published(a),
         *_difference(a, printed),

@@ -7,6 +7,7 @@ from typing import Any
 
 from decaf.metrics import METRICS
 from decaf.published import VERIFIED
+from decaf.report.telling import head
 from decaf.results import Aggregate, ResultTable
 
 NOT_CONVERGED = "†"
@@ -115,14 +116,14 @@ def _with_controls(blocks: Sequence[list[Aggregate]]) -> list[list[Aggregate]]:
 
 
 def _net(a: Aggregate) -> tuple[str, ...]:
-    data = (a.dataset, a.dataset_digest)
+    data = (a.dataset, a.dataset_digest, a.domains)
     return (*data, a.backbone, a.pool, a.view, a.protocol, a.metric, a.normalize, a.settings)
 
 
 def setting(a: Aggregate) -> tuple[str, ...]:
     """Return what the results that share a table have in common."""
     net = (a.backbone, a.weights_sha256, a.pool, a.view)
-    data = (a.dataset, a.dataset_digest)
+    data = (a.dataset, a.dataset_digest, a.domains)
     return (*data, *net, a.protocol, a.metric, a.normalize, a.digest, a.settings)
 
 
@@ -133,11 +134,11 @@ def _is_curve(block: Sequence[Aggregate]) -> bool:
 def _grid(block: Sequence[Aggregate]) -> Grid:
     down: Callable[[Aggregate], str]
     if _is_curve(block):
-        corner, down, across = "shots", _shots, _head
+        corner, down, across = "shots", _shots, head
     elif len({a.layer for a in block}) > MOST_LAYERS_ACROSS:
-        corner, down, across = "layer", _layer, _head
+        corner, down, across = "layer", _layer, head
     else:
-        corner, down, across = "head", _head, _layer
+        corner, down, across = "head", head, _layer
     if len({a.weights == RANDOM for a in block}) > 1:
         down = _with_weights(down)
     cells = {(down(a), across(a)): a for a in block}
@@ -159,10 +160,6 @@ def _shots(a: Aggregate) -> str:
 
 def _layer(a: Aggregate) -> str:
     return a.layer
-
-
-def _head(a: Aggregate) -> str:
-    return f"{a.head} ({a.head_settings})" if a.head_settings else a.head
 
 
 def _with_weights(label: Callable[[Aggregate], str]) -> Callable[[Aggregate], str]:
@@ -188,8 +185,9 @@ def _title(block: Sequence[Aggregate]) -> str:
     a = block[0]
     shots = "" if a.shots is None else f"{a.shots} a class"
     varying = a.layer if _is_curve(block) else shots
-    parts = (a.dataset, a.backbone, f"protocol {a.protocol}", varying, METRICS[a.metric].label)
-    return " · ".join(filter(None, parts)) + ", %"
+    domains = a.domains.replace(":", " → ")
+    parts = (a.dataset, domains, a.backbone, f"protocol {a.protocol}", varying)
+    return " · ".join(filter(None, [*parts, METRICS[a.metric].label])) + ", %"
 
 
 def _notes(block: Sequence[Aggregate]) -> list[str]:

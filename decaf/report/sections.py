@@ -20,6 +20,7 @@ from decaf.report.page import (
     plain_table,
 )
 from decaf.report.significance import differences
+from decaf.report.telling import head
 from decaf.results import Aggregate, Result, ResultTable
 from decaf.store import Provenance
 
@@ -254,7 +255,7 @@ def _confusions(
 def _timings(table: ResultTable) -> PageTable:
     rows = [
         (
-            f"{a.head} on {a.layer}",
+            f"{head(a)} on {a.layer}",
             "all" if a.shots is None else a.shots,
             a.splits.removesuffix(" splits").removesuffix(" split"),
             "–" if a.C is None else f"{a.C:g}",
@@ -271,7 +272,7 @@ def _splits(table: ResultTable) -> PageTable:
     def line(r: Result) -> Sequence[object]:
         chosen = "–" if r.C is None else f"{r.C:g}"
         shots = "all" if r.shots is None else r.shots
-        row = (f"{r.head} on {r.layer}", shots, r.split, r.seed, chosen, per_cent(r.value))
+        row = (f"{head(r)} on {r.layer}", shots, r.split, r.seed, chosen, per_cent(r.value))
         return (
             *row,
             per_cent(r.other_value),

@@ -60,6 +60,9 @@ class Result:
         Where the head departs from its default: the recipe of fine-tuning.
     of_splits : int
         How many splits the run asks for; 0 where that is not known.
+    domains, train_on, adapt : str
+        Of a protocol of domains, ``source:target``, what it trains on, and how features are
+        adapted; else empty, empty and ``"none"``.
     split_digest, test_digest : str
         Digests of the split's rows and labels, and of its test rows alone.
     per_class : tuple of (str, str, float)
@@ -104,6 +107,9 @@ class Result:
     settings: str = ""
     head_settings: str = ""
     of_splits: int = 0
+    domains: str = ""
+    train_on: str = ""
+    adapt: str = "none"
     split_digest: str = ""
     test_digest: str = ""
     per_class: tuple[tuple[str, str, float], ...] = ()
@@ -121,7 +127,7 @@ OWN_FILES = ("per_class", "confusion")
 IDENTITY = (
     *("dataset", "dataset_digest", "partial", "backbone", "weights", "weights_sha256"),
     *("layer", "pool", "view", "normalize", "digest", "head", "head_settings"),
-    *("protocol", "settings", "shots", "metric"),
+    *("protocol", "settings", "shots", "metric", "domains", "train_on", "adapt"),
 )
 """Fields that the splits of one row have in common, and no two rows."""
 
@@ -197,6 +203,9 @@ class Aggregate:
     settings: str
     head_settings: str
     of_splits: int
+    domains: str
+    train_on: str
+    adapt: str
     key: str
 
     @property
