@@ -1,10 +1,12 @@
 """Features to results: `evaluate` trains heads under a protocol and returns a table."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from decaf.backbones import TorchBackbone
+from decaf.backbones.pixels import PIXELS
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract_table, load_nets, source_table, view_of
@@ -17,7 +19,7 @@ from decaf.finetuning import (
     rule_images,
     tuning_precision,
 )
-from decaf.heads import HEADS
+from decaf.heads import CHANCE, HEADS
 from decaf.progress import log
 from decaf.protocols import (
     PublishedProtocol,
@@ -34,6 +36,7 @@ from decaf.results.files import require_csv
 from decaf.results.identity import changes
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
+from decaf.transfer import refuse_unadaptable
 from decaf.trials import Trials
 from decaf.types import ImageDataset
 
@@ -106,7 +109,13 @@ def evaluate(
     refuse_without_head(names, overrides.recipe)
     parse_recipe(overrides.recipe)  # what is wrong with it is said before the net is loaded
     find_device(compute.device)
-    path, tunings = store_at(data), dict[str, FineTuning]()
+    path = store_at(data)
+    if overrides.controls and (path is not None or not isinstance(net.backbone, str)):
+        found = f"the store {path}" if path is not None else "a loaded net"
+        raise ConfigError(
+            f"asked for controls, which need images and a net's name, found {found}; give a data "
+            "set and a name"
+        )
     if path is None:
         table = source_table(data, source)
     else:
@@ -120,36 +129,75 @@ def evaluate(
             table = store.image_table()
             overrides = replace(overrides, view=stored_view(store, overrides.view))
     rules = _rules(table, protocol or default_protocol(table).name, overrides, source.domains)
+    refuse_unadaptable(names, rules)
     journal = Journal.open(csv_path(table.name, out))
-    if path is None:
-        nets = load_nets(net, compute.device)
-        path = extract_table(table, nets, net, view_of(rules[0]), source=source, compute=compute)
-        if FINETUNE in names:
-            tunings = _tunings(
-                table, nets[0], net, rules[0], overrides, source=source, compute=compute, store=path
+    run = _Run(table, journal, overrides, source, compute)
+    asked = [(net, names, rules), *(_controls(net, names, rules) if overrides.controls else ())]
+    return ResultTable(tuple(one for each in asked for one in run.results(*each, path)))
+
+
+def _controls(
+    net: Net, heads: tuple[str, ...], rules: list[PublishedProtocol]
+) -> Iterator[tuple[Net, tuple[str, ...], list[PublishedProtocol]]]:
+    """Yield what stands beside a net for comparison: nets, their heads and rules."""
+    yield replace(net, weights="random"), heads, rules
+    pixels = Net(PIXELS, dtype=net.dtype, seed=net.seed)
+    if rest := tuple(name for name in heads if name != FINETUNE):
+        yield pixels, rest, rules
+    first = {rule.train_per_class: rule for rule in reversed(rules)}  # others test the same rows
+    yield pixels, (CHANCE,), list(reversed(first.values()))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the nets of one evaluation have in common."""
+
+    table: ImageDataset
+    journal: Journal
+    overrides: Overrides
+    source: Source
+    compute: Compute
+
+    def results(
+        self,
+        net: Net,
+        names: tuple[str, ...],
+        rules: list[PublishedProtocol],
+        path: Path | None = None,
+    ) -> ResultTable:
+        """Return the results of one net's heads, on a store if there is one."""
+        tunings: dict[str, FineTuning] = {}
+        more: dict[str, Any] = {"source": self.source, "compute": self.compute}
+        if path is None:
+            nets = load_nets(net, self.compute.device)
+            path = extract_table(self.table, nets, net, view_of(rules[0]), **more)
+            if FINETUNE in names:
+                tunings = _tunings(
+                    self.table, nets[0], net, rules[0], self.overrides, **more, store=path
+                )
+        file = self.overrides.splits_file
+        with FeatureStore(path) as store:
+            trials = Trials(
+                self.table,
+                store,
+                self.journal,
+                self.compute,
+                tunings=tunings,
+                recipe=_recipe_changes(tunings.values()),
+                splits_file=None if file is None else Path(file),
             )
-    with FeatureStore(path) as store:
-        trials = Trials(
-            table,
-            store,
-            journal,
-            compute,
-            tunings=tunings,
-            recipe=_recipe_changes(tunings.values()),
-            splits_file=None if overrides.splits_file is None else Path(overrides.splits_file),
-        )
-        trials.check(names, rules)
-        results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
-    for tuning in tunings.values():
-        tuning.clear()
-    if tunings:
-        name_stopped(path.parent)
-    if trials.failed:
-        raise DataError(
-            f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
-            f"{journal.path}"
-        )
-    return results
+            trials.check(names, rules)
+            results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
+        for tuning in tunings.values():
+            tuning.clear()
+        if tunings:
+            name_stopped(path.parent)
+        if trials.failed:
+            raise DataError(
+                f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
+                f"{self.journal.path}"
+            )
+        return results
 
 
 def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:

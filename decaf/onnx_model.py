@@ -130,7 +130,7 @@ class _Whole(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = (pixels.float() / 255 - self.mean) / self.std
-        dtype = next(self.net.parameters()).dtype
+        dtype = next(self.net.parameters(), torch.empty(0)).dtype
         X = pool_features(self.net(x.to(dtype)).float(), self.classifier.pool, self.prefix_tokens)
         if self.classifier.normalize == "signed-square":
             X = X * X.abs()

@@ -15,7 +15,7 @@ from decaf.datasets import dataset_digest
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
 from decaf.finetuning import FINETUNE, FineTuning, Frozen, row_numbers
-from decaf.heads import HEADS, FittedSplit, fit_splits
+from decaf.heads import CONTROL_HEADS, HEADS, FittedSplit, fit_splits
 from decaf.metrics import METRICS, Metric, confusion, predicted_classes
 from decaf.progress import log, show_progress
 from decaf.protocols import (
@@ -32,7 +32,7 @@ from decaf.results import Journal, Result
 from decaf.results.identity import changes, digest_of, split_digest
 from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
-from decaf.transfer import adapted, refuse_unadaptable, what_was_read
+from decaf.transfer import adapted, what_was_read
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
 
 _SAID = (
@@ -121,7 +121,6 @@ class Trials:
         for head in heads:
             if head != FINETUNE:
                 _estimator(head, rules[0], self.compute.device)
-        refuse_unadaptable(heads, rules)
 
     def _row(self, cell: "_Cell", splits: Sequence[Split]) -> Iterator[Result]:
         """Yield the results of one row, split by split."""
@@ -343,7 +342,7 @@ def _labels(table: ImageDataset, split: Split) -> IntArray:
 
 def _estimator(head: str, rule: PublishedProtocol, device: str) -> Any:
     """Return the unfitted head, with the protocol's weight of positives."""
-    estimator = HEADS[head](device=device)
+    estimator = {**HEADS, **CONTROL_HEADS}[head](device=device)
     if rule.positive_weight == 1:
         return estimator
     if "class_weight" not in estimator.get_params():

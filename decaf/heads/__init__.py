@@ -5,6 +5,7 @@ Read `estimators` (the linear heads), `solver` (Newton's method for all classes;
 """
 
 from decaf.heads.adaptation import AdaptationHead
+from decaf.heads.chance import CHANCE, RandomScores
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
 from decaf.heads.estimators import LinearSVM, LogisticRegression
 from decaf.heads.knn import KNN
@@ -20,4 +21,15 @@ HEADS = {
 }
 """Every head by its name."""
 
-__all__ = ["HEADS", "FittedSplit", "LinearSVM", "LogisticRegression", "fit_splits"]
+CONTROL_HEADS = {CHANCE: RandomScores}
+"""Those that stand beside heads for comparison."""
+
+__all__ = [
+    "CHANCE",
+    "CONTROL_HEADS",
+    "HEADS",
+    "FittedSplit",
+    "LinearSVM",
+    "LogisticRegression",
+    "fit_splits",
+]

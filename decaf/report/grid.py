@@ -15,6 +15,7 @@ AT_EDGE = "‡"
 UNFINISHED = "§"
 UNVERIFIED = "≈"
 RANDOM = "random"
+PIXELS = "pixels"
 MOST_LAYERS_ACROSS = 4  # as many as fit into 80 columns; with more, layers go down
 
 
@@ -103,21 +104,32 @@ def _grouped(block: Sequence[Aggregate], key: Callable[[Aggregate], Any]) -> lis
 
 
 def _with_controls(blocks: Sequence[list[Aggregate]]) -> list[list[Aggregate]]:
-    """Put the results of random weights beneath those of the same net when it is trained."""
-    trained = {_net(block[0]): block for block in blocks if block[0].weights != RANDOM}
+    """Put the results of random weights, pixels and chance beneath those of trained nets."""
+    trained = [block for block in blocks if not _is_control(block[0])]
     kept = []
     for block in blocks:
-        beside = trained.get(_net(block[0])) if block[0].weights == RANDOM else None
-        if beside is None:
-            kept.append(block)
+        first = block[0]
+        same = _task if first.backbone == PIXELS else _net
+        beside = [other for other in trained if same(other[0]) == same(first)]
+        if _is_control(first) and beside:
+            for other in beside:
+                other.extend(block)
         else:
-            beside.extend(block)
+            kept.append(block)
     return kept
 
 
+def _is_control(a: Aggregate) -> bool:
+    return a.weights == RANDOM or a.backbone == PIXELS
+
+
 def _net(a: Aggregate) -> tuple[str, ...]:
+    return (*_task(a), a.backbone, a.pool, a.view)
+
+
+def _task(a: Aggregate) -> tuple[str, ...]:
     data = (a.dataset, a.dataset_digest, a.domains)
-    return (*data, a.backbone, a.pool, a.view, a.protocol, a.metric, a.normalize, a.settings)
+    return (*data, a.protocol, a.metric, a.normalize, a.settings)
 
 
 def setting(a: Aggregate) -> tuple[str, ...]:
@@ -219,6 +231,8 @@ def _notes(block: Sequence[Aggregate]) -> list[str]:
 def _features(a: Aggregate) -> str:
     pool = "" if a.pool == "none" else f", pool {a.pool}"
     features = f"view {a.view}{pool}, normalised {a.normalize}"
+    if a.backbone == PIXELS:
+        return f"pixels: a tiny image and a histogram of its colours, nothing learned; {features}"
     if a.weights == RANDOM:
         return f"weights: RANDOM, an untrained net, so this is no transfer learning; {features}"
     return f"weights: {a.weights} (sha256 {a.weights_sha256[:8]}); {features}"

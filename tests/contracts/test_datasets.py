@@ -19,6 +19,7 @@ PUBLISHED = {
     "voc2007": (9963, 20, 1),
     "voc2012": (11_540, 20, 1),
     "voc2012-actions": (6278, 10, 1),
+    "office31": (4110, 31, 0),
     "digits": (1797, 10, 0),
 }
 WHOLE = ("digits",)  # what the small layouts do not cut
