@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from decaf.evaluation import evaluate
     from decaf.extraction import extract
     from decaf.prediction import predict
-    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, View
+    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Source, Space, View
+    from decaf.settings_search import tune
     from decaf.store import FeatureStore
     from decaf.training import train
     from decaf.transformer import DecafFeatures
@@ -26,6 +27,7 @@ __all__ = [
     "Net",
     "Overrides",
     "Source",
+    "Space",
     "View",
     "__version__",
     "evaluate",
@@ -35,12 +37,14 @@ __all__ = [
     "load_dataset",
     "predict",
     "train",
+    "tune",
 ]
 
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
     **dict.fromkeys(
-        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "View"), "decaf.records"
+        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Source", "Space", "View"),
+        "decaf.records",
     ),
     "DecafFeatures": "decaf.transformer",
     "FeatureStore": "decaf.store",
@@ -51,6 +55,7 @@ _HOMES = {
     "load_dataset": "decaf.datasets",
     "predict": "decaf.prediction",
     "train": "decaf.training",
+    "tune": "decaf.settings_search",
 }
 
 

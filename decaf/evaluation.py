@@ -128,10 +128,10 @@ def evaluate(
         with FeatureStore(path) as store:
             table = store.image_table()
             overrides = replace(overrides, view=stored_view(store, overrides.view))
-    rules = _rules(table, protocol or default_protocol(table).name, overrides, source.domains)
+    rules = rules_of(table, protocol or default_protocol(table).name, overrides, source.domains)
     refuse_unadaptable(names, rules)
     journal = Journal.open(csv_path(table.name, out))
-    run = _Run(table, journal, overrides, source, compute)
+    run = _NetsInTurn(table, journal, overrides, source, compute)
     asked = [(net, names, rules), *(_controls(net, names, rules) if overrides.controls else ())]
     return ResultTable(tuple(one for each in asked for one in run.results(*each, path)))
 
@@ -149,7 +149,7 @@ def _controls(
 
 
 @dataclass(frozen=True)
-class _Run:
+class _NetsInTurn:
     """What the nets of one evaluation have in common."""
 
     table: ImageDataset
@@ -237,7 +237,7 @@ def _head_names(heads: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _rules(
+def rules_of(
     table: ImageDataset, protocol: str, overrides: Overrides, domains: str | None
 ) -> list[PublishedProtocol]:
     """Return the protocol as asked, once for each number of training images per class."""

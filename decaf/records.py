@@ -38,6 +38,7 @@ __all__ = [
     "Overrides",
     "Record",
     "Source",
+    "Space",
     "View",
     "is_record",
     "numbers",
@@ -187,6 +188,19 @@ class Cluster(Record):
     shard: str | None = option(
         default=None,
         about="I/N: only the I-th of N parts, into a file of its own; see `decaf store join`.",
+    )
+
+
+@record
+class Space(Record):
+    """Which settings are searched."""
+
+    space: str = option(
+        default="normalize=none,l2,standard; head=svm,logreg",
+        about="NAME=A,B;... of layer, pool, normalize and head; C is always chosen beside.",
+    )
+    trials: int = option(
+        default=60, about="How many settings are drawn of more than 200; of fewer all are.", low=1
     )
 
 

@@ -18,7 +18,7 @@ from decaf.protocols import (
     view_features,
 )
 from decaf.records import Net, Source, View
-from decaf.store import FeatureStore
+from decaf.store import UNKNOWN_VIEW, FeatureStore
 from decaf.types import ImageDataset, IntArray
 
 
@@ -101,6 +101,8 @@ def _view_of(store: FeatureStore) -> View:
             patches_per_image=made.patches.per_image,
             patch_edges=made.patches.edges,
         )
+    if said == UNKNOWN_VIEW:
+        return View()
     name, _, box = said.partition(" of ")
     if not box:
         return View(cast("Any", name))
@@ -117,6 +119,17 @@ def refuse_for_store(path: Path, net: Net, source: Source) -> None:
     """
     net.only(f"the store {path}", "layers", "seed")
     source.only(f"the store {path}", "features", "data_root", "domains")
+
+
+def refuse_domains(what: str, source: Source) -> None:
+    """Refuse domains where nothing trains in one and tests in another.
+
+    Raises
+    ------
+    ConfigError
+        If they are given.
+    """
+    source.only(what, *(name for name in Source.names() if name != "domains"))
 
 
 def one_layer(names: tuple[str, ...]) -> tuple[str, ...]:

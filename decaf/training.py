@@ -30,6 +30,7 @@ from decaf.store import FeatureStore
 from decaf.stored_images import (
     StoredImages,
     one_layer,
+    refuse_domains,
     refuse_for_store,
     store_at,
     stored_view,
@@ -97,6 +98,7 @@ def train(
     """
     path, stored = Path(out), store_at(data)
     _check(head, path, net.weights)
+    refuse_domains("training a model", source)
     find_device(compute.device)
     weights, decoder = net.weights, source.decoder
     if stored is None:

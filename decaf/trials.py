@@ -120,7 +120,7 @@ class Trials:
         """
         for head in heads:
             if head != FINETUNE:
-                _estimator(head, rules[0], self.compute.device)
+                estimator_of(head, rules[0], self.compute.device)
 
     def _row(self, cell: "_Cell", splits: Sequence[Split]) -> Iterator[Result]:
         """Yield the results of one row, split by split."""
@@ -168,7 +168,7 @@ class Trials:
     ) -> Iterator[_Fitted]:
         """Yield the fitted head of each split; the first of all of them says which C to try."""
         rule = cell.rule
-        estimator = _estimator(cell.head, rule, self.compute.device)
+        estimator = estimator_of(cell.head, rule, self.compute.device)
         if "checkpoint" in estimator.get_params():
             estimator.set_params(checkpoint=str(self.store.path.parent))
         used = adapted(features, rule, first, self.table.domains)
@@ -181,7 +181,7 @@ class Trials:
                 fit_splits,
                 estimator,
                 used.train,
-                used.labels(_labels(self.table, split)),
+                used.labels(training_labels(self.table, split)),
                 [used.training_split(split)],
                 c_grid=c_grid,
                 score=used.validation_score(METRICS[rule.metric].score),
@@ -212,7 +212,7 @@ class Trials:
         )
         for number, split in splits:
             seeded = replace(split, seed=rule.training_seed(number))
-            fit = tuning.fit(seeded, _labels(self.table, split), frozen)
+            fit = tuning.fit(seeded, training_labels(self.table, split), frozen)
             yield features, fit.as_fitted_split()
 
     def _test_value(
@@ -331,7 +331,7 @@ class _Cell:
         return row_numbers(whole) if self.head == FINETUNE else whole
 
 
-def _labels(table: ImageDataset, split: Split) -> IntArray:
+def training_labels(table: ImageDataset, split: Split) -> IntArray:
     """Return the labels that a split trains on."""
     labels = table.labels
     if split.labels is not None:
@@ -340,7 +340,7 @@ def _labels(table: ImageDataset, split: Split) -> IntArray:
     return labels
 
 
-def _estimator(head: str, rule: PublishedProtocol, device: str) -> Any:
+def estimator_of(head: str, rule: PublishedProtocol, device: str) -> Any:
     """Return the unfitted head, with the protocol's weight of positives."""
     estimator = {**HEADS, **CONTROL_HEADS}[head](device=device)
     if rule.positive_weight == 1:

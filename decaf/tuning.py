@@ -26,7 +26,7 @@ from decaf.protocols import training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.records import Compute, Fit, Net, Source, View, takes_records
 from decaf.store import FeatureStore
-from decaf.stored_images import one_layer, store_at
+from decaf.stored_images import one_layer, refuse_domains, store_at
 from decaf.tensor_file import write_tensors
 from decaf.training import model_rule
 from decaf.types import ImageDataset, Split
@@ -97,6 +97,7 @@ def finetune(
     weights_path = path.with_name(f"{path.stem}-weights.safetensors")
     for file in (path, weights_path):
         require_output(file, ".safetensors", inputs=[net.weights])
+    refuse_domains("fine-tuning", source)
     parse_recipe(recipe)  # what is wrong with it is said before the net is loaded
     fit.only("fine-tuning", "normalize", "c_grid", "seed")
     if store_at(dataset):

@@ -14,6 +14,7 @@ MORE = {
     "decaf.cli.plot.scores": 10,
     "decaf.cli.plot.top_images": 9,
     "decaf.cli.train.train": 9,
+    "decaf.cli.tune.tune": 9,
     "decaf.datasets.image_tables.image_table": 12,
     "decaf.heads.select.fit_splits": 9,
     "decaf.report.plots.plot_embedding": 9,

@@ -16,6 +16,7 @@ from decaf.cli import (
     report,
     store,
     train,
+    tune,
 )
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
+app.command("tune")(tune.tune)
 app.command("train")(train.train)
 app.command("predict")(train.predict)
 app.command("export")(train.export)
