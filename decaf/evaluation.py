@@ -140,7 +140,8 @@ def _controls(
     net: Net, heads: tuple[str, ...], rules: list[PublishedProtocol]
 ) -> Iterator[tuple[Net, tuple[str, ...], list[PublishedProtocol]]]:
     """Yield what stands beside a net for comparison: nets, their heads and rules."""
-    yield replace(net, weights="random"), heads, rules
+    if net.weights != "random":
+        yield replace(net, weights="random"), heads, rules
     pixels = Net(PIXELS, dtype=net.dtype, seed=net.seed)
     if rest := tuple(name for name in heads if name != FINETUNE):
         yield pixels, rest, rules
