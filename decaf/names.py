@@ -141,7 +141,7 @@ class Names(Sequence[str]):
         return f"Names({len(self)} names{f', the first {self[0]!r}' if len(self) else ''})"
 
 
-def names_taken(table: ImageDataset, rows: IntArray) -> dict[str, Names]:
+def names_taken(table: ImageDataset, rows: IntArray) -> dict[str, Any]:
     """Return the groups and the domains of some rows of a table, by name, where it has them."""
     found = {name: getattr(table, name) for name in ("groups", "domains")}
     return {name: Names(one).take(rows) for name, one in found.items() if one is not None}

@@ -8,7 +8,7 @@ either domain, trains.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -172,7 +172,10 @@ def _combined(
                 f"asked to adapt by {adapt}, which trains on {' or '.join(_MAKES_SENSE[adapt])}, "
                 f"found {', '.join(train_on or rule.offers)}; give another train_on or adapt"
             )
-        rules += [replace(rule, train_on=one, adapt=adapt) for one in found]
+        rules += [
+            replace(rule, train_on=cast("TrainOn", one), adapt=cast("Adapt", adapt))
+            for one in found
+        ]
         for one in set(train_on) - set(found):
             log(f"{adapt} makes no sense of what trains on {one} alone; that is left out")
     yield from sorted(rules, key=lambda one: rule.offers.index(one.train_on))
