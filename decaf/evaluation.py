@@ -133,7 +133,11 @@ def evaluate(
     journal = Journal.open(csv_path(table.name, out))
     run = _NetsInTurn(table, journal, overrides, source, compute)
     asked = [(net, names, rules), *(_controls(net, names, rules) if overrides.controls else ())]
-    return ResultTable(tuple(one for each in asked for one in run.results(*each, path)))
+    return ResultTable(
+        tuple(
+            result for one, some, under in asked for result in run.results(one, some, under, path)
+        )
+    )
 
 
 def _controls(

@@ -1,7 +1,7 @@
 """A space of settings, the ones of it that are tried, and the halving of those that are left."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import get_args
@@ -41,7 +41,7 @@ class Setting:
 
 
 def read_space(
-    text: str, defaults: dict[str, Sequence[str]], heads: Sequence[str]
+    text: str, defaults: Mapping[str, Sequence[str]], heads: Sequence[str]
 ) -> list[Setting]:
     """Return the settings of a space.
 
@@ -49,7 +49,7 @@ def read_space(
     ----------
     text : str
         ``layer=pool5,fc6; pool=avg,grid:2; normalize=none,l2; head=svm,logreg``.
-    defaults : dict of str to sequence of str
+    defaults : mapping of str to sequence of str
         The values of what the text does not name.
     heads : sequence of str
         The heads that there are.

@@ -145,6 +145,7 @@ def _is_curve(block: Sequence[Aggregate]) -> bool:
 
 def _grid(block: Sequence[Aggregate]) -> Grid:
     down: Callable[[Aggregate], str]
+    across: Callable[[Aggregate], str]
     if _is_curve(block):
         corner, down, across = "shots", _shots, head
     elif len({a.layer for a in block}) > MOST_LAYERS_ACROSS:

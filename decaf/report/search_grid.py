@@ -1,5 +1,8 @@
 """A nested search of settings as a table."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 from decaf.metrics import METRICS
 from decaf.report.grid import Grid, Row, per_cent
 from decaf.results import SearchTable
@@ -21,10 +24,7 @@ def search_grid(table: SearchTable) -> Grid:
         The first of the settings; notes say the outer score, and what the inner one exceeds it by.
     """
     n_splits, frame = len(table.chosen), table.to_frame()
-    rows = [
-        Row(one.setting, (_inner(one), f"{one.won} of {n_splits}", per_cent(one.outer_mean)))
-        for one in frame.head(_MOST_ROWS).itertuples()
-    ]
+    rows = [_row(one, n_splits) for one in frame.head(_MOST_ROWS).to_dict("records")]
     title = (table.dataset, table.backbone, f"protocol {table.protocol}", _label(table))
     columns = ("inner", "chosen", "outer where chosen")
     return Grid(" · ".join(title), "setting", columns, tuple(rows), tuple(_notes(table)))
@@ -34,8 +34,9 @@ def _label(table: SearchTable) -> str:
     return f"{METRICS[table.metric].label}, %"
 
 
-def _inner(one: object) -> str:
-    return per_cent(one.inner_mean, one.inner_std)  # type: ignore[attr-defined] # a named tuple of pandas
+def _row(one: Mapping[Hashable, Any], n_splits: int) -> Row:
+    inner, outer = per_cent(one["inner_mean"], one["inner_std"]), per_cent(one["outer_mean"])
+    return Row(one["setting"], (inner, f"{one['won']} of {n_splits}", outer))
 
 
 def _notes(table: SearchTable) -> list[str]:
