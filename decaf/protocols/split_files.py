@@ -69,9 +69,10 @@ def kept_splits(
     drawn = [list(rule.splits(dataset, usable)) for rule in rules]
     if file is not None:
         names = np.array(_row_names(dataset), dtype=object)
+        once = {json.dumps(_asked(rule)): number for number, rule in enumerate(rules)}
         records = [
-            {**_asked(rule), "splits": [_record(split, names) for split in splits]}
-            for rule, splits in zip(rules, drawn, strict=True)
+            {**_asked(rules[i]), "splits": [_record(split, names) for split in drawn[i]]}
+            for i in once.values()  # adaptations of one rule have the same splits
         ]
         content = {"format": FORMAT, "dataset": dataset.name, "drawn": records}
         write_whole(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -207,7 +207,9 @@ def _draw_domains(axes: Axes, block: Sequence[Aggregate]) -> None:
         axes.errorbar(places, mean, np.abs(ends - mean), fmt="o", markersize=4, capsize=2,
                       color=COLOURS[number % len(COLOURS)],
                       label=figure_text(net))  # fmt: skip
-    axes.set_xticks(range(len(ways)), list(map(figure_text, ways)), rotation=25, ha="right")
+    same = f"{block[0].head}, " if len({a.head for a in block}) == 1 else ""
+    said = [figure_text(way.removeprefix(same)).replace(", ", "\n") for way in ways]
+    axes.set_xticks(range(len(ways)), said)
     axes.grid(visible=False, axis="x")
     for place in range(1, len(ways)):
         axes.axvline(place - 0.5, color=INK, linewidth=0.3, alpha=0.4)

@@ -115,9 +115,9 @@ def read_row(row: Mapping[str, str], path: Path) -> Result:
         If it says none.
     """
     names = [field.name for field in fields(Result) if field.name not in OWN_FILES]
-    try:
-        return Result(**{name: _READERS.get(name, str)(row[name]) for name in names})
-    except (KeyError, ValueError) as error:
+    try:  # a column that an earlier version did not write has its default
+        return Result(**{n: _READERS.get(n, str)(row[n]) for n in names if n in row})
+    except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, repr(error)) from error
 
 

@@ -127,14 +127,19 @@ OWN_FILES = ("per_class", "confusion")
 IDENTITY = (
     *("dataset", "dataset_digest", "partial", "backbone", "weights", "weights_sha256"),
     *("layer", "pool", "view", "normalize", "digest", "head", "head_settings"),
-    *("protocol", "settings", "shots", "metric", "domains", "train_on", "adapt"),
+    *("protocol", "settings", "shots", "metric"),
 )
 """Fields that the splits of one row have in common, and no two rows."""
 
 
+_OF_DOMAINS = ("domains", "train_on", "adapt")
+"""Fields that belong to them where a result is of two domains."""
+
+
 def key_of(values: Mapping[str, Any]) -> str:
-    """Return a short digest of the fields in `IDENTITY`."""
-    text = json.dumps([values[name] for name in IDENTITY])
+    """Return a short digest of the fields in `IDENTITY`, and of those of domains if it has some."""
+    names = (*IDENTITY, *_OF_DOMAINS) if values["domains"] else IDENTITY
+    text = json.dumps([values[name] for name in names])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
