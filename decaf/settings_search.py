@@ -105,6 +105,8 @@ def tune(
             table = store.image_table()
             overrides = replace(overrides, view=stored_view(store, overrides.view))
             offered, pools = offered or store.layers, (store.provenance.pooling,)
+    file = Path("results") / f"{table.name}-tune.csv" if out is None else Path(out)
+    require_output(file, ".csv")
     rule = _rule(table, protocol, overrides, source)
     nets = load_nets(net, compute.device) if path is None else []
     defaults = {
@@ -121,7 +123,6 @@ def tune(
     for pool, layers in _layers_by_pool(settings).items() if nets else ():
         asked, view = replace(net, layers=layers, pool=pool), view_of(rule)
         stores[pool] = extract_table(table, nets, asked, view, source=source, compute=compute)
-    file = Path("results") / f"{table.name}-tune.csv" if out is None else Path(out)
     with ExitStack() as opened:
         found = {pool: opened.enter_context(FeatureStore(one)) for pool, one in stores.items()}
         splits = None if overrides.splits_file is None else Path(overrides.splits_file)
@@ -232,30 +233,27 @@ class _NestedSearch:
         """Return what a setting scores inside a split's training rows, and its C."""
         key = self._key("inner", setting, split)
         if key not in self.known:
-            fitted, validation = self._fitted(setting, number, split)
-            self._note(key, setting, number, inner=validation, C=fitted.C if fitted else None)
+            C, inner = self._scored(setting, number, split)
+            self._note(key, setting, number, inner=inner, C=C)
         return self.known[key]
 
-    def _fitted(
-        self, setting: Setting, number: int, split: Split
-    ) -> tuple[FittedSplit | None, float]:
-        """Return a head with the C that the folds choose, and its score on them.
-
-        A head without C is scored by fitting it on each fold, and is not fitted on all rows.
-        """
-        features = adapted(
-            self._features(setting.pool, setting.layer, setting.normalize),
-            self.rule, split, self.table.domains,
-        )  # fmt: skip
-        fit = self._fit(setting, number, features)
+    def _scored(self, setting: Setting, number: int, split: Split) -> tuple[float | None, float]:
+        """Return the C that a split's folds choose, if there is one, and the score on them."""
         if not split.inner:
             raise ConfigError(
                 f"protocol {self.rule.name} leaves no training images to choose settings by; ask "
                 "for more of them"
             )
+        features = adapted(
+            self._features(setting.pool, setting.layer, setting.normalize),
+            self.rule, split, self.table.domains,
+        )  # fmt: skip
+        fit, C = self._fit(setting, number, features), None
         if "C" in HEADS[setting.head]().get_params():
             fitted = fit(split)
-            return fitted, float(fitted.validation[best(fitted.validation)])
+            C, validation = fitted.C, fitted.validation
+            if len(validation):
+                return C, float(validation[best(validation)])
         values = []
         for rows, held_out in split.inner:
             part = replace(split, train=rows, inner=(), labels=_labels_of(split, rows))
@@ -264,7 +262,7 @@ class _NestedSearch:
             labels = head.scored(self.table.labels[held_out])
             score = METRICS[self.rule.metric].score
             values.append(score(labels, scores, features.classes(head.head.classes_)))
-        return None, float(np.mean(values))
+        return C, float(np.mean(values))
 
     def _fit(self, setting: Setting, number: int, features: Any) -> Any:
         """Return a function that fits a setting's head on a split."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from flat import tune
 
-from decaf import settings_search
+from decaf import setting_space, settings_search
 from decaf.errors import ConfigError
 from decaf.heads import HEADS
 from decaf.report.search_grid import search_grid
@@ -103,6 +103,21 @@ def test_what_is_killed_and_run_again_gives_the_same_table(store, tmp_path, monk
         assert whole.read_bytes() == again.read_bytes()
     search(path, tmp_path / "t.csv", splits=2)
     assert n_fits - before == 18 * 2 + 2 - 19  # all is known
+
+
+def test_of_many_settings_those_that_are_drawn_are_tried_on_few_rows_first(
+    store, tmp_path, monkeypatch
+):
+    make, _ = store
+    monkeypatch.setattr(setting_space, "EXHAUSTIVE", 10)
+    monkeypatch.setattr(settings_search, "EXHAUSTIVE", 10)
+    table = search(make("drawn"), tmp_path / "t.csv", trials=12, splits=2, seed=1, c_grid="1")
+    assert (table.n_space, len(table.inner)) == (18, 12)
+    lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert sum("inner" in line for line in lines) == 2 * (12 + 6 + 3)
+    assert sum(len(values) for values in table.inner.values()) == 2 * 3
+    assert all(one.C in {1.0, None} for one in table.chosen)
+    assert all(one.setting in table.inner for one in table.chosen)
 
 
 @pytest.mark.parametrize(
