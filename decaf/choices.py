@@ -63,15 +63,6 @@ Pool = Annotated[str, check_pool]
 def check_choice(what: str, asked: object, choices: Sequence[str]) -> None:
     """Refuse a word that is not one of the choices.
 
-    Parameters
-    ----------
-    what : str
-        The option's name.
-    asked : object
-        What was given.
-    choices : sequence of str
-        What may be.
-
     Raises
     ------
     ConfigError

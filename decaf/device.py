@@ -12,16 +12,6 @@ KINDS = "auto, cpu, cuda, cuda:N, cuda:all"
 def find_device(device: str) -> torch.device:
     """Return the device that a name means, the first GPU for ``cuda:all``.
 
-    Parameters
-    ----------
-    device : str
-        As for `find_devices`.
-
-    Returns
-    -------
-    torch.device
-        The device.
-
     Raises
     ------
     ConfigError
@@ -38,11 +28,6 @@ def find_devices(device: str) -> list[torch.device]:
     device : str
         ``auto`` (a GPU where there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` (GPU
         number N, from 0), or ``cuda:all`` (every GPU of the machine).
-
-    Returns
-    -------
-    list of torch.device
-        At least one.
 
     Raises
     ------

@@ -97,17 +97,9 @@ def evaluate(
     StoreError
         If the store cannot be read or written.
     """
-    names = _head_names(heads)
-    if overrides.c_grid is not None and not any(
-        n == FINETUNE or "C" in HEADS[n]().get_params() for n in names
-    ):
-        raise ConfigError(
-            f"asked for c_grid, found the heads {', '.join(names)}, which have no C; leave it out"
-        )
+    names = _head_names(heads, overrides)
     if out is not None:
         require_csv(Path(out))
-    refuse_without_head(names, overrides.recipe)
-    parse_recipe(overrides.recipe)  # what is wrong with it is said before the net is loaded
     find_device(compute.device)
     path = store_at(data)
     if overrides.controls and (path is not None or not isinstance(net.backbone, str)):
@@ -120,14 +112,7 @@ def evaluate(
         table = source_table(data, source)
     else:
         refuse_for_store(path, net, source)
-        if FINETUNE in names:
-            raise ConfigError(
-                f"asked for the head finetune on the store {path}, which has no images; give the "
-                "data set"
-            )
-        with FeatureStore(path) as store:
-            table = store.image_table()
-            overrides = replace(overrides, view=stored_view(store, overrides.view))
+        table, overrides = _stored_table(path, names, overrides)
     rules = rules_of(table, protocol or default_protocol(table).name, overrides, source.domains)
     refuse_unadaptable(names, rules)
     journal = Journal.open(csv_path(table.name, out))
@@ -193,10 +178,8 @@ class _NetsInTurn:
             )
             trials.check(names, rules)
             results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
-        for tuning in tunings.values():
-            tuning.clear()
         if tunings:
-            name_stopped(path.parent)
+            _clear(tunings.values(), path.parent)
         if trials.failed:
             raise DataError(
                 f"{'; '.join(trials.failed)}; {len(results)} results of the other heads are in "
@@ -232,14 +215,37 @@ def csv_path(dataset_name: str, out: str | Path | None = None) -> Path:
     return Path("results") / f"{dataset_name}.csv" if out is None else Path(out)
 
 
-def _head_names(heads: str | Sequence[str]) -> tuple[str, ...]:
+def _head_names(heads: str | Sequence[str], overrides: Overrides) -> tuple[str, ...]:
+    """Return the heads' names; refuse unknown ones, and options that none of them uses."""
     names, known = words(heads), (*HEADS, FINETUNE)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ConfigError(
             f"unknown head {(unknown or [''])[0]!r}; choose one of: {', '.join(known)}"
         )
+    if overrides.c_grid is not None and not any(
+        n == FINETUNE or "C" in HEADS[n]().get_params() for n in names
+    ):
+        raise ConfigError(
+            f"asked for c_grid, found the heads {', '.join(names)}, which have no C; leave it out"
+        )
+    refuse_without_head(names, overrides.recipe)
+    parse_recipe(overrides.recipe)  # what is wrong with it is said before the net is loaded
     return names
+
+
+def _stored_table(
+    path: Path, names: Sequence[str], overrides: Overrides
+) -> tuple[ImageDataset, Overrides]:
+    """Return a store's images, and the overrides with the view of its rows."""
+    if FINETUNE in names:
+        raise ConfigError(
+            f"asked for the head finetune on the store {path}, which has no images; give the "
+            "data set"
+        )
+    with FeatureStore(path) as store:
+        view = stored_view(store, overrides.view)
+        return store.image_table(), replace(overrides, view=view)
 
 
 def rules_of(
@@ -296,6 +302,13 @@ def _tunings(
         )
         for layer in layers
     }
+
+
+def _clear(tunings: Iterable[FineTuning], folder: Path) -> None:
+    """Remove what fine-tuning kept to go on with, and name what other runs left."""
+    for tuning in tunings:
+        tuning.clear()
+    name_stopped(folder)
 
 
 def _recipe_changes(tunings: Iterable[FineTuning]) -> str:

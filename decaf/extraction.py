@@ -121,26 +121,7 @@ def extract_table(
     cluster: Cluster = Cluster(),
     out: str | Path | None = None,
 ) -> Path:
-    """Extract a table of images through loaded nets; see `extract`.
-
-    Parameters
-    ----------
-    table : ImageDataset
-        Whole images, or boxes of them.
-    nets : sequence of TorchBackbone
-        One net on each device.
-    net : Net
-        What is taken of it.
-    view : View
-        What a row shows.
-    source, compute, cluster, out : Source, Compute, Cluster, str or pathlib.Path
-        As for `extract`.
-
-    Returns
-    -------
-    pathlib.Path
-        The complete store.
-    """
+    """Extract a table of images through loaded nets; see `extract`."""
     plan = _plan(table, nets[0], net, view, source=source, compute=compute)
     plan = replace(plan, replicas=tuple(nets[1:]))
     asked = provenance(plan, net.dtype)
@@ -224,7 +205,7 @@ def patch_rule(view: View) -> PatchRule | None:
     ConfigError
         If its fields contradict each other.
     """
-    options = view.patches()
+    options = view.rule()
     if view.view in PATCH_VIEWS:
         if view.box == "crop":
             raise ConfigError(

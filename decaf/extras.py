@@ -9,20 +9,7 @@ DISTRIBUTION = "decaf-features"
 
 
 def missing_extra(asked: str, extra: str) -> ConfigError:
-    """Return the error that says which packages are missing, and how to install them.
-
-    Parameters
-    ----------
-    asked : str
-        What was asked for.
-    extra : str
-        Name of the extra in decaf's metadata.
-
-    Returns
-    -------
-    ConfigError
-        To be raised from the `ImportError`.
-    """
+    """Return the error that says which packages are missing, and how to install them."""
     packages = " ".join(f"'{package}'" for package in packages_of(extra))
     command = (
         f"pip install {packages}" if packages else f"pip install '.[{extra}]' in decaf's clone"

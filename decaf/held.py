@@ -19,11 +19,6 @@ def held(folder: Path) -> Iterator[None]:
     Only runs that ask here are kept out, and none where the file system has no locks. A process
     that is killed lets go of its folder.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The folder.
-
     Raises
     ------
     DataError

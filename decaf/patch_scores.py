@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from decaf.choices import PatchEdges, checked
 from decaf.classifier import Classifier
 from decaf.datasets import ImageFiles, read_image
 from decaf.engines import run
 from decaf.errors import ConfigError, DataError
-from decaf.images.patches import patch_options
 from decaf.prediction import Scored, find_images, load_net, plan_images
 from decaf.protocols import image_starts
-from decaf.records import Compute
+from decaf.records import Compute, Patches, takes_records
 from decaf.types import FloatArray, PatchRule
 
 
@@ -71,14 +69,12 @@ class PatchScores:
         return mean
 
 
-@checked
+@takes_records
 def score_patches(
     model: str | Path,
     images: Sequence[str | Path],
     *,
-    patch_scales: str | Sequence[float] | None = None,
-    patches_per_image: int | None = None,
-    patch_edges: PatchEdges | None = None,
+    patches: Patches = Patches(),
     weights: str | None = None,
     device: str = "auto",
     allow_code: bool = False,
@@ -91,8 +87,8 @@ def score_patches(
         A file that `train` wrote; one that was trained on whole images sees each patch as one.
     images : sequence of str or pathlib.Path
         Image files, folders and lists, as for `predict`.
-    patch_scales, patches_per_image, patch_edges : optional
-        Which patches; the model's own if none is given.
+    patches : Patches
+        Which patches; the model's own where nothing is given.
     weights, device, allow_code : optional
         As for `predict`.
 
@@ -106,7 +102,7 @@ def score_patches(
         If the net cannot be had, or its weights are not those of the training.
     """
     classifier = Classifier.load(Path(model))
-    options = patch_options(patch_scales, patches_per_image, patch_edges)
+    options = patches.rule()
     rule = PatchRule(**options) if options or classifier.patches is None else classifier.patches
     net = load_net(classifier, weights=weights, device=device, allow_code=allow_code)
     for path in find_images(images):

@@ -176,13 +176,6 @@ def plan_images(
         Which patches; the model's own if not given.
     compute : Compute
         How the net runs.
-
-    Returns
-    -------
-    ImageDataset
-        The rows: images, or patches image after image.
-    Plan
-        The extraction.
     """
     table = ImageDataset(
         name="images",

@@ -58,11 +58,6 @@ def show_progress(what: str, total: int, unit: str, *, quiet: bool) -> Iterator[
         What a row is, for instance ``images``.
     quiet : bool
         Print nothing.
-
-    Yields
-    ------
-    Advance
-        To be called after each batch.
     """
     console = Console(stderr=True)
     if quiet or total == 0:

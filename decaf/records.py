@@ -5,6 +5,7 @@ their fields.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,16 @@ from decaf.choices import (
     Precision,
     ViewName,
 )
-from decaf.declaring import (
-    Record,
-    is_record,
-    numbers,
-    option,
-    record,
-    takes_records,
-    words,
-)
+from decaf.fields import Record, is_record, numbers, option, record, takes_records, words
 
 __all__ = [
     "Cluster",
     "Compute",
     "Fit",
+    "Images",
     "Net",
     "Overrides",
+    "Patches",
     "Record",
     "Source",
     "Space",
@@ -45,6 +40,16 @@ __all__ = [
     "takes_records",
     "words",
 ]
+
+
+def _seed() -> Any:
+    return option(
+        default=0, about="Seed of random weights, and of all that is drawn.", low=0, high=2**32 - 1
+    )
+
+
+def _data_root() -> Any:
+    return option(default="data", about="Folder that holds the named data sets.")
 
 
 @record
@@ -62,8 +67,8 @@ class Net(Record):
     )
     layers: str | Sequence[str] | None = option(
         default=None,
-        about="Comma-separated layers, see `decaf layers`; the net's own of pool5,fc6,fc7 if not "
-        "given.",
+        about="Comma-separated layers, see `decaf layers`; if not given, of a net its own of "
+        "pool5,fc6,fc7, and of a store all.",
     )
     pool: Pool = option(
         default="none",
@@ -73,9 +78,7 @@ class Net(Record):
         default="fp32", about="What the net computes in; auto: bf16 where the device has it."
     )
     dtype: Dtype = option(default="float32", about="What is stored.")
-    seed: int = option(
-        default=0, about="Seed of random weights, and of all that is drawn.", low=0, high=2**32 - 1
-    )
+    seed: int = _seed()
     allow_code: bool = option(
         default=False, about="Import and call a backbone package.module:function."
     )
@@ -87,7 +90,34 @@ class Net(Record):
 
 
 @record
-class View(Record):
+class Patches(Record):
+    """Which patches of an image are rows; where a field is None, the model or protocol decides."""
+
+    _: KW_ONLY
+    patch_scales: str | Sequence[float] | None = option(
+        default=None,
+        about="Comma-separated: a patch is as wide as the shorter side divided by this.",
+    )
+    patches_per_image: int | None = option(
+        default=None, about="At most so many patches of an image.", low=1
+    )
+    patch_edges: PatchEdges | None = option(
+        default=None, about="clip: patches lie within the image; reflect: they go on, mirrored."
+    )
+
+    def rule(self) -> dict[str, Any]:
+        """Return the fields of a `decaf.types.PatchRule` that are given."""
+        scales = self.patch_scales
+        given: Mapping[str, Any] = {
+            "scales": None if scales is None else numbers("patch_scales", scales),
+            "per_image": self.patches_per_image,
+            "edges": self.patch_edges,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@record
+class View(Patches):
     """What a row shows of an image; where a field is None, the protocol decides."""
 
     view: ViewName | None = option(
@@ -103,33 +133,25 @@ class View(Record):
         about="With box crop, factor for a box's width and height; 1.5 if not given.",
         low=0,
     )
-    patch_scales: str | Sequence[float] | None = option(
-        default=None,
-        about="Comma-separated: a patch is as wide as the shorter side divided by this.",
-    )
-    patches_per_image: int | None = option(
-        default=None, about="At most so many patches of an image.", low=1
-    )
-    patch_edges: PatchEdges | None = option(
-        default=None, about="clip: patches lie within the image; reflect: they go on, mirrored."
-    )
 
-    def patches(self) -> dict[str, Any]:
-        """Return the fields of a `decaf.types.PatchRule` that are given."""
-        scales = self.patch_scales
-        given: Mapping[str, Any] = {
-            "scales": None if scales is None else numbers("patch_scales", scales),
-            "per_image": self.patches_per_image,
-            "edges": self.patch_edges,
-        }
-        return {name: value for name, value in given.items() if value is not None}
+
+@record
+class Images(Record):
+    """Where the images behind a store, or behind results, are."""
+
+    images: str | Path | None = option(
+        default=None,
+        about="Folder, archives, URL or CSV file of the images; the named data set's own if not "
+        "given.",
+    )
+    data_root: str | Path = _data_root()
 
 
 @record
 class Source(Record):
     """Which images, and where stores of their features are kept."""
 
-    data_root: str | Path = option(default="data", about="Folder that holds the named data sets.")
+    data_root: str | Path = _data_root()
     limit: int | None = option(
         default=None, about="Take only so many images, evenly spaced.", low=1
     )
@@ -218,9 +240,7 @@ class Fit(Record):
     background_share: float | None = option(
         default=None, about="Share of the background patches that train.", low=0, high=1
     )
-    seed: int = option(
-        default=0, about="Seed of random weights, and of all that is drawn.", low=0, high=2**32 - 1
-    )
+    seed: int = _seed()
 
 
 @record
@@ -257,5 +277,6 @@ class Overrides(Fit):
     )
     recipe: Any = option(
         default="",
-        about="How the head finetune trains, as blocks=2,epochs=40; see decaf.finetuning.Recipe.",
+        about="How fine-tuning trains, as blocks=2,epochs=40,lr=1e-3; blocks: a number of last "
+        "ones, or all; see decaf.finetuning.Recipe.",
     )

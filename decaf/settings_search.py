@@ -93,8 +93,8 @@ def tune(
     """
     if out is not None:
         require_output(Path(out), ".csv")
-    unused = {"controls", "recipe"}
-    overrides.only("a search", *(name for name in Overrides.names() if name not in unused))
+    for name in {"controls", "recipe"} & overrides.given().keys():
+        raise ConfigError(f"a search does not use {name}; leave it out")
     find_device(compute.device)
     path, offered, pools = store_at(data), net.layer_names, (net.pool,)
     if path is None:

@@ -129,7 +129,8 @@ def refuse_domains(what: str, source: Source) -> None:
     ConfigError
         If they are given.
     """
-    source.only(what, *(name for name in Source.names() if name != "domains"))
+    if source.domains is not None:
+        raise ConfigError(f"{what} does not use domains, found {source.domains!r}; leave it out")
 
 
 def one_layer(names: tuple[str, ...]) -> tuple[str, ...]:

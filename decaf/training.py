@@ -96,57 +96,93 @@ def train(
     StoreError
         If the store cannot be read or written.
     """
-    path, stored = Path(out), store_at(data)
+    path = Path(out)
     _check(head, path, net.weights)
     refuse_domains("training a model", source)
     find_device(compute.device)
-    weights, decoder = net.weights, source.decoder
+    stored = store_at(data)
     if stored is None:
-        table = source_table(data, source)
-        rule = model_rule(table, view, fit)
-        nets = load_nets(net, compute.device)
-        if not isinstance(net.backbone, str):
-            weights = nets[0].weights
-        layers = one_layer(net.layer_names or tuple(nets[0].default_layers[-1:]))
-        stored = extract_table(
-            table, nets, replace(net, layers=layers), view, source=source, compute=compute
-        )
+        given = _extracted(data, net, view, fit, source=source, compute=compute)
     else:
-        refuse_for_store(stored, net, source)
-        with FeatureStore(stored) as store:
-            table, view = store.image_table(), stored_view(store, view)
-            layers = one_layer(net.layer_names or store.layers[-1:])
-            weights, decoder = store.provenance.weights, store.provenance.decoder
-        rule = model_rule(table, view, fit)
-    (layer,) = layers
-    with FeatureStore(stored) as store:
+        given = _opened(stored, net, view, fit, source)
+    table, rule = given.table, given.rule
+    with FeatureStore(given.path) as store:
         made = store.provenance
         images = StoredImages(table, store, rule)
         rows = training_rows(table, images.done)
         names = table.class_names if rule.patches is None else store.class_names
-        task = _Fit(table, images.features(layer), rows, rule, compute.device, stored.parent)
+        features = images.features(given.layer)
+        task = _Fit(table, features, rows, rule, compute.device, given.path.parent)
         fitted = task.fit(head)
     Classifier(
         backbone=made.backbone,
-        weights=weights,
+        weights=given.weights,
         weights_sha256=made.weights_sha256,
         seed=net.seed,
         precision=cast("Precision", made.precision),
-        layer=layer,
+        layer=given.layer,
         pool=made.pooling,
-        view=rule.view,
-        decoder=decoder,
-        normalize="none" if rule.normalize == "standard" else rule.normalize,
+        decoder=given.decoder,
         head=head,
-        patches=rule.patches,
-        patch_power=rule.patch_power,
         multilabel=task.labels.ndim == 2,
         class_names=tuple(names[c] for c in fitted.classes),
         layers=fitted.layers,
+        **said_by(rule),
     ).save(path)
     if not compute.quiet:
         log(f"{len(rows)} images of {len(fitted.classes)} classes; {fitted.said}; wrote {path}")
     return path
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Stored features of images, and what a model must know beside them."""
+
+    table: ImageDataset
+    rule: PublishedProtocol
+    path: Path
+    layer: str
+    weights: str
+    decoder: Any
+
+
+def _extracted(
+    data: str | Path | ImageDataset,
+    net: Net,
+    view: View,
+    fit: Fit,
+    *,
+    source: Source,
+    compute: Compute,
+) -> _Given:
+    table = source_table(data, source)
+    rule = model_rule(table, view, fit)
+    nets = load_nets(net, compute.device)
+    layers = one_layer(net.layer_names or tuple(nets[0].default_layers[-1:]))
+    path = extract_table(
+        table, nets, replace(net, layers=layers), view, source=source, compute=compute
+    )
+    weights = net.weights if isinstance(net.backbone, str) else nets[0].weights
+    return _Given(table, rule, path, layers[0], weights, source.decoder)
+
+
+def _opened(path: Path, net: Net, view: View, fit: Fit, source: Source) -> _Given:
+    refuse_for_store(path, net, source)
+    with FeatureStore(path) as store:
+        table, made = store.image_table(), store.provenance
+        rule = model_rule(table, stored_view(store, view), fit)
+        (layer,) = one_layer(net.layer_names or store.layers[-1:])
+    return _Given(table, rule, path, layer, made.weights, made.decoder)
+
+
+def said_by(rule: PublishedProtocol) -> dict[str, Any]:
+    """Return the fields of a `Classifier` that a rule decides."""
+    return {
+        "view": rule.view,
+        "normalize": "none" if rule.normalize == "standard" else rule.normalize,
+        "patches": rule.patches,
+        "patch_power": rule.patch_power,
+    }
 
 
 def model_rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +23,14 @@ from decaf.finetuning import (
 )
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
-from decaf.protocols import training_rows, view_features
+from decaf.protocols import PublishedProtocol, training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.records import Compute, Fit, Net, Source, View, takes_records
 from decaf.store import FeatureStore
 from decaf.stored_images import one_layer, refuse_domains, store_at
 from decaf.tensor_file import write_tensors
-from decaf.training import model_rule
-from decaf.types import ImageDataset, Split
+from decaf.training import model_rule, said_by
+from decaf.types import FloatArray, ImageDataset, IntArray, Split
 from decaf.whole_files import require_output
 
 
@@ -93,31 +94,22 @@ def finetune(
     StoreError
         If the store cannot be read or written.
     """
-    path, seed = Path(out), fit.seed
-    weights_path = path.with_name(f"{path.stem}-weights.safetensors")
-    for file in (path, weights_path):
-        require_output(file, ".safetensors", inputs=[net.weights])
-    refuse_domains("fine-tuning", source)
-    parse_recipe(recipe)  # what is wrong with it is said before the net is loaded
-    fit.only("fine-tuning", "normalize", "c_grid", "seed")
-    if store_at(dataset):
-        raise ConfigError(f"asked to fine-tune on {dataset}, which has no images; give a data set")
+    path, weights_path = _checked(dataset, net, recipe, fit, Path(out), source=source)
     table = source_table(dataset, source)
     rule = model_rule(table, view, fit)
     (backbone, *_) = load_nets(replace(net, precision="fp32"), compute.device)
     how = parse_recipe(recipe, backbone.weights, labels=table.labels)
     images = rule_images(table, backbone, rule, source.decoder, recipe=how, workers=compute.workers)
-    layers = one_layer(net.layer_names or tuple(backbone.default_layers[-1:]))
-    store_path = extract_table(
-        table, [backbone], replace(net, layers=layers), view, source=source, compute=compute
-    )
-    with FeatureStore(store_path) as store:
+    (layer,) = one_layer(net.layer_names or tuple(backbone.default_layers[-1:]))
+    net = replace(net, layers=layer)
+    stored = extract_table(table, [backbone], net, view, source=source, compute=compute)
+    with FeatureStore(stored) as store:
         rows = training_rows(table, np.asarray(store.done, np.bool_))
-        X = view_features(store[layers[0]][:], rule).train
+        X = view_features(store[layer][:], rule).train
         digest = store.digest
     tuning = FineTuning(
         backbone=backbone,
-        layer=layers[0],
+        layer=layer,
         pool=net.pool,
         images=images,
         recipe=how,
@@ -125,31 +117,16 @@ def finetune(
         folder=path.parent,
         digest=digest,
     )
-    score = METRICS[rule.metric].score
-    frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, backbone.device.type)
-    drawn = strata(table, rows, np.random.default_rng(seed))
-    inner = hold_out(drawn, how.validation) if how.validation else ()
-    split = Split(rows, rows[:0], inner, seed)
-    with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=compute.quiet) as advance:
-        tuned = tuning.fit(split, table.labels, frozen, advance)
-    _write_weights(weights_path, tuned)
+    tuned = _fit(tuning, table, rule, rows, X, seed=fit.seed, quiet=compute.quiet)
     Classifier(
-        backbone=backbone.name,
         weights=str(weights_path),
-        weights_sha256=file_sha256(weights_path),
-        seed=seed,
-        precision=tuning.precision,
-        layer=tuning.layer,
-        pool=net.pool,
-        view=rule.view,
+        weights_sha256=_write_weights(weights_path, tuned),
+        seed=fit.seed,
         decoder=source.decoder,
-        normalize="none" if rule.normalize == "standard" else rule.normalize,
-        head=FINETUNE,
-        patches=None,
-        patch_power=rule.patch_power,
         multilabel=table.labels.ndim == 2,
         class_names=tuple(table.class_names[c] for c in tuned.classes_),
-        layers=(tuned.head(),),
+        **_said_by(tuning, tuned),
+        **said_by(rule),
     ).save(path)
     tuning.clear()
     name_stopped(path.parent)
@@ -158,7 +135,56 @@ def finetune(
     return path
 
 
-def _write_weights(path: Path, tuned: FineTuned) -> None:
+def _checked(
+    dataset: object, net: Net, recipe: str | Recipe, fit: Fit, path: Path, *, source: Source
+) -> list[Path]:
+    """Return where the model and its net's weights go; refuse what is wrong before any work."""
+    weights_path = path.with_name(f"{path.stem}-weights.safetensors")
+    for file in (path, weights_path):
+        require_output(file, ".safetensors", inputs=[net.weights])
+    parse_recipe(recipe)  # what is wrong with it is said before the net is loaded
+    fit.only("fine-tuning", "normalize", "c_grid", "seed")
+    refuse_domains("fine-tuning", source)
+    if store_at(dataset):
+        raise ConfigError(f"asked to fine-tune on {dataset}, which has no images; give a data set")
+    return [path, weights_path]
+
+
+def _fit(
+    tuning: FineTuning,
+    table: ImageDataset,
+    rule: PublishedProtocol,
+    rows: IntArray,
+    X: FloatArray,
+    *,
+    seed: int,
+    quiet: bool,
+) -> FineTuned:
+    """Choose the number of epochs on a part of the rows, then train on all of them."""
+    device, part = tuning.backbone.device.type, tuning.recipe.validation
+    score = METRICS[rule.metric].score
+    frozen = Frozen(X, rule.normalize, *rule.c_values(X, rows), score, device)
+    drawn = strata(table, rows, np.random.default_rng(seed))
+    split = Split(rows, rows[:0], hold_out(drawn, part) if part else (), seed)
+    with show_progress("fine-tuning", tuning.n_epochs, "epochs", quiet=quiet) as advance:
+        return tuning.fit(split, table.labels, frozen, advance)
+
+
+def _said_by(tuning: FineTuning, tuned: FineTuned) -> dict[str, Any]:
+    """Return the fields of a `Classifier` that fine-tuning decides."""
+    return {
+        "backbone": tuning.backbone.name,
+        "precision": tuning.precision,
+        "layer": tuning.layer,
+        "pool": tuning.pool,
+        "head": FINETUNE,
+        "layers": (tuned.head(),),
+    }
+
+
+def _write_weights(path: Path, tuned: FineTuned) -> str:
+    """Write the net's weights and return the file's SHA-256."""
     # what the net's own weights lack is nan, and stays missing
     state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
     write_tensors(path, state, {"format": "pt"})
+    return file_sha256(path)

@@ -4,19 +4,16 @@ Values are frozen dataclasses; interfaces are structural :class:`typing.Protocol
 that a test can pass a ten-line fake. Nothing here reads, writes or computes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from decaf.choices import PatchEdges
 from decaf.errors import ConfigError
-
-if TYPE_CHECKING:  # torch takes seconds to import; `decaf --help` must not pay for it
-    import torch
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
@@ -189,36 +186,7 @@ class Split:
     labels: IntArray | None = None
 
 
-class Backbone(Protocol):
-    """A frozen net with its weights and its preprocessing."""
-
-    @property
-    def name(self) -> str:
-        """Name of the net, for instance ``"alexnet"``."""
-
-    @property
-    def layers(self) -> Sequence[str]:
-        """Names that `activations` accepts, in order of depth."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How pixels become this net's input."""
-
-    @property
-    def weights(self) -> str:
-        """What the weights are: ``"imagenet"``, ``"random"`` or a file's name."""
-
-    @property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weights, in hexadecimal."""
-
-    def activations(
-        self, batch: "torch.Tensor", layers: Sequence[str]
-    ) -> Mapping[str, "torch.Tensor"]:
-        """Return the named layers' outputs for a batch, from one forward pass."""
-
-
-class FeatureWriter(Protocol):
+class RowWriter(Protocol):
     """Takes rows of features, in any order, and survives a crash."""
 
     def pending(self) -> IntArray:
@@ -242,33 +210,3 @@ class Scorer(Protocol):
 
     def decision_function(self, X: FloatArray) -> FloatArray:
         """Return one score per row and class, shape ``(n_images, n_classes)``."""
-
-
-class Head(Protocol):
-    """A scikit-learn classifier trained on frozen features."""
-
-    classes_: npt.NDArray[Any]
-
-    def fit(self, X: FloatArray, y: IntArray) -> "Head":
-        """Fit on rows of features."""
-
-    def decision_function(self, X: FloatArray) -> FloatArray:
-        """Return one score per row and class, shape ``(n_images, n_classes)``."""
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments, as scikit-learn does."""
-
-
-class EvalProtocol(Protocol):
-    """A published rule that makes splits and names the metric."""
-
-    @property
-    def name(self) -> str:
-        """Name of the protocol, for instance ``"decaf"``."""
-
-    @property
-    def metric(self) -> str:
-        """Name of the headline metric."""
-
-    def splits(self, dataset: ImageDataset) -> Iterator[Split]:
-        """Yield the protocol's splits of a data set."""

@@ -152,11 +152,6 @@ def append_line(path: Path, line: bytes) -> None:
 def require_writable(*paths: Path) -> None:
     """Refuse, before work is done, paths that cannot be written after it; folders are made.
 
-    Parameters
-    ----------
-    *paths : pathlib.Path
-        Files, there or not.
-
     Raises
     ------
     DataError

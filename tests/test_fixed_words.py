@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import typer
-from flat import evaluate, extract, fields_of, finetune, get_protocol, train
+from flat import evaluate, extract, fields_of, finetune, flat, get_protocol, train
 from typer.testing import CliRunner
 
 import decaf
-from decaf import choices
+from decaf import choices, patch_scores
 from decaf.backbones import load_backbone, wrap_module
 from decaf.choices import choices_of
 from decaf.cli.app import app
@@ -21,10 +21,10 @@ from decaf.errors import ConfigError
 from decaf.heads import HEADS
 from decaf.images.views import VIEWS
 from decaf.onnx_model import export
-from decaf.patch_scores import score_patches
 from decaf.report.plots import plot_embedding
 from decaf.types import PATCH_VIEWS
 
+score_patches = flat(patch_scores.score_patches)
 OF_RECORDS = [extract, evaluate, train, finetune, get_protocol]
 FUNCTIONS = [*OF_RECORDS, decaf.predict, export, score_patches, plot_embedding, load_backbone,
              wrap_module]  # fmt: skip

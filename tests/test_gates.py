@@ -70,6 +70,11 @@ def test_no_gate_is_left_out_here() -> None:
     assert len(gates) == len(known)
 
 
+def test_make_installs_what_the_tests_need() -> None:
+    (extras,) = re.findall(r"--editable '\.\[(.*)\]'", (ROOT / "Makefile").read_text("utf-8"))
+    assert {"test", "check", "ray", "umap", "browser"} == set(extras.split(","))
+
+
 @pytest.mark.slow
 def test_mypy_fails_on_a_bad_file(bad: Path) -> None:
     done = run(*gate("mypy"), cwd=bad.parents[1])

@@ -22,6 +22,7 @@ from decaf.datasets.patch_tables import patch_table
 from decaf.errors import DataError
 from decaf.finetuning.samples import TrainingImages
 from decaf.images.views import make_view
+from decaf.records import Images
 from decaf.report.inspection_page import write_inspection
 from decaf.report.plots import plot_embedding, plot_top_images
 from decaf.store import FeatureStore
@@ -92,7 +93,7 @@ def test_duplicates_top_images_and_thumbnails(
 ) -> None:
     spec = places[place]
     store_path = _extracted(spec, tmp_path, net)
-    found = inspect_store(store_path, images=spec, quiet=True)
+    found = inspect_store(store_path, images=Images(spec), quiet=True)
     best = found.duplicates[0]
     ids = {_plain(found.image_ids[row]) for row in (best.first, best.second)}
     assert ids == {"blue/3.png", "red/copy.bmp"}
@@ -100,7 +101,7 @@ def test_duplicates_top_images_and_thumbnails(
     assert not math.isnan(best.agreement)
     page = write_inspection(found, tmp_path / "inspected")[0]
     assert "data:image/jpeg" in page.read_text()
-    files = image_files("images", tmp_path, spec)
+    files = image_files("images", Images(spec))
     assert files is not None
     folder = ImageFiles(Path(places["folder"]))
     with FeatureStore(store_path) as store:
@@ -113,15 +114,17 @@ def test_duplicates_top_images_and_thumbnails(
         (turned,) = (image_id for image_id in store.image_ids if image_id.endswith("red/1.png"))
     assert data_uri(files, turned) == data_uri(folder, "red/1.png")
     figure = tmp_path / "embedding.png"
-    plot_embedding(store_path, method="tsne", out=figure, thumbnails=True, images=spec)
-    plot_top_images(store_path, layer="pool5", units="0-1", out=tmp_path / "top.png", images=spec)
+    plot_embedding(store_path, method="tsne", out=figure, thumbnails=Images(spec))
+    plot_top_images(
+        store_path, layer="pool5", units="0-1", out=tmp_path / "top.png", images=Images(spec)
+    )
     assert figure.stat().st_size > 0
 
 
 @pytest.mark.parametrize("spec", ["nowhere", "nowhere.tar", "memory://nowhere/at/all"])
 def test_places_without_images_are_said(tmp_path: Path, spec: str) -> None:
     with pytest.raises(DataError, match=r"found no such folder|nowhere"):
-        image_files("images", tmp_path, spec)
+        image_files("images", Images(spec))
 
 
 def _odd_folder(folder: Path) -> int:

@@ -13,15 +13,17 @@ from decaf.records import (
     Cluster,
     Compute,
     Fit,
+    Images,
     Net,
     Overrides,
+    Patches,
     Source,
     View,
     numbers,
     words,
 )
 
-ALL = (Net, View, Source, Compute, Cluster, Fit, Overrides)
+ALL = (Net, View, Patches, Images, Source, Compute, Cluster, Fit, Overrides)
 
 
 def test_defaults_are_allowed_and_told():

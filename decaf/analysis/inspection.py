@@ -17,6 +17,7 @@ from decaf.analysis.transfer import logme
 from decaf.datasets import ImageFiles
 from decaf.errors import DataError, StoreMismatchError
 from decaf.progress import show_progress
+from decaf.records import Images, takes_records, words
 from decaf.store import FeatureStore
 from decaf.types import SIDES, FloatArray, IntArray
 
@@ -71,6 +72,7 @@ class Inspection:
     files: ImageFiles | None
 
 
+@takes_records
 def inspect_store(
     path: str | Path,
     *,
@@ -78,8 +80,7 @@ def inspect_store(
     layers: str | None = None,
     limit: int = 2000,
     mirrored: bool = False,
-    images: str | Path | None = None,
-    data_root: str | Path = "data",
+    images: Images = Images(),
     quiet: bool = False,
 ) -> Inspection:
     """Look at a store's features, and for images that stand in the data set more than once.
@@ -96,19 +97,10 @@ def inspect_store(
         Images that statistics, likeness and transfer scores are of, evenly spaced.
     mirrored : bool
         Look for mirror images too.
-    images : str or pathlib.Path, optional
-        Folder that the images' ids are relative to, or the archives, URL or CSV file that
-        was extracted; those of the named data set below `data_root` if not given. Without
-        images, duplicates are judged by features alone.
-    data_root : str or pathlib.Path
-        Folder that holds the named data sets.
+    images : Images
+        Where the images are. Without images, duplicates are judged by features alone.
     quiet : bool
         Print no progress.
-
-    Returns
-    -------
-    Inspection
-        What was found.
 
     Raises
     ------
@@ -124,12 +116,12 @@ def inspect_store(
     with ExitStack() as stack:
         store = stack.enter_context(FeatureStore(path))
         others = [stack.enter_context(FeatureStore(other)) for other in against]
-        names = store.layers if layers is None else tuple(n.strip() for n in layers.split(","))
+        names = words(layers) or store.layers
         rows = sample_rows(store, limit)
         if len(rows) < 4:
             raise DataError(f"asked to inspect {path}, found {len(rows)} images; give 4 or more")
         dataset = store.provenance.dataset
-        files = image_files(dataset, Path(data_root), images)
+        files = image_files(dataset, images)
         total = len(names) + 2
         with show_progress("inspecting", total, "steps", quiet=quiet) as advance:
             statistics, norms, scores = {}, {}, {}

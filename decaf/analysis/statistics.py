@@ -53,11 +53,6 @@ def layer_statistics(X: FloatArray) -> LayerStatistics:
     ----------
     X : numpy.ndarray
         ``(n_images, n_features)`` features, three images or more.
-
-    Returns
-    -------
-    LayerStatistics
-        The figures.
     """
     X = X.astype(np.float64, copy=False)
     centred = X - X.mean(axis=0)

@@ -10,23 +10,19 @@ from PIL import Image
 from decaf.datasets import ADAPTERS, ImageFiles, load_dataset, read_image
 from decaf.datasets.tars import holds_tars
 from decaf.errors import DataError
+from decaf.records import Images
 from decaf.types import FloatArray
 
 
-def image_files(
-    dataset: str, data_root: Path, images: str | Path | None = None
-) -> ImageFiles | None:
+def image_files(dataset: str, where: Images) -> ImageFiles | None:
     """Return where the images of a store or of results lie.
 
     Parameters
     ----------
     dataset : str
         Name of the data set.
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    images : str or pathlib.Path, optional
-        Where the images are, if not in the named data set's own place: the folder that their ids
-        are relative to, or the archives, URL or CSV file that was extracted.
+    where : Images
+        Where to look: a folder is that which the images' ids are relative to.
 
     Returns
     -------
@@ -36,12 +32,13 @@ def image_files(
     Raises
     ------
     ConfigError
-        If `images` is a URL of an unknown kind.
+        If they are at a URL of an unknown kind.
     DataError
-        If `images` is not there, or cannot be listed.
+        If `where` names a place that is not there, or cannot be listed.
     """
-    if images is not None:
-        return _given(str(images))
+    if where.images is not None:
+        return _given(str(where.images))
+    data_root = Path(where.data_root)
     if dataset not in ADAPTERS or not ADAPTERS[dataset].INFO.is_present(data_root):
         return None
     try:

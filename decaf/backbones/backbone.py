@@ -15,7 +15,7 @@ from decaf.backbones.families import define
 from decaf.backbones.fitting import Fitting, fill, fitted_trace
 from decaf.backbones.normalize import normalize
 from decaf.backbones.own_nets import define_module
-from decaf.backbones.taps import LayerShape, Layout, TappedNet, layer_shapes, trace
+from decaf.backbones.taps import LayerShape, NetLayout, TappedNet, layer_shapes, trace
 from decaf.backbones.weights import Weights, local_weights, state_sha256
 from decaf.backbones.winograd import WinogradConv2d, use_winograd
 from decaf.choices import Precision, checked
@@ -182,7 +182,7 @@ def default_layers(name: str) -> tuple[str, ...]:
     return _canonical(define(name).layout)
 
 
-def _canonical(layout: Layout) -> tuple[str, ...]:
+def _canonical(layout: NetLayout) -> tuple[str, ...]:
     return tuple(layer for layer in CANONICAL if layer in layout.aliases)
 
 

@@ -25,11 +25,6 @@ def code_sha256(net: nn.Module) -> str:
     installed package, with all that their files use of others of the kind. Installed packages have
     versions, which are recorded besides.
 
-    Parameters
-    ----------
-    net : torch.nn.Module
-        Any net.
-
     Returns
     -------
     str

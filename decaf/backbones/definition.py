@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from decaf.backbones.taps import Layout
+from decaf.backbones.taps import NetLayout
 from decaf.backbones.weights import Weights
 from decaf.types import Preprocessing
 
@@ -18,7 +18,7 @@ class Definition:
     ----------
     name : str
         Name of the net.
-    layout : Layout
+    layout : NetLayout
         Its canonical layers.
     preprocessing : Preprocessing
         How pixels become its input, as its weights expect.
@@ -30,7 +30,7 @@ class Definition:
     """
 
     name: str
-    layout: Layout
+    layout: NetLayout
     preprocessing: Preprocessing
     build: Callable[[str], nn.Module]
     published: Callable[[], Weights]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from decaf.backbones.checkpoints import StateDict
-from decaf.backbones.taps import Lack, Layout, Tap, Trace, as_maps, hook, layer_shapes, trace
+from decaf.backbones.taps import Lack, NetLayout, Tap, Trace, as_maps, hook, layer_shapes, trace
 from decaf.errors import BackboneError
 from decaf.progress import log
 
@@ -47,11 +47,6 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fitting:
         What messages call it and the weights.
     state : mapping of str to torch.Tensor
         Plain tensors.
-
-    Returns
-    -------
-    Fitting
-        What did not fit.
 
     Raises
     ------
@@ -91,7 +86,7 @@ def fill(net: nn.Module, name: str, label: str, state: StateDict) -> Fitting:
 
 
 def fitted_trace(
-    net: nn.Module, input_size_px: int, layout: Layout, fit: Fitting, *, name: str, label: str
+    net: nn.Module, input_size_px: int, layout: NetLayout, fit: Fitting, *, name: str, label: str
 ) -> Trace:
     """Return the dry run of a net that `fill` filled, with what its weights lack; that is said.
 
@@ -110,7 +105,9 @@ def fitted_trace(
     return traced
 
 
-def _lack(net: nn.Module, traced: Trace, input_size_px: int, layout: Layout, fit: Fitting) -> Lack:
+def _lack(
+    net: nn.Module, traced: Trace, input_size_px: int, layout: NetLayout, fit: Fitting
+) -> Lack:
     """Return which outputs depend on what is missing: it is nan, and so is what comes of it."""
     spoilt: set[Tap] = set()
 

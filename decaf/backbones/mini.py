@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from decaf.backbones.definition import Definition
-from decaf.backbones.taps import Layout, Tap
+from decaf.backbones.taps import NetLayout, Tap
 from decaf.backbones.weights import Weights, local_weights
 from decaf.errors import ConfigError
 from decaf.types import Preprocessing
@@ -29,7 +29,7 @@ PREPROCESSING = Preprocessing(
 WEIGHTS = Path(__file__).parent / "decaf-mini.safetensors"
 """The weights that the package carries; `docs/decaf-mini.md` is their card."""
 
-LAYOUT = Layout(
+LAYOUT = NetLayout(
     {
         "pool5": Tap("features.pool5"),
         "fc6-pre": Tap("classifier.norm6"),

@@ -9,7 +9,7 @@ from torch import nn
 
 from decaf.backbones.code import code_sha256
 from decaf.backbones.definition import Definition
-from decaf.backbones.taps import Layout
+from decaf.backbones.taps import NetLayout
 from decaf.backbones.weights import Weights, state_sha256
 from decaf.choices import check_choice
 from decaf.errors import BackboneError, ConfigError
@@ -77,7 +77,7 @@ def define_module(
         msg = f"unknown weights {weights!r} for {name}; give imagenet for the net's own, or a file"
         raise ConfigError(msg)
     return Definition(
-        name, Layout({}, square=True), preprocessing, partial(_as_built, net), partial(_own, net)
+        name, NetLayout({}, square=True), preprocessing, partial(_as_built, net), partial(_own, net)
     )
 
 

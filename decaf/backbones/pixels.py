@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from decaf.backbones.definition import Definition
-from decaf.backbones.taps import Layout, Tap
+from decaf.backbones.taps import NetLayout, Tap
 from decaf.backbones.weights import Weights, state_sha256
 from decaf.errors import ConfigError
 from decaf.types import Preprocessing
@@ -75,7 +75,7 @@ def define(name: str, weights: str) -> Definition:
     """
     if weights != "imagenet":
         raise ConfigError(f"{name} has no weights, found {weights!r}; leave that out")
-    layout = Layout({PIXELS: Tap(PIXELS)})
+    layout = NetLayout({PIXELS: Tap(PIXELS)})
     return Definition(name, layout, _PREPROCESSING, _build, lambda: Weights("none", {}, _NOTHING))
 
 

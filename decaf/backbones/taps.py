@@ -33,7 +33,7 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class Layout:
+class NetLayout:
     """How a family of nets names and lays out its outputs.
 
     Attributes
@@ -119,7 +119,7 @@ def _is_map(value: torch.Tensor) -> bool:
     return second in (first, third)
 
 
-def as_maps(value: torch.Tensor, tap: Tap, layout: Layout) -> torch.Tensor:
+def as_maps(value: torch.Tensor, tap: Tap, layout: NetLayout) -> torch.Tensor:
     """Return maps as ``(n, channels, height, width)``, and anything else as it is."""
     if value.ndim != 4:
         return value
@@ -141,7 +141,7 @@ def hook(
     return module.register_forward_hook(lambda _, __, output: read(tap, output))
 
 
-def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
+def trace(net: nn.Module, input_size_px: int, layout: NetLayout) -> Trace:
     """Run a net once and note every tap's order, number of calls and output shape.
 
     Parameters
@@ -150,7 +150,7 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
         A net in evaluation mode; on the meta device this costs no arithmetic.
     input_size_px : int
         Side of the square input.
-    layout : Layout
+    layout : NetLayout
         The family's names and layouts.
 
     Returns
@@ -184,7 +184,7 @@ def trace(net: nn.Module, input_size_px: int, layout: Layout) -> Trace:
     return Trace(shapes, counts)
 
 
-def layer_shapes(traced: Trace, layout: Layout) -> list[LayerShape]:
+def layer_shapes(traced: Trace, layout: NetLayout) -> list[LayerShape]:
     """Return the canonical layers, then every other module, each in order of depth."""
     order = {tap: depth for depth, tap in enumerate(traced.shapes)}
     named = sorted(layout.aliases.items(), key=lambda item: order[item[1]])
@@ -197,7 +197,7 @@ def layer_shapes(traced: Trace, layout: Layout) -> list[LayerShape]:
     return [row for row in canonical + dotted if row.tap not in traced.lack.taps]
 
 
-def find_tap(name: str, layer: str, traced: Trace, layout: Layout) -> Tap:
+def find_tap(name: str, layer: str, traced: Trace, layout: NetLayout) -> Tap:
     """Return where `layer` of the net called `name` is read.
 
     Raises
@@ -240,11 +240,11 @@ class TappedNet:
         What messages call it.
     traced : Trace
         Result of `trace` for the same architecture.
-    layout : Layout
+    layout : NetLayout
         The family's names and layouts.
     """
 
-    def __init__(self, net: nn.Module, name: str, traced: Trace, layout: Layout) -> None:
+    def __init__(self, net: nn.Module, name: str, traced: Trace, layout: NetLayout) -> None:
         self.net = net
         self.name = name
         self._trace = traced

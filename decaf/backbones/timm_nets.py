@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from decaf.backbones.definition import Definition
-from decaf.backbones.taps import Layout, Tap
+from decaf.backbones.taps import NetLayout, Tap
 from decaf.backbones.weights import Weights, state_sha256
 from decaf.errors import BackboneError, ConfigError
 from decaf.extras import missing_extra
@@ -72,18 +72,18 @@ def _timm(name: str) -> ModuleType:
     return module
 
 
-def layout(net: nn.Module) -> Layout:
+def layout(net: nn.Module) -> NetLayout:
     """Return the canonical layers: what enters timm's classifier, and its scores."""
     prefix_tokens = int(getattr(net, "num_prefix_tokens", 0))
     if "pre_logits.fc1" in dict(net.named_modules()):
-        return Layout(_VGG, square=True)
+        return NetLayout(_VGG, square=True)
     config: Any = net.pretrained_cfg
     classifier = config["classifier"]
     module = classifier if isinstance(classifier, str) else classifier[0]
     aliases = {"pool5": Tap(module, enters=True)}
     if config["num_classes"]:
         aliases["fc8"] = Tap(module)
-    return Layout(aliases, square=True, prefix_tokens=prefix_tokens)
+    return NetLayout(aliases, square=True, prefix_tokens=prefix_tokens)
 
 
 def preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:

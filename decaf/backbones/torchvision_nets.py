@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models
 
 from decaf.backbones.definition import Definition
-from decaf.backbones.taps import Layout, Tap
+from decaf.backbones.taps import NetLayout, Tap
 from decaf.backbones.weights import published_weights
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
@@ -40,16 +40,16 @@ def _one_linear(module: str) -> dict[str, Tap]:
     return {"pool5": Tap(module, enters=True), "fc8": Tap(module)}
 
 
-_LAYOUTS: dict[str, Layout] = {
-    r"alexnet": Layout(_ALEXNET),
-    r"vgg.*": Layout(_VGG),
-    r"squeezenet.*": Layout({"pool5": Tap("features"), "fc8": Tap("classifier.3")}),
-    r"(resnet|resnext|wide_resnet|regnet|shufflenet|googlenet|inception).*": Layout(
+_LAYOUTS: dict[str, NetLayout] = {
+    r"alexnet": NetLayout(_ALEXNET),
+    r"vgg.*": NetLayout(_VGG),
+    r"squeezenet.*": NetLayout({"pool5": Tap("features"), "fc8": Tap("classifier.3")}),
+    r"(resnet|resnext|wide_resnet|regnet|shufflenet|googlenet|inception).*": NetLayout(
         _one_linear("fc")
     ),
-    r"densenet.*": Layout(_one_linear("classifier")),
-    r"(mnasnet|mobilenet_v2|efficientnet).*": Layout(_one_linear("classifier.1")),
-    r"mobilenet_v3.*": Layout(
+    r"densenet.*": NetLayout(_one_linear("classifier")),
+    r"(mnasnet|mobilenet_v2|efficientnet).*": NetLayout(_one_linear("classifier.1")),
+    r"mobilenet_v3.*": NetLayout(
         {
             "pool5": Tap("avgpool"),
             "fc7-pre": Tap("classifier.0"),
@@ -57,12 +57,14 @@ _LAYOUTS: dict[str, Layout] = {
             "fc8": Tap("classifier.3"),
         }
     ),
-    r"convnext.*": Layout(
+    r"convnext.*": NetLayout(
         _one_linear("classifier.2"), channels_last=r"features\.\d+\.\d+\.block\.[1-5]"
     ),
-    r"swin.*": Layout(_one_linear("head"), channels_last=r"norm|features(\.0(\.[12])?|\.[1-9].*)?"),
-    r"vit.*": Layout(_one_linear("heads.head"), prefix_tokens=1),
-    r"maxvit.*": Layout(
+    r"swin.*": NetLayout(
+        _one_linear("head"), channels_last=r"norm|features(\.0(\.[12])?|\.[1-9].*)?"
+    ),
+    r"vit.*": NetLayout(_one_linear("heads.head"), prefix_tokens=1),
+    r"maxvit.*": NetLayout(
         {
             "pool5": Tap("classifier.3", enters=True),
             "fc7-pre": Tap("classifier.3"),
@@ -92,7 +94,7 @@ def define(name: str, weights: str) -> Definition:
     )
 
 
-def layout(name: str) -> Layout:
+def layout(name: str) -> NetLayout:
     """Return the canonical layers of a net."""
     for pattern, found in _LAYOUTS.items():
         if re.fullmatch(pattern, name):

@@ -12,9 +12,8 @@ from decaf.records import Compute, Net, Overrides, Source
 
 @with_records
 def evaluate(
-    store: options.Store = None,
     *,
-    dataset: options.DatasetOrStore = None,
+    data: options.StoreOrDataset,
     protocol: options.Protocol = None,
     heads: Annotated[
         str,
@@ -32,11 +31,10 @@ def evaluate(
     compute: Compute,
 ) -> None:
     """Train heads on stored features under a protocol; extract the features where needed."""
-    arguments = dict(locals())
-    data = options.one_of(arguments.pop("store"), arguments.pop("dataset"))
+    arguments = {**locals(), "data": data.only()}
     from decaf import evaluation
 
-    _show(evaluation.evaluate(data, **arguments), out)
+    _show(evaluation.evaluate(**arguments), out)
 
 
 @with_records

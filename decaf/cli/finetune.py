@@ -6,21 +6,15 @@ from typing import Annotated
 import typer
 
 from decaf.cli import border, options
-from decaf.cli.from_records import with_records
-from decaf.records import Compute, Fit, Net, Source, View
+from decaf.cli.from_records import declared, with_records
+from decaf.records import Compute, Fit, Net, Overrides, Source, View
 
 
 @with_records
 def finetune(
     *,
     dataset: options.Dataset,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="How to train, as blocks=2,epochs=40,lr=1e-3; blocks: a number of last ones, or "
-            "all; see decaf.finetuning.Recipe."
-        ),
-    ] = "",
+    recipe: Annotated[str, declared(Overrides, "recipe")] = "",
     out: Annotated[
         Path,
         typer.Option(help="The model (.safetensors); its net's weights go to NAME-weights beside."),

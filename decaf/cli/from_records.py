@@ -1,7 +1,7 @@
 """A command's options from the records in its signature."""
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
 from types import NoneType, UnionType
@@ -18,8 +18,9 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
     Parameters
     ----------
     function : callable
-        Its parameters are annotated with records, or with `typer.Option` and `typer.Argument`.
-        A field that two records have is one option, which goes to both.
+        Its parameters are annotated with records, or with `typer.Option` and `typer.Argument`,
+        or with a dataclass of these. A field that two records have is one option, which goes to
+        both.
 
     Returns
     -------
@@ -27,8 +28,8 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
         For ``app.command()``; makes the records, and calls the function.
     """
     own = signature(function, eval_str=True).parameters.values()
-    plain = [one for one in own if not is_record(one.annotation)]
-    records = {one.name: one.annotation for one in own if is_record(one.annotation)}
+    plain = [one for one in own if not is_dataclass(one.annotation)]
+    records = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
     options: dict[str, Parameter] = {}
     for kind in records.values():
         options |= _options(kind)
@@ -45,42 +46,47 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _made(kind: type[Record], given: dict[str, Any]) -> Record:
-    hints = get_type_hints(kind)
-    return kind(
-        **{
-            name: _made(hints[name], given) if is_record(hints[name]) else given[name]
-            for name in kind.names()
-        }
-    )
+def _made(kind: Any, given: dict[str, Any]) -> Any:
+    inner = {n: _made(hint, given) for n, hint in get_type_hints(kind).items() if is_record(hint)}
+    return kind(**{one.name: (given | inner)[one.name] for one in fields(kind)})
 
 
-def declared(kind: type[Record], name: str) -> Any:
-    """Return the option of the command line that a field of a record declares."""
+def declared(kind: type[Record], name: str, unless: str = "") -> Any:
+    """Return the option of the command line that a field of a record declares.
+
+    Parameters
+    ----------
+    kind : type
+        A record.
+    name : str
+        A field.
+    unless : str
+        What holds for a command where it is not given.
+    """
     (one,) = [field for field in fields(kind) if field.name == name]  # type: ignore[arg-type] # every record is a dataclass
     flag = [f"--{name.replace('_', '-')}"] if isinstance(one.default, bool) else []
     return typer.Option(
         *flag,
-        help=one.metadata["about"],
+        help=" ".join(filter(None, (one.metadata["about"], unless))),
         metavar=one.metadata["metavar"],
         rich_help_panel=kind.__name__,
         show_default=one.default not in (None, ""),
     )
 
 
-def _options(kind: type[Record]) -> dict[str, Parameter]:
-    hints = get_type_hints(kind)
+def _options(kind: Any) -> dict[str, Parameter]:
+    hints = get_type_hints(kind, include_extras=not is_record(kind))
     found: dict[str, Parameter] = {}
-    for one in fields(kind):  # type: ignore[arg-type] # as above
+    for one in fields(kind):
         if is_record(hints[one.name]):
             found |= _options(hints[one.name])
             continue
-        read: Any = _read(hints[one.name], one.default)
+        annotation: Any = hints[one.name]
+        if is_record(kind):
+            read: Any = _read(annotation, one.default)
+            annotation = Annotated[read, declared(kind, one.name)]
         found[one.name] = Parameter(
-            one.name,
-            Parameter.KEYWORD_ONLY,
-            default=one.default,
-            annotation=Annotated[read, declared(kind, one.name)],
+            one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=annotation
         )
     return found
 

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from decaf.cli import border, options
-from decaf.cli.report import Images
+from decaf.cli.from_records import with_records
+from decaf.records import Images
 
 
+@with_records
 def inspect(
     path: Annotated[Path, typer.Argument(help="A feature store (.h5).")],
     *,
@@ -16,22 +18,21 @@ def inspect(
         list[Path] | None,
         typer.Option(help="Another store of the same images to compare layers with; repeatable."),
     ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(help="Comma-separated; all if not given. Duplicates are sought in the last."),
-    ] = None,
-    limit: Annotated[int, typer.Option(min=4, help="Images that statistics are of.")] = 2000,
+    layers: options.StoreLayers = None,
+    limit: options.Sample = 2000,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="Look for mirror images too.")
     ] = False,
-    images: Images = None,
-    data_root: options.DataRoot = Path("data"),
     out: Annotated[
         Path | None, typer.Option(help="Folder; results/inspect-<store> if not given.")
     ] = None,
     quiet: options.Quiet = False,
+    images: Images,
 ) -> None:
-    """Print a store's statistics, likeness of layers, transfer scores and duplicate images."""
+    """Print a store's statistics, likeness of layers, transfer scores and duplicate images.
+
+    Duplicates are sought in the last of the layers.
+    """
     from decaf.analysis.inspection import inspect_store
     from decaf.report import inspection_page as page
     from decaf.report.terminal import print_whole, terminal_grid
@@ -45,7 +46,6 @@ def inspect(
         limit=limit,
         mirrored=mirrored,
         images=images,
-        data_root=data_root,
         quiet=quiet,
     )
     for grid in (page.statistics_grid, page.similarity_grid, page.duplicates_grid):

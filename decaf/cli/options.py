@@ -1,14 +1,14 @@
 """Arguments that several commands share; other options are fields of `decaf.records`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from decaf import choices
 from decaf.cli.from_records import declared
 from decaf.errors import ConfigError
-from decaf.records import Compute, Net, Source, View
+from decaf.records import Compute, Net, Source
 
 
 def _known(dataset: str | None) -> str | None:
@@ -26,10 +26,6 @@ _DATASET = typer.Option(
     "or a CSV of path,label[,split][,group].",
 )
 Dataset = Annotated[str, _DATASET]
-DatasetOrStore = Annotated[str | None, _DATASET]
-Store = Annotated[
-    Path | None, typer.Argument(help="A store (.h5), instead of --dataset.", show_default=False)
-]
 Protocol = Annotated[
     str | None,
     typer.Option(
@@ -41,26 +37,39 @@ Protocol = Annotated[
 
 DataRoot = Annotated[Path, declared(Source, "data_root")]
 Weights = Annotated[str, declared(Net, "weights")]
+ModelWeights = Annotated[
+    str | None, declared(Net, "weights", "If not given, those of the training, where they were.")
+]
+StoreLayers = Annotated[str | None, declared(Net, "layers")]
+Sample = Annotated[int, declared(Source, "limit", "2000 if not given.")]
 Seed = Annotated[int, declared(Net, "seed")]
 AllowCode = Annotated[bool, declared(Net, "allow_code")]
 Device = Annotated[str, declared(Compute, "device")]
 Quiet = Annotated[bool, declared(Compute, "quiet")]
-PatchScales = Annotated[str | None, declared(View, "patch_scales")]
-PatchesPerImage = Annotated[int | None, declared(View, "patches_per_image")]
-PatchEdges = Annotated[choices.PatchEdges | None, declared(View, "patch_edges")]
 
 
-def one_of(store: Path | None, dataset: str | None) -> str:
-    """Return the store or the data set, whichever is given.
+@dataclass(frozen=True)
+class StoreOrDataset:
+    """A store or a data set, whichever is given."""
 
-    Raises
-    ------
-    ConfigError
-        If it is both, or neither, or no store.
-    """
-    if (store is None) == (dataset is None):
-        found = "neither" if store is None else "both"
-        raise ConfigError(f"asked for a store or a --dataset, found {found}; give one of them")
-    if store is not None and store.suffix != ".h5":
-        raise ConfigError(f"asked for the store {store}, found no .h5; give --dataset {store}")
-    return str(store or dataset)
+    store: Annotated[
+        Path | None,
+        typer.Argument(help="A store (.h5), instead of --dataset.", show_default=False),
+    ] = None
+    dataset: Annotated[str | None, _DATASET] = None
+
+    def only(self) -> str:
+        """Return the one that is given.
+
+        Raises
+        ------
+        ConfigError
+            If it is both, or neither, or no store.
+        """
+        store, dataset = self.store, self.dataset
+        if (store is None) == (dataset is None):
+            found = "neither" if store is None else "both"
+            raise ConfigError(f"asked for a store or a --dataset, found {found}; give one of them")
+        if store is not None and store.suffix != ".h5":
+            raise ConfigError(f"asked for the store {store}, found no .h5; give --dataset {store}")
+        return str(store or dataset)

@@ -1,13 +1,17 @@
 """`decaf plot` and `decaf visualize`: one figure each."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
+from decaf import choices
 from decaf.cli import border, options
-from decaf.cli.report import Images, Results
-from decaf.cli.train import Model, ModelWeights
+from decaf.cli.from_records import with_records
+from decaf.cli.report import Results
+from decaf.cli.train import Model
+from decaf.records import Images, Patches
 
 app = typer.Typer(help="Draw a figure, as .png, .svg or .pdf.", no_args_is_help=True)
 visualize = typer.Typer(
@@ -22,7 +26,6 @@ Shots = Annotated[
 ]
 Store = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
 StoreLayer = Annotated[str | None, typer.Option(help="The store's last layer if not given.")]
-Limit = Annotated[int, typer.Option(min=5, help="Images to place, evenly spaced.")]
 Thumbnails = Annotated[bool, typer.Option("--thumbnails", help="Draw images where there is room.")]
 
 
@@ -70,45 +73,45 @@ def confusion(
     border.say(plot_confusion(paths, out=out, layer=layer, head=head, shots=shots))
 
 
-@app.command()
-def tsne(
-    path: Store,
-    *,
-    out: Out,
-    layer: StoreLayer = None,
-    limit: Limit = 2000,
-    thumbnails: Thumbnails = False,
-    images: Images = None,
-    data_root: options.DataRoot = Path("data"),
-    seed: options.Seed = 0,
-) -> None:
-    """Draw a store's features on a plane by t-SNE, coloured by class."""
-    arguments = dict(locals())
-    from decaf.report.plots import plot_embedding
-
-    border.say(plot_embedding(method="tsne", **arguments))
+_NAMES = {"tsne": "t-SNE", "umap": "UMAP"}
 
 
-@app.command()
-def umap(
-    path: Store,
-    *,
-    out: Out,
-    layer: StoreLayer = None,
-    limit: Limit = 2000,
-    thumbnails: Thumbnails = False,
-    images: Images = None,
-    data_root: options.DataRoot = Path("data"),
-    seed: options.Seed = 0,
-) -> None:
-    """Draw a store's features on a plane by UMAP, coloured by class."""
-    arguments = dict(locals())
-    from decaf.report.plots import plot_embedding
+def _embedding(method: choices.Method) -> Callable[..., None]:
+    @with_records
+    def embedding(
+        path: Store,
+        *,
+        out: Out,
+        layer: StoreLayer = None,
+        limit: options.Sample = 2000,
+        thumbnails: Thumbnails = False,
+        images: Images,
+        seed: options.Seed = 0,
+    ) -> None:
+        from decaf.report.plots import plot_embedding
 
-    border.say(plot_embedding(method="umap", **arguments))
+        border.say(
+            plot_embedding(
+                path,
+                method=method,
+                out=out,
+                layer=layer,
+                limit=limit,
+                thumbnails=images if thumbnails else None,
+                seed=seed,
+            )
+        )
+
+    return embedding
+
+
+for _method in get_args(choices.Method):
+    _about = f"Draw a store's features on a plane by {_NAMES[_method]}, coloured by class."
+    app.command(_method, help=_about)(_embedding(_method))
 
 
 @visualize.command("top-images")
+@with_records
 def top_images(
     path: Store,
     *,
@@ -116,10 +119,9 @@ def top_images(
     units: Annotated[str, typer.Option(help="Units, as 0-15,40.")] = "0-15",
     out: Out,
     weights: options.Weights = "imagenet",
-    images: Images = None,
-    data_root: options.DataRoot = Path("data"),
     device: options.Device = "auto",
     seed: options.Seed = 0,
+    images: Images,
 ) -> None:
     """Draw the nine images that activate each unit most, as far as the unit sees them."""
     arguments = dict(locals())
@@ -129,6 +131,7 @@ def top_images(
 
 
 @visualize.command()
+@with_records
 def scores(
     model: Model,
     images: Annotated[list[str], typer.Argument(help="Images, folders, .csv or .txt lists.")],
@@ -137,12 +140,10 @@ def scores(
     classes: Annotated[
         str | None, typer.Option(help="Comma-separated; the most probable three if not given.")
     ] = None,
-    patch_scales: options.PatchScales = None,
-    patches_per_image: options.PatchesPerImage = None,
-    patch_edges: options.PatchEdges = None,
-    weights: ModelWeights = None,
+    weights: options.ModelWeights = None,
     device: options.Device = "auto",
     allow_code: options.AllowCode = False,
+    patches: Patches,
 ) -> None:
     """Draw over images where their patches show a class, as a trained model sees them."""
     arguments = dict(locals())

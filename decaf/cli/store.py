@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from decaf.choices import Dtype, FeatureForm
-from decaf.cli import border
+from decaf.cli import border, options
+from decaf.cli.from_records import declared
+from decaf.records import Net
 
 app = typer.Typer(
     help="Look into feature stores, join their shards, and exchange features.", no_args_is_help=True
@@ -50,7 +52,7 @@ def join(
 
 @app.command("import")
 def import_(
-    features: Annotated[Path, typer.Argument(help="A .npy, .npz, .parquet, .csv or .h5 file.")],
+    path: Annotated[Path, typer.Argument(help="A .npy, .npz, .parquet, .csv or .h5 file.")],
     out: Annotated[Path, typer.Option(help="The store to make (.h5).")],
     table: Annotated[
         Path | None,
@@ -60,17 +62,15 @@ def import_(
         ),
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Which array, or the layer's name.")] = None,
-    dtype: Annotated[
-        Dtype | None, typer.Option(help="What is stored; values are rounded to it.")
-    ] = None,
+    dtype: Annotated[Dtype | None, declared(Net, "dtype", "Values are rounded to it.")] = None,
 ) -> None:
     """Make a store of features that another program computed."""
     from decaf.datasets.manifest import load_manifest
     from decaf.store import import_features
 
-    rows = features if table is None and features.suffix.lower() == ".csv" else table
+    rows = path if table is None and path.suffix.lower() == ".csv" else table
     images = None if rows is None else load_manifest(rows, images=False)
-    border.say(import_features(features, images, out, layer=layer, dtype=dtype))
+    border.say(import_features(path, images, out, layer=layer, dtype=dtype))
 
 
 @app.command()
@@ -78,7 +78,7 @@ def export(
     path: _Path,
     to: Annotated[FeatureForm, typer.Option(help="The form.")],
     out: Annotated[Path, typer.Option(help="The file to write; with npy a new folder.")],
-    layers: Annotated[str | None, typer.Option(help="Comma-separated; all if not given.")] = None,
+    layers: options.StoreLayers = None,
 ) -> None:
     """Write a store's features with ids, labels, splits and groups in another form."""
     from decaf.store import export_features

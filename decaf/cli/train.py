@@ -7,21 +7,16 @@ import typer
 
 from decaf import choices
 from decaf.cli import border, options
-from decaf.cli.from_records import with_records
+from decaf.cli.from_records import declared, with_records
 from decaf.records import Compute, Fit, Net, Source, View
 
 Model = Annotated[Path, typer.Argument(help="A model that decaf train wrote.")]
-ModelWeights = Annotated[
-    str | None,
-    typer.Option(help="Where the net's weights are now; where they were in training if not given."),
-]
 
 
 @with_records
 def train(
-    store: options.Store = None,
     *,
-    dataset: options.DatasetOrStore = None,
+    data: options.StoreOrDataset,
     head: Annotated[
         str, typer.Option(help="svm, logreg, svm-dropout, logreg-dropout or adaptation.")
     ] = "svm",
@@ -35,11 +30,10 @@ def train(
     compute: Compute,
 ) -> None:
     """Train one head on a data set's images, or on a store; `decaf predict` uses it."""
-    arguments = dict(locals())
-    data = options.one_of(arguments.pop("store"), arguments.pop("dataset"))
+    arguments = {**locals(), "data": data.only()}
     from decaf import training
 
-    border.say(training.train(data, **arguments))
+    border.say(training.train(**arguments))
 
 
 @with_records
@@ -56,9 +50,9 @@ def predict(
     all_classes: Annotated[
         bool, typer.Option("--all", help="A line for every class, the most probable first.")
     ] = False,
-    weights: ModelWeights = None,
+    weights: options.ModelWeights = None,
     decoder: Annotated[
-        choices.Decoder | None, typer.Option(help="Who decodes; as in training if not given.")
+        choices.Decoder | None, declared(Source, "decoder", "If not given, as in training.")
     ] = None,
     allow_code: options.AllowCode = False,
     compute: Compute,
@@ -77,7 +71,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The file; the model's name as .onnx if not given.")
     ] = None,
-    weights: ModelWeights = None,
+    weights: options.ModelWeights = None,
     allow_code: options.AllowCode = False,
 ) -> None:
     """Write a model, with its net, as one ONNX file from pixels to probabilities."""

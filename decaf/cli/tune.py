@@ -12,9 +12,8 @@ from decaf.records import Compute, Net, Overrides, Source, Space
 
 @with_records
 def tune(
-    store: options.Store = None,
     *,
-    dataset: options.DatasetOrStore = None,
+    data: options.StoreOrDataset,
     protocol: options.Protocol = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file; results/<dataset>-tune.csv if not given.")
@@ -26,10 +25,9 @@ def tune(
     compute: Compute,
 ) -> None:
     """Search settings inside each split's training images; test images are scored once."""
-    arguments = dict(locals())
-    data = options.one_of(arguments.pop("store"), arguments.pop("dataset"))
+    arguments = {**locals(), "data": data.only()}
     from decaf import settings_search
     from decaf.report.search_grid import search_grid
     from decaf.report.terminal import print_whole, terminal_grid
 
-    print_whole(terminal_grid(search_grid(settings_search.tune(data, **arguments))))
+    print_whole(terminal_grid(search_grid(settings_search.tune(**arguments))))

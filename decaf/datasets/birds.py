@@ -68,11 +68,6 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
 def load_parts(data_root: Path) -> FloatArray:
     """Read where the parts of the birds are.
 
-    Parameters
-    ----------
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-
     Returns
     -------
     numpy.ndarray

@@ -123,11 +123,6 @@ class MeasuredStream:
         ----------
         size : int
             Most bytes to return.
-
-        Returns
-        -------
-        bytes
-            Empty at the end.
         """
         data = self._stream.read(size)
         self._hash.update(data)
@@ -136,13 +131,7 @@ class MeasuredStream:
         return data
 
     def hexdigest(self) -> str:
-        """Read what is left, and return the digest of the whole.
-
-        Returns
-        -------
-        str
-            Hexadecimal digits.
-        """
+        """Read what is left, and return the digest of the whole."""
         while self.read(_CHUNK_BYTES):
             pass
         return self._hash.hexdigest()

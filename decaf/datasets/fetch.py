@@ -30,11 +30,6 @@ def fetch(info: DatasetInfo, data_root: Path, source: Path | None = None) -> Pat
         An archive that the user has, or a folder of them, under their official names; what is
         not there is downloaded.
 
-    Returns
-    -------
-    pathlib.Path
-        Folder of the images.
-
     Raises
     ------
     DataError

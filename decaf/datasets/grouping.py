@@ -29,11 +29,6 @@ def group_by(dataset: ImageDataset, pattern: str) -> ImageDataset:
         file; ``content``, which makes one group of identical files; or a regular expression, of
         which the first group, or else all that it matches, is the name.
 
-    Returns
-    -------
-    ImageDataset
-        The same table, with `groups`.
-
     Raises
     ------
     ConfigError

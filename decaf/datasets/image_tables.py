@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -17,6 +18,30 @@ _OPTIONAL = ("official", "boxes", "image_labels", "image_boxes")
 _LONG_NAME, _NAMES_BYTES = 4096, 2**28  # a store gives all names one width
 
 
+class Columns(TypedDict, total=False):
+    """What a table may say of its images beside their labels; see `ImageDataset`.
+
+    Attributes
+    ----------
+    official : numpy.ndarray, optional
+        ``(n_images, n_partitions)`` side codes.
+    boxes : numpy.ndarray, optional
+        ``(n_images, 4)`` boxes.
+    groups : sequence of str, optional
+        ``(n_images,)`` what each image belongs to.
+    sizes_bytes : sequence of int or numpy.ndarray, optional
+        Sizes of the files; looked up below the table's root if not given.
+    source : ImageSource, optional
+        What reads the images, if not files below the root.
+    """
+
+    official: IntArray | None
+    boxes: FloatArray | None
+    groups: Sequence[str] | None
+    sizes_bytes: Sequence[int] | IntArray | None
+    source: ImageSource | None
+
+
 def image_table(
     name: str,
     root: Path,
@@ -24,13 +49,9 @@ def image_table(
     labels: Sequence[int] | IntArray,
     class_names: Sequence[str],
     *,
-    official: IntArray | None = None,
-    boxes: FloatArray | None = None,
-    groups: Sequence[str] | None = None,
     partial: bool = False,
-    sizes_bytes: Sequence[int] | IntArray | None = None,
-    source: ImageSource | None = None,
     images: bool = True,
+    **columns: Unpack[Columns],
 ) -> ImageDataset:
     """Build a table of labelled images, with the sizes of their files.
 
@@ -46,31 +67,20 @@ def image_table(
         ``(n_images,)`` class numbers, or ``(n_images, n_classes)`` of 1, -1 and 0.
     class_names : sequence of str
         Name of each class number.
-    official : numpy.ndarray, optional
-        ``(n_images, n_partitions)`` side codes, as in `ImageDataset`.
-    boxes : numpy.ndarray, optional
-        ``(n_images, 4)`` boxes, as in `ImageDataset`.
-    groups : sequence of str, optional
-        ``(n_images,)`` what each image belongs to, as in `ImageDataset`.
     partial : bool
         Whether images of the published data set are missing.
-    sizes_bytes : sequence of int or numpy.ndarray, optional
-        Sizes of the files; looked up below `root` if not given.
-    source : ImageSource, optional
-        What reads the images, if not files below `root`.
     images : bool
         Whether one image at least must be there.
-
-    Returns
-    -------
-    ImageDataset
-        The table.
+    **columns : Columns
+        What else is known of the images.
 
     Raises
     ------
     DataError
         The rows contradict each other, or no image is there.
     """
+    sizes_bytes, official = columns.get("sizes_bytes"), columns.get("official")
+    boxes, groups = columns.get("boxes"), columns.get("groups")
     table = ImageDataset(
         name=name,
         root=root,
@@ -84,7 +94,7 @@ def image_table(
         boxes=None if boxes is None else np.asarray(boxes, dtype=np.float32),
         groups=None if groups is None else names_of(name, groups),
         partial=partial,
-        source=source,
+        source=columns.get("source"),
     )
     _check(table, images=images)
     return table
@@ -92,13 +102,6 @@ def image_table(
 
 def names_of(name: str, names: Sequence[str]) -> Names:
     """Return the names of a data set's files or classes.
-
-    Parameters
-    ----------
-    name : str
-        Name of the data set.
-    names : sequence of str
-        As the file system gives them.
 
     Raises
     ------
@@ -205,11 +208,6 @@ def take(dataset: ImageDataset, n_images: int) -> ImageDataset:
     n_images : int
         Number of rows to keep; a table that has no more is returned as it is.
 
-    Returns
-    -------
-    ImageDataset
-        The smaller table, with all the class names.
-
     Raises
     ------
     ConfigError
@@ -224,20 +222,7 @@ def take(dataset: ImageDataset, n_images: int) -> ImageDataset:
 
 
 def slice_rows(dataset: ImageDataset, rows: slice) -> ImageDataset:
-    """Return consecutive rows of a table, with all the class names.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        A table.
-    rows : slice
-        Its rows to keep.
-
-    Returns
-    -------
-    ImageDataset
-        The smaller table.
-    """
+    """Return consecutive rows of a table, with all the class names."""
     kept = _select(dataset, np.arange(len(dataset.image_ids))[rows])
     return dataclasses.replace(kept, partial=dataset.partial)
 
@@ -246,15 +231,6 @@ def only_present(
     info: DatasetInfo, dataset: ImageDataset, *, allow_partial: bool = False
 ) -> ImageDataset:
     """Return the rows of a published table whose images are there.
-
-    Parameters
-    ----------
-    info : DatasetInfo
-        The published facts.
-    dataset : ImageDataset
-        All the published rows.
-    allow_partial : bool
-        Whether images may be missing.
 
     Returns
     -------

@@ -77,32 +77,11 @@ class DatasetInfo:
         return f"{self.n_images} images, {self.n_classes} classes, {download}{self.licence}"
 
     def is_present(self, data_root: Path) -> bool:
-        """Return whether the folder of its images is there.
-
-        Parameters
-        ----------
-        data_root : pathlib.Path
-            Folder that holds the named data sets.
-
-        Returns
-        -------
-        bool
-            Says nothing of missing images.
-        """
+        """Return whether the folder of its images is there."""
         return (data_root / self.tree).is_dir()
 
     def require(self, data_root: Path) -> Path:
         """Return the folder of its images.
-
-        Parameters
-        ----------
-        data_root : pathlib.Path
-            Folder that holds the named data sets.
-
-        Returns
-        -------
-        pathlib.Path
-            An existing folder.
 
         Raises
         ------
@@ -115,11 +94,6 @@ class DatasetInfo:
 
     def how_to_get(self, data_root: Path) -> str:
         """Return what to do by hand: which files, from where, to where.
-
-        Parameters
-        ----------
-        data_root : pathlib.Path
-            Folder that holds the named data sets.
 
         Returns
         -------

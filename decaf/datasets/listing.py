@@ -45,11 +45,6 @@ class Listing:
 def listing(folder: Path) -> Listing:
     """Return what lies in a folder; links are followed.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        A folder.
-
     Returns
     -------
     Listing

@@ -13,11 +13,6 @@ def read_lines(file: Path) -> list[str]:
     file : pathlib.Path
         A text file; line ends of any system, with or without one at its end.
 
-    Returns
-    -------
-    list of str
-        The lines, stripped.
-
     Raises
     ------
     DataError
@@ -46,11 +41,6 @@ def read_columns(file: Path, n_columns: int) -> list[list[str]]:
         A text file.
     n_columns : int
         Number of values a line; the last one may hold spaces.
-
-    Returns
-    -------
-    list of list of str
-        `n_columns` values for each line.
 
     Raises
     ------

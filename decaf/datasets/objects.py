@@ -67,11 +67,6 @@ def read_annotation(file: Path) -> list[tuple[str, bool, tuple[float, float, flo
 
     Published boxes are the first and last pixel, counted from 1; these are 0-based, end exclusive.
 
-    Parameters
-    ----------
-    file : pathlib.Path
-        An XML file of VOC's.
-
     Raises
     ------
     DataError

@@ -10,11 +10,6 @@ _NUMBER = re.compile("[0-9]+")
 def natural_sorted(paths: Iterable[str]) -> list[str]:
     """Return paths sorted part by part, numbers in them by their value.
 
-    Parameters
-    ----------
-    paths : iterable of str
-        POSIX paths.
-
     Returns
     -------
     list of str

@@ -33,13 +33,7 @@ class PassedOver:
             self._names.setdefault(reason, []).extend(names)
 
     def say(self, where: str) -> None:
-        """Print what was counted, if anything was.
-
-        Parameters
-        ----------
-        where : str
-            What to call the data set.
-        """
+        """Print what was counted, if anything was."""
         if self._names:
             items = (
                 f"{what} ({len(names)}: {_some(names)})" for what, names in self._names.items()

@@ -23,11 +23,6 @@ def layout_advice(folders: Collection[str]) -> str:
     ----------
     folders : collection of str
         Names of the outermost folders; split folders among them change the advice.
-
-    Returns
-    -------
-    str
-        The last part of a message.
     """
     sides = {name: _NEARLY_SIDES.get(name.lower(), name.lower()) for name in folders}
     found = natural_sorted(name for name, side in sides.items() if side in SIDES)

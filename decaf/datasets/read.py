@@ -60,18 +60,6 @@ class ImageFiles:
 def read_bytes(dataset: ImageDataset, row: int) -> bytes:
     """Return the whole file of a row's image; may be called from many threads.
 
-    Parameters
-    ----------
-    dataset : ImageDataset
-        A table.
-    row : int
-        Its row.
-
-    Returns
-    -------
-    bytes
-        The encoded image.
-
     Raises
     ------
     OSError

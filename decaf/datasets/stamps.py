@@ -20,13 +20,6 @@ class Stamped(Protocol):
 def stamp_of(dataset: ImageDataset, row: int) -> bytes:
     """Return what a change of the file of a row's image changes.
 
-    Parameters
-    ----------
-    dataset : ImageDataset
-        A table.
-    row : int
-        Its row.
-
     Returns
     -------
     bytes

@@ -93,11 +93,6 @@ class TarReader:
 def link_target(entry: tarfile.TarInfo) -> str:
     """Return the name of the entry that a link leads to; it may lead out of the archive.
 
-    Parameters
-    ----------
-    entry : tarfile.TarInfo
-        A hard or symbolic link.
-
     Returns
     -------
     str

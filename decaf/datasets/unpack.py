@@ -82,11 +82,6 @@ def unpack(archive: Path, into: Path) -> None:
 def most_bytes(archive_bytes: int) -> int:
     """Return how many bytes an archive may unpack to.
 
-    Parameters
-    ----------
-    archive_bytes : int
-        Size of the archive.
-
     Returns
     -------
     int

@@ -29,17 +29,6 @@ def load_classification(
 ) -> ImageDataset:
     """Read the classification task of a year.
 
-    Parameters
-    ----------
-    info : DatasetInfo
-        The year's published facts.
-    data_root : pathlib.Path
-        Folder that holds the named data sets.
-    sides : tuple of str
-        The sides whose labels are published.
-    allow_partial : bool
-        Whether images may be missing.
-
     Returns
     -------
     ImageDataset

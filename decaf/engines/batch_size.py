@@ -28,13 +28,6 @@ def tuned(plan: Plan, *, quiet: bool = False) -> Plan:
 
     Sizes are doubled until that pays no more, or until the memory does not suffice.
 
-    Parameters
-    ----------
-    plan : Plan
-        An extraction.
-    quiet : bool
-        Do not say what was found.
-
     Returns
     -------
     Plan
@@ -65,11 +58,6 @@ def fastest(sizes: Sequence[int], seconds_of: Callable[[int], float]) -> int:
         Ascending, at least one.
     seconds_of : callable
         Returns the seconds that a pass of that size takes, or raises.
-
-    Returns
-    -------
-    int
-        One of `sizes`.
 
     Raises
     ------

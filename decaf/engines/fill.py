@@ -44,11 +44,6 @@ def fill(
     quiet : bool
         Print neither progress nor the closing line.
 
-    Returns
-    -------
-    pathlib.Path
-        The complete store.
-
     Raises
     ------
     DataError

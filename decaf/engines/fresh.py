@@ -20,7 +20,7 @@ from decaf.store import (
     StoreFile,
     find_stores,
     part_of,
-    read_head,
+    read_header,
     renew_stamps,
 )
 from decaf.types import ImageDataset, IntArray
@@ -146,7 +146,7 @@ def find_fresh(
     for store in find_stores(path, asked):
         comparison = compare_store(store, contents)
         if not len(comparison.changed):
-            return Found(store, read_head(store).provenance.layers, len(comparison.again))
+            return Found(store, read_header(store).provenance.layers, len(comparison.again))
         others.append(store)
     donors = find_donors(path, asked, contents) if growing else ()
     return Found(contents=contents, donors=donors, others=tuple(others))
@@ -170,15 +170,7 @@ def compare_store(path: Path, contents: Contents) -> Comparison:
 
 
 def replaced_rows(path: Path, dataset: ImageDataset) -> IntArray:
-    """Return the rows of an unfinished store that are done, of images that are others now.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store to be.
-    dataset : ImageDataset
-        The images of its rows.
-    """
+    """Return the rows of an unfinished store that are done, of images that are others now."""
     with StoreFile(part_of(path), locking=False) as file:
         done, sha256, stamps = map(file.read, ("done", "image_sha256", "image_stamp"))
     return compare(done.astype(bool), sha256, stamps, Contents(dataset)).changed
@@ -187,7 +179,7 @@ def replaced_rows(path: Path, dataset: ImageDataset) -> IntArray:
 def _found_at(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
     if not path.exists():
         return Found()
-    if not read_head(path).provenance.covers(asked):
+    if not read_header(path).provenance.covers(asked):
         return Found()
     comparison = compare_store(path, Contents(dataset))
     if rows := comparison.changed[:_N_NAMED].tolist():
@@ -198,4 +190,4 @@ def _found_at(path: Path, asked: Provenance, dataset: ImageDataset) -> Found:
             f"{', ...' if len(comparison.changed) > _N_NAMED else ''}); give another path, a "
             "folder, or delete the file"
         )
-    return Found(path, read_head(path).provenance.layers, len(comparison.again))
+    return Found(path, read_header(path).provenance.layers, len(comparison.again))

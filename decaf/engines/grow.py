@@ -105,17 +105,6 @@ def take_over(
 ) -> int:
     """Write rows of other stores into a store, but for those that do not fit their checksums.
 
-    Parameters
-    ----------
-    writer : FeatureWriter
-        Of the store to be.
-    donors : sequence of Donor
-        What `find_donors` returned.
-    contents : Contents
-        Of the images.
-    stop : threading.Event
-        Once it is set, no more rows are taken.
-
     Returns
     -------
     int
@@ -138,13 +127,13 @@ def take_over(
 def _offer(path: Path) -> _Offer | None:
     try:
         with StoreFile(path) as file:
-            n_rows = file.head.provenance.n_rows
+            n_rows = file.header.provenance.n_rows
             rows = np.flatnonzero(file.read("done").astype(bool) & ~broken_seals(file, 0, n_rows))
             names, sha256, stamps = (
                 file.read(name)[rows] for name in ("image_ids", "image_sha256", "image_stamp")
             )
             boxes = file.read("boxes")[rows] if "boxes" in file.columns else None
-            return _Offer(path, file.head.provenance, rows, names, sha256, stamps, boxes)
+            return _Offer(path, file.header.provenance, rows, names, sha256, stamps, boxes)
     except StoreError:
         return None
 

@@ -15,19 +15,19 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from decaf.engines.allocator import keep_freed_memory
 from decaf.engines.batch import Batch, load_batch
 from decaf.engines.forward import Forward
+from decaf.engines.machine import keep_freed_memory
 from decaf.engines.plan import Plan, Progress, StageSeconds, threads_of_one
 from decaf.engines.stored import load_stored
 from decaf.engines.windows import DenseBatch, DenseForward, image_blocks, load_dense
 from decaf.errors import DataError
-from decaf.types import FeatureWriter, IntArray
+from decaf.types import IntArray, RowWriter
 
 
 def run(
     plan: Plan,
-    writer: FeatureWriter,
+    writer: RowWriter,
     progress: Progress,
     stop: threading.Event | None = None,
 ) -> StageSeconds:
@@ -37,17 +37,12 @@ def run(
     ----------
     plan : Plan
         The extraction.
-    writer : FeatureWriter
+    writer : RowWriter
         Takes features, and reasons of failures.
     progress : callable
         Told of every finished batch.
     stop : threading.Event, optional
         Once it is set, the batches in flight are finished and no new ones begun.
-
-    Returns
-    -------
-    StageSeconds
-        Added over threads.
 
     Raises
     ------
@@ -69,7 +64,7 @@ class _Run:
     """The state that the threads of one extraction share."""
 
     def __init__(
-        self, plan: Plan, writer: FeatureWriter, progress: Progress, wish: threading.Event
+        self, plan: Plan, writer: RowWriter, progress: Progress, wish: threading.Event
     ) -> None:
         self.plan = plan
         self.writer = writer

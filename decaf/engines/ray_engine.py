@@ -61,11 +61,6 @@ def fill_with_ray(
     quiet : bool
         Print no progress.
 
-    Returns
-    -------
-    pathlib.Path
-        The complete store.
-
     Raises
     ------
     ConfigError

@@ -28,11 +28,6 @@ def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | Non
         The extraction.
     asked : Provenance
         What decides its features' values.
-
-    Returns
-    -------
-    StoredStart or None
-        With an open store.
     """
     if asked.pooling != "none" or asked.dtype != "float32" or START not in plan.backbone.layers:
         return None
@@ -45,13 +40,6 @@ def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | Non
 
 def load_stored(plan: Plan, rows: Sequence[int]) -> Batch:
     """Read the stored maps of some rows.
-
-    Parameters
-    ----------
-    plan : Plan
-        An extraction with a `start`.
-    rows : sequence of int
-        Rows of the plan's data set.
 
     Returns
     -------

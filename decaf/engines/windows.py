@@ -41,20 +41,7 @@ def image_blocks(pending: IntArray, image_ids: Sequence[str]) -> Iterator[IntArr
 
 
 def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
-    """Read, decode and resize the image of some rows.
-
-    Parameters
-    ----------
-    plan : Plan
-        The extraction.
-    rows : sequence of int
-        Rows of the plan's data set, of one image.
-
-    Returns
-    -------
-    DenseBatch
-        The image at each scale that a row needs.
-    """
+    """Read, decode and resize the image of some rows."""
     batch = DenseBatch()
     for file, image in decoded(read(plan, rows[:1], batch), batch, plan.decoder):
         start = perf_counter()
@@ -88,11 +75,6 @@ class DenseForward:
 
     def features(self, batch: DenseBatch) -> dict[str, FloatArray]:
         """Return the features of a batch's rows, and note the seconds that it took.
-
-        Parameters
-        ----------
-        batch : DenseBatch
-            One image.
 
         Returns
         -------

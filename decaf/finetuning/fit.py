@@ -21,7 +21,7 @@ from decaf.finetuning.checkpoint import Epoch
 from decaf.finetuning.inputs import Inputs
 from decaf.finetuning.kept import Kept
 from decaf.finetuning.loop import ColumnScore, Loop, Task, best_epoch
-from decaf.finetuning.model import Head, Layer, Model
+from decaf.finetuning.model import Layer, Model, TrainableHead
 from decaf.finetuning.recipe import Recipe
 from decaf.finetuning.samples import TrainingImages
 from decaf.finetuning.start import Frozen, linear_starts, random_starts, scale_of
@@ -212,7 +212,7 @@ class FineTuning:
         )
 
     def _model(self, start: Layer, normalize: Normalize, scale: float) -> Model:
-        head = Head(
+        head = TrainableHead(
             *start,
             normalize="none" if normalize == "standard" else normalize,
             scale=scale,

@@ -15,7 +15,7 @@ Layer = tuple[FloatArray, FloatArray]
 RowNorm = Literal["none", "l2", "signed-square"]
 
 
-class Head(nn.Module):
+class TrainableHead(nn.Module):
     """A linear layer on features that are normalised row by row.
 
     Parameters
@@ -67,14 +67,14 @@ class Model(nn.Module):
     ----------
     net : TrainableNet
         From pixels to features.
-    head : Head
+    head : TrainableHead
         From features to logits.
     dtype : torch.dtype
         What the net computes in, by autocast; its parameters stay in float32, and so does the
         head.
     """
 
-    def __init__(self, net: TrainableNet, head: Head, dtype: torch.dtype) -> None:
+    def __init__(self, net: TrainableNet, head: TrainableHead, dtype: torch.dtype) -> None:
         super().__init__()
         self.net, self.head, self.dtype = net, head, dtype
 

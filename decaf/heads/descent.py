@@ -22,7 +22,7 @@ MIN_STEPS = 30
 """Where rows are few, an epoch visits them so often that it has so many steps."""
 
 
-class Recipe(Protocol):
+class DescentOptions(Protocol):
     """How a net is trained; :class:`decaf.heads.adaptation.AdaptationHead` says it in full."""
 
     learning_rate: float | None
@@ -85,7 +85,7 @@ class Descent:
     read: Callable[[Tensor], Tensor]
     train: Tensor
     validation: Tensor
-    recipe: Recipe
+    recipe: DescentOptions
 
     def run(self, checkpoint: Path | None = None) -> Progress:
         """Train until validation stops improving, then anew on all rows, as long and at such rates.

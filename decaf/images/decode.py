@@ -166,11 +166,6 @@ class Jpeg:
 def regular_jpeg(data: bytes) -> Jpeg | None:
     """Return a file as another decoder may have it; None where only `decode` may judge.
 
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
     Returns
     -------
     Jpeg or None
@@ -194,11 +189,6 @@ def regular_jpeg(data: bytes) -> Jpeg | None:
 
 def image_size(file: BinaryIO | bytes) -> tuple[int, int]:
     """Return the width and height that an image file has once decoded, from its header.
-
-    Parameters
-    ----------
-    file : binary file or bytes
-        An open image file, or what it holds.
 
     Returns
     -------

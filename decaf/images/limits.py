@@ -142,11 +142,6 @@ def without_texts(data: bytes) -> bytes:
 
     Pillow refuses files for the size of these, and no pixel depends on them; texts that may say
     how the image is turned are kept.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
     """
     if not data.startswith(_PNG):
         return data

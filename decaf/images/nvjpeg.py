@@ -16,13 +16,6 @@ from decaf.images.decode import regular_jpeg, upright
 def decode_on_gpu(files: Sequence[bytes], device: torch.device) -> list[torch.Tensor | None]:
     """Decode those of some image files that a GPU is good for.
 
-    Parameters
-    ----------
-    files : sequence of bytes
-        Whole files.
-    device : torch.device
-        The GPU.
-
     Returns
     -------
     list of torch.Tensor or None

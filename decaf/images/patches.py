@@ -7,13 +7,10 @@ representations using convolutional neural networks", CVPR 2014 (section 3.3).
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from decaf.errors import ConfigError
 from decaf.types import FloatArray, IntArray, PatchRule
 
 MIN_OF_PATCH = 0.2
@@ -120,11 +117,6 @@ def dense_scales(width: int, height: int, rule: PatchRule, grid: DenseGrid) -> l
     grid : DenseGrid
         The net's.
 
-    Returns
-    -------
-    list of DenseScale
-        One for each scale.
-
     Raises
     ------
     ConfigError
@@ -159,32 +151,6 @@ def _dense_scale(
         rows=starts[1],
         boxes=(boxes * back).astype(np.float32),
     )
-
-
-def patch_options(
-    scales: str | Sequence[float] | None = None,
-    per_image: int | None = None,
-    edges: str | None = None,
-) -> dict[str, Any]:
-    """Return the fields of a `PatchRule` that are given, scales as words too.
-
-    Raises
-    ------
-    ConfigError
-        If a scale is not a number.
-    """
-    if isinstance(scales, str):
-        try:
-            scales = [float(word) for word in scales.split(",")]
-        except ValueError as error:
-            msg = f"patch scales are numbers separated by commas, found {scales!r}"
-            raise ConfigError(msg) from error
-    options = {
-        "scales": None if scales is None else tuple(scales),
-        "per_image": per_image,
-        "edges": edges,
-    }
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _starts(size: int, side: int, beyond: int, overlap: float) -> IntArray:

@@ -72,11 +72,6 @@ def make_view(image: torch.Tensor, view: str, preprocessing: Preprocessing) -> t
 def n_views(view: str) -> int:
     """Return the number of crops that a view makes of one image.
 
-    Parameters
-    ----------
-    view : str
-        A name in `VIEWS`.
-
     Returns
     -------
     int

@@ -120,11 +120,11 @@ def get_protocol(
     given = {name: value for name, value in replacements.items() if value is not None}
     protocol = replace(protocol, **given)
     if protocol.view in PATCH_VIEWS:
-        rule = replace(protocol.patches or PatchRule(), **view.patches())
+        rule = replace(protocol.patches or PatchRule(), **view.rule())
         protocol = replace(protocol, patches=rule)
     else:
         protocol = replace(protocol, patches=None)
-    _refuse_unused(protocol, given | ({"patches": 0} if view.patches() else {}))
+    _refuse_unused(protocol, given | ({"patches": 0} if view.rule() else {}))
     return protocol
 
 

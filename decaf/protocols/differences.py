@@ -12,15 +12,6 @@ def published_protocol_differences(
 ) -> list[str]:
     """Say where a run departs from the published protocol.
 
-    Parameters
-    ----------
-    used : PublishedProtocol
-        The protocol as it was used, replacements included.
-    dataset : ImageDataset
-        The data set it was used on.
-    n_left_out : int
-        Images without features, left out before drawing.
-
     Returns
     -------
     list of str

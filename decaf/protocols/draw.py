@@ -76,11 +76,6 @@ def strata(dataset: ImageDataset, rows: IntArray, rng: np.random.Generator) -> S
     rng : numpy.random.Generator
         Shuffles class 0 first, then class 1, and so on; last the groups of the whole table, which
         are numbered as they come in it. Rows with several labels are shuffled as one class.
-
-    Returns
-    -------
-    Strata
-        The rows.
     """
     labels, places = dataset.labels[rows], None
     if labels.ndim == 2:
@@ -147,13 +142,6 @@ def hold_out(drawn: Strata, share: float) -> tuple[Pair, ...]:
     Of each class the last rows are held out, at least one and at most all but one. Rows with
     several labels, and groups, are dealt out by `spread`; of those held out, a row (with its
     group) is taken back where a class or label would have none to train on.
-
-    Parameters
-    ----------
-    drawn : Strata
-        The rows.
-    share : float
-        Of each class or label.
 
     Returns
     -------

@@ -13,13 +13,6 @@ from decaf.types import ImageDataset, IntArray, Split
 def require_shots(rule: PublishedProtocol, dataset: ImageDataset) -> None:
     """Refuse a number of training images that a class of a data set does not have.
 
-    Parameters
-    ----------
-    rule : PublishedProtocol
-        The protocol, with the number in question.
-    dataset : ImageDataset
-        The data set to draw from.
-
     Raises
     ------
     ConfigError

@@ -18,20 +18,6 @@ def sides(dataset: ImageDataset, index: int = 0) -> tuple[tuple[int, ...], int]:
 
     The validation side trains too, except where there is no labelled test side, as in VOC 2012:
     there it is the test.
-
-    Parameters
-    ----------
-    dataset : ImageDataset
-        A table with official splits.
-    index : int
-        Which of them.
-
-    Returns
-    -------
-    tuple of int
-        Codes of the sides that train.
-    int
-        Code of the side that tests.
     """
     has_test = dataset.official is not None and TEST in dataset.official[:, index]
     return ((TRAIN, VAL), TEST) if has_test else ((TRAIN,), VAL)

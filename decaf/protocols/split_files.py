@@ -51,11 +51,6 @@ def kept_splits(
     file : pathlib.Path, optional
         A split file; nothing is read or written if not given.
 
-    Returns
-    -------
-    list of list of Split
-        The splits of each protocol.
-
     Raises
     ------
     ConfigError

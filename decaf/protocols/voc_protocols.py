@@ -1,6 +1,7 @@
 """The named protocols of the Pascal VOC data sets."""
 
 from dataclasses import replace
+from typing import Any
 
 from decaf.protocols.papers import (
     CHATFIELD,
@@ -24,13 +25,17 @@ OQUAB = "Oquab, Bottou, Laptev & Sivic, CVPR 2014"
 ON_SERVER = "published figures are of the test server, trained on train and val; here val tests"
 
 
+def _official(
+    name: str, metric: str, selection: Selection = FIFTH, **more: Any
+) -> PublishedProtocol:
+    return PublishedProtocol(name, **OFFICIAL, metric=metric, selection=selection, **more)
+
+
 def _oquab(metric: str, *notes: str) -> PublishedProtocol:
     """Return adaptation layers trained on patches."""
-    return PublishedProtocol(
+    return _official(
         "oquab",
-        **OFFICIAL,
-        metric=metric,
-        selection=FIFTH,
+        metric,
         view="patches",
         patches=PatchRule(),
         source=OQUAB,
@@ -44,11 +49,10 @@ def _oquab(metric: str, *notes: str) -> PublishedProtocol:
 
 def _fair() -> tuple[PublishedProtocol, ...]:
     """Return Goyal et al.'s two protocols, each by its correct rule and then as published."""
-    svm = PublishedProtocol(
+    svm = _official(
         "fair-svm",
-        **OFFICIAL,
-        metric="map_area",
-        selection=Selection("kfold", folds=3),
+        "map_area",
+        Selection("kfold", folds=3),
         c_grid=FAIR_C,
         normalize="l2",
         positive_weight=2.0,
@@ -83,22 +87,16 @@ def _fair() -> tuple[PublishedProtocol, ...]:
     )
 
 
+_PERSON: dict[str, Any] = {"box": "crop", "box_scale": 1.0}
+
 VOC_PROTOCOLS = {
     "voc2007": (
         *razavian(WHICH_AP, metric="map_11pt", C=0.2),
-        PublishedProtocol(
-            "chatfield",
-            **OFFICIAL,
-            metric="map_11pt",
-            selection=Selection("official"),
-            normalize="l2",
-            source=CHATFIELD,
-        ),
-        PublishedProtocol(
+        _official("chatfield", "map_11pt", Selection("official"), normalize="l2", source=CHATFIELD),
+        _official(
             "kornblith",
-            **OFFICIAL,
-            metric="map_11pt",
-            selection=Selection("official"),
+            "map_11pt",
+            Selection("official"),
             c_grid=KORNBLITH_C,
             source=KORNBLITH,
             notes=(KORNBLITH_PIXELS,),
@@ -107,11 +105,9 @@ VOC_PROTOCOLS = {
         _oquab("map_11pt", WHICH_AP),
     ),
     "voc2012": (
-        PublishedProtocol(
+        _official(
             "zf",
-            **OFFICIAL,
-            metric="map_area",
-            selection=FIFTH,
+            "map_area",
             source=ZEILER,
             notes=(
                 ON_SERVER,
@@ -119,37 +115,23 @@ VOC_PROTOCOLS = {
                 "published without a choice of C; here on a fifth of the training images",
             ),
         ),
-        PublishedProtocol(
-            "chatfield",
-            **OFFICIAL,
-            metric="map_area",
-            selection=FIFTH,
-            normalize="l2",
-            source=CHATFIELD,
-            notes=(ON_SERVER,),
-        ),
+        _official("chatfield", "map_area", normalize="l2", source=CHATFIELD, notes=(ON_SERVER,)),
         _oquab("map_area", ON_SERVER),
     ),
     "voc2012-actions": (
-        PublishedProtocol(
+        _official(
             "voc",
-            **OFFICIAL,
-            metric="map_area",
-            selection=FIFTH,
+            "map_area",
             view="warp",
-            box="crop",
-            box_scale=1.0,
+            **_PERSON,
             source=VOC,
             notes=("the choice of C, the view and the box's margin are decaf's",),
         ),
-        PublishedProtocol(
+        _official(
             "oquab",
-            **OFFICIAL,
-            metric="map_area",
-            selection=FIFTH,
+            "map_area",
             view="squash",
-            box="crop",
-            box_scale=1.0,
+            **_PERSON,
             source=OQUAB,
             notes=(ON_SERVER, "how the person's box is cut is decaf's: the box alone"),
         ),

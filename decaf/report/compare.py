@@ -19,11 +19,6 @@ _NOTES = (
 def comparison(table: ResultTable) -> Grid:
     """Return every result that has a published figure beside that figure.
 
-    Parameters
-    ----------
-    table : ResultTable
-        Results of any data sets, nets and protocols.
-
     Returns
     -------
     Grid
@@ -53,11 +48,6 @@ def _row(a: Aggregate, printed: float) -> Row:
 def side_by_side(table: ResultTable) -> tuple[Grid, ...]:
     """Return the results that have no published figure, nets and heads beside each other.
 
-    Parameters
-    ----------
-    table : ResultTable
-        Results of any data sets, nets and protocols.
-
     Returns
     -------
     tuple of Grid
@@ -73,11 +63,6 @@ def side_by_side(table: ResultTable) -> tuple[Grid, ...]:
 
 def comparison_frame(table: ResultTable) -> pd.DataFrame:
     """Return every result beside its published figure, as numbers.
-
-    Parameters
-    ----------
-    table : ResultTable
-        Results of any data sets, nets and protocols.
 
     Returns
     -------

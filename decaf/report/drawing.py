@@ -84,11 +84,6 @@ def save(figure: Figure, path: Path) -> Path:
     path : pathlib.Path
         Where to; its ending says the format.
 
-    Returns
-    -------
-    pathlib.Path
-        `path`.
-
     Raises
     ------
     ConfigError

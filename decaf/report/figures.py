@@ -28,11 +28,6 @@ _BAR_IN = 0.17
 def curve_figure(table: ResultTable) -> Figure:
     """Draw accuracy against training images a class, with the published curves.
 
-    Parameters
-    ----------
-    table : ResultTable
-        Results for several numbers of shots.
-
     Returns
     -------
     matplotlib.figure.Figure
@@ -53,11 +48,6 @@ def curve_figure(table: ResultTable) -> Figure:
 
 def layers_figure(table: ResultTable) -> Figure:
     """Draw accuracy layer by layer, with the published figures.
-
-    Parameters
-    ----------
-    table : ResultTable
-        Results for several layers.
 
     Returns
     -------
@@ -106,13 +96,6 @@ def domains_figure(table: ResultTable) -> Figure:
 
 def classes_figure(values: Sequence[ClassValue], label: str) -> Figure:
     """Draw the best and the worst classes as bars.
-
-    Parameters
-    ----------
-    values : sequence of ClassValue
-        Every class, best first.
-    label : str
-        What the values are.
 
     Returns
     -------

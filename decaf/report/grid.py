@@ -69,11 +69,6 @@ def grids(table: ResultTable) -> tuple[Grid, ...]:
     Heads go down and layers across. Results for several numbers of shots become one learning curve
     a layer: shots down, heads across.
 
-    Parameters
-    ----------
-    table : ResultTable
-        The results.
-
     Returns
     -------
     tuple of Grid

@@ -10,11 +10,6 @@ from decaf.results import ResultTable
 def markdown_table(table: ResultTable) -> str:
     """Return a results table in Markdown.
 
-    Parameters
-    ----------
-    table : ResultTable
-        The results.
-
     Returns
     -------
     str
@@ -25,11 +20,6 @@ def markdown_table(table: ResultTable) -> str:
 
 def latex_table(table: ResultTable) -> str:
     r"""Return a results table in LaTeX; it needs ``\usepackage{booktabs}``.
-
-    Parameters
-    ----------
-    table : ResultTable
-        The results.
 
     Returns
     -------

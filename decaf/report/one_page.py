@@ -5,6 +5,7 @@ from pathlib import Path
 
 from decaf.analysis.thumbnails import image_files
 from decaf.errors import StoreError
+from decaf.records import Images, takes_records
 from decaf.report.compare import comparison
 from decaf.report.details import Details
 from decaf.report.page import grid_table, write_page
@@ -13,13 +14,13 @@ from decaf.store import FeatureStore, Provenance
 from decaf.whole_files import require_output
 
 
+@takes_records
 def write_report(
     paths: Sequence[Path],
     *,
     out: str | Path = "report.html",
     features: str | Path = "features",
-    images: str | Path | None = None,
-    data_root: str | Path = "data",
+    images: Images = Images(),
 ) -> Path:
     """Write results as one page that can be sent to a colleague: a single file, no network.
 
@@ -30,17 +31,9 @@ def write_report(
     out : str or pathlib.Path
         The page.
     features : str or pathlib.Path
-        Folder of the stores; versions and precision are shown of those that are there.
-    images : str or pathlib.Path, optional
-        Folder that the images' ids are relative to; that of the named data set below
-        `data_root` if not given. Mistakes are shown where the images are there.
-    data_root : str or pathlib.Path
-        Folder that holds the named data sets.
-
-    Returns
-    -------
-    pathlib.Path
-        `out`.
+        Folder of the stores, or one; versions and precision are shown of those that are there.
+    images : Images
+        Where the images are; mistakes are shown where they are there.
 
     Raises
     ------
@@ -53,7 +46,7 @@ def write_report(
     parts = sections(details)
     stores = _provenances(Path(features))
     files = {
-        name: image_files(name, Path(data_root), images)
+        name: image_files(name, images)
         for name in dict.fromkeys(part.table.results[0].dataset for part in parts)
     }
     made = [
@@ -74,9 +67,9 @@ def write_report(
 
 
 def _provenances(folder: Path) -> dict[str, Provenance]:
-    """Return the provenance of every store in a folder, by digest."""
+    """Return the provenance of every store in a folder, or of one, by digest."""
     found = {}
-    for path in sorted(folder.glob("*.h5")):
+    for path in [folder] if folder.suffix == ".h5" else sorted(folder.glob("*.h5")):
         try:
             with FeatureStore(path) as store:
                 found[store.digest] = store.provenance

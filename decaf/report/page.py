@@ -110,11 +110,6 @@ def write_page(template: str, out: Path, title: str, **content: Any) -> Path:
         The page's title.
     **content : object
         What the template shows.
-
-    Returns
-    -------
-    pathlib.Path
-        `out`.
     """
     environment = Environment(
         loader=PackageLoader("decaf.report"),

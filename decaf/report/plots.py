@@ -11,6 +11,7 @@ from decaf.choices import Method, checked
 from decaf.datasets import ImageFiles
 from decaf.errors import ConfigError, DataError
 from decaf.metrics import METRICS
+from decaf.records import Images, takes_records
 from decaf.report.details import Details, best_row, need
 from decaf.report.drawing import check_output, save
 from decaf.report.embedding import embed, embedding_figure
@@ -82,9 +83,7 @@ def plot_embedding(
     out: Path,
     layer: str | None = None,
     limit: int = 2000,
-    thumbnails: bool = False,
-    images: str | Path | None = None,
-    data_root: Path = Path("data"),
+    thumbnails: Images | None = None,
     seed: int = 0,
 ) -> Path:
     """Draw a store's features on a plane, coloured by class.
@@ -101,17 +100,10 @@ def plot_embedding(
         Name of the layer; the store's last if not given.
     limit : int
         Images to place, evenly spaced.
-    thumbnails : bool
-        Draw images where there is room.
-    images, data_root : pathlib.Path
-        As for `decaf.analysis.inspection.inspect_store`.
+    thumbnails : Images, optional
+        Where the images are, to draw them where there is room.
     seed : int
         Seed of the method.
-
-    Returns
-    -------
-    pathlib.Path
-        `out`.
 
     Raises
     ------
@@ -125,7 +117,7 @@ def plot_embedding(
                 f"asked to colour {path} by class, found several labels an image; use a store of "
                 "a data set with one"
             )
-        where = _files(store, images, data_root) if thumbnails else None
+        where = None if thumbnails is None else _files(store, thumbnails)
         rows = sample_rows(store, limit)
         X = layer_rows(store, layer or store.layers[-1], rows)
         ids = [store.image_ids[row] for row in rows.tolist()]
@@ -134,6 +126,7 @@ def plot_embedding(
     return save(embedding_figure(embed(X, method, seed), labels, names, shown), out)
 
 
+@takes_records
 def plot_top_images(
     path: Path,
     *,
@@ -141,8 +134,7 @@ def plot_top_images(
     units: str = "0-15",
     out: Path,
     weights: str = "imagenet",
-    images: str | Path | None = None,
-    data_root: Path = Path("data"),
+    images: Images = Images(),
     device: str = "auto",
     seed: int = 0,
 ) -> Path:
@@ -160,17 +152,12 @@ def plot_top_images(
         The figure's file.
     weights : str
         The store's weights, as for `decaf.extract`.
-    images, data_root : pathlib.Path
-        As for `decaf.analysis.inspection.inspect_store`.
+    images : Images
+        Where the images are.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     seed : int
         Seed of random weights.
-
-    Returns
-    -------
-    pathlib.Path
-        `out`.
 
     Raises
     ------
@@ -185,14 +172,14 @@ def plot_top_images(
     numbers = _units(units)
     with FeatureStore(path) as store:
         store[layer]  # says at once which layers there are
-        files = _files(store, images, data_root)
+        files = _files(store, images)
         net = load_backbone(store.provenance.backbone, weights=weights, device=device, seed=seed)
         found = top_images(store, net, layer, numbers, files)
     return save(top_images_figure(found, layer), out)
 
 
-def _files(store: FeatureStore, images: str | Path | None, data_root: Path) -> ImageFiles:
-    files = image_files(store.provenance.dataset, data_root, images)
+def _files(store: FeatureStore, images: Images) -> ImageFiles:
+    files = image_files(store.provenance.dataset, images)
     if files is None:
         raise DataError(
             f"asked for the images of {store.provenance.dataset}, found none; give their folder "

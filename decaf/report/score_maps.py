@@ -37,11 +37,6 @@ def plot_scores(
     **options
         Of `decaf.patch_scores.score_patches`.
 
-    Returns
-    -------
-    str
-        The files written, one a line.
-
     Raises
     ------
     ConfigError
@@ -74,20 +69,7 @@ def _outputs(images: Sequence[str], out: Path) -> list[Path]:
 
 
 def scores_figure(found: PatchScores, classes: list[str]) -> Figure:
-    """Draw the image, and over it for each class where patches show it.
-
-    Parameters
-    ----------
-    found : PatchScores
-        The image.
-    classes : list of str
-        Names of classes.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The frame is the patch of the highest probability.
-    """
+    """Draw the image, and over it for each class where patches show it."""
     height, width = found.pixels.shape[:2]
     with house_style():
         figure = Figure(

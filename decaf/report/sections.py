@@ -72,11 +72,6 @@ def section(
         Of the store that the features came from, where it is at hand.
     files : ImageFiles or None
         Folder of the images, where it is at hand.
-
-    Returns
-    -------
-    Section
-        All its parts.
     """
     table, name = details.table, f"s{number}"
     best = best_row(table)

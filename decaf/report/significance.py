@@ -21,16 +21,6 @@ _NO_TEST = "–: no interval and no p, as the test does not hold here: "
 def differences(table: ResultTable) -> Grid:
     """Return the best row of each set of splits minus every other one.
 
-    Parameters
-    ----------
-    table : ResultTable
-        Results of one evaluation or several.
-
-    Returns
-    -------
-    Grid
-        One line a pair.
-
     Raises
     ------
     DataError
@@ -54,11 +44,6 @@ def differences(table: ResultTable) -> Grid:
 
 def differences_frame(table: ResultTable) -> pd.DataFrame:
     """Return the comparisons of :func:`differences` as numbers: fractions, empty where untested.
-
-    Parameters
-    ----------
-    table : ResultTable
-        Results of one evaluation or several.
 
     Returns
     -------

@@ -41,18 +41,7 @@ def terminal_table(table: ResultTable, csv_path: Path | None = None) -> Renderab
 
 
 def terminal_comparison(table: ResultTable) -> RenderableType:
-    """Return our results beside the published ones, for rich to print.
-
-    Parameters
-    ----------
-    table : ResultTable
-        Results of any data sets.
-
-    Returns
-    -------
-    rich.console.RenderableType
-        One table with its footnotes.
-    """
+    """Return our results beside the published ones, for rich to print."""
     return terminal_grid(comparison(table))
 
 

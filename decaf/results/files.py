@@ -45,11 +45,6 @@ def write_frames(path: Path, frames: Mapping[str, pd.DataFrame]) -> tuple[Path, 
     frames : mapping of str to pandas.DataFrame
         ``""`` for `path` itself, and by a word of `BESIDE`; where one is not given, the file of
         an earlier table is removed.
-
-    Returns
-    -------
-    tuple of pathlib.Path
-        The files written, `path` first.
     """
     safe = {
         what: frame.map(lambda cell: csv_cell(cell) if isinstance(cell, str) else cell)

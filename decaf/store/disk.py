@@ -32,11 +32,6 @@ def open_locked(path: Path, *, create: bool = False) -> int:
     create : bool
         Whether to make the file where there is none.
 
-    Returns
-    -------
-    int
-        File descriptor.
-
     Raises
     ------
     StoreError
@@ -152,15 +147,7 @@ class BackgroundSync:
 
 @contextmanager
 def disk_errors(path: Path, n_bytes: int) -> Iterator[None]:
-    """Turn an OSError into a StoreError that says the bytes needed and the bytes free.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File that is being written.
-    n_bytes : int
-        Size of the whole file.
-    """
+    """Turn an OSError into a StoreError that says the bytes needed and the bytes free."""
     try:
         yield
     except OSError as error:

@@ -28,9 +28,9 @@ from decaf.errors import ConfigError, StoreError
 from decaf.escapes import csv_cell, csv_path
 from decaf.extras import missing_extra
 from decaf.progress import log
+from decaf.store.checksums import BLOCK_BYTES
 from decaf.store.layout import NAMES, TABLE
 from decaf.store.reader import FeatureStore, label_texts
-from decaf.store.rows import BLOCK_BYTES
 from decaf.types import SIDES, FloatArray, ImageDataset
 from decaf.whole_files import require_writable, whole_file, whole_folder
 
@@ -59,11 +59,6 @@ def export_features(
         ``csv`` what a manifest can say, and what they leave out is named on stderr.
     layers : str or sequence of str, optional
         Comma-separated if one string; all of the store's if not given.
-
-    Returns
-    -------
-    pathlib.Path
-        What was written.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from decaf.errors import StoreError
 from decaf.store.damage import DamagedStoreError, read_errors
-from decaf.store.opening import read_head
+from decaf.store.opening import read_header
 from decaf.store.provenance import Provenance
 
 
@@ -57,7 +57,7 @@ def find_alike(folder: Path, provenance: Provenance) -> list[Path]:
     alike = []
     for path in _files(folder, ".h5", ".part"):
         try:
-            found = read_head(path).provenance
+            found = read_header(path).provenance
         except StoreError:
             continue
         own = path.suffix == ".part" and not provenance.differences(found)
@@ -77,6 +77,6 @@ def _files(folder: Path, *suffixes: str) -> list[Path]:
 
 def _provenance_of(path: Path) -> Provenance | None:
     try:
-        return read_head(path).provenance
+        return read_header(path).provenance
     except DamagedStoreError:
         return None

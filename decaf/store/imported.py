@@ -17,10 +17,10 @@ import numpy.typing as npt
 from decaf.choices import Dtype, checked
 from decaf.errors import ConfigError, DecafError, StoreError
 from decaf.escapes import csv_word
+from decaf.store.checksums import BLOCK_BYTES
 from decaf.store.exported import PARQUET_KEY, pyarrow
 from decaf.store.layout import NAMES, TABLE
 from decaf.store.provenance import Provenance
-from decaf.store.rows import BLOCK_BYTES
 from decaf.store.writer import FeatureWriter
 from decaf.table_digest import dataset_digest
 from decaf.types import ImageDataset, Preprocessing

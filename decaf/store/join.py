@@ -78,11 +78,11 @@ def _read(path: Path) -> _Shard:
             f"asked to join {path}, found that it is not complete; finish its extraction first"
         )
     with StoreFile(path) as file:
-        provenance = file.head.provenance
+        provenance = file.header.provenance
         table = {name: file.read(name) for name in TABLE if name in file.columns}
         row_types = {
             name: np.dtype((column.dtype, column.shape[1:]))
-            for name, column in file.head.row_columns.items()
+            for name, column in file.header.row_columns.items()
         }
     if provenance.rows is None:
         raise StoreError(f"asked to join {path}, found a whole store; give shards only")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from decaf.store.rows import BLOCK_BYTES
+from decaf.store.checksums import BLOCK_BYTES
 from decaf.types import FloatArray, IntArray
 
 _GAP_BYTES = 2**16

@@ -13,7 +13,7 @@
     image_boxes]                                the table, see decaf.types.ImageDataset
     attributes         schema_version, provenance (JSON), digest, table_crc32
 
-Before them stands the block of head.py, by which decaf itself reads; HDF5 is for everybody else.
+Before them stands the block of header.py, by which decaf itself reads; HDF5 is for everybody else.
 """
 
 import zlib
@@ -29,8 +29,8 @@ import numpy.typing as npt
 
 from decaf.errors import StoreError
 from decaf.names import Names
-from decaf.store.head import SCHEMA_VERSION, Column, Head, block_bytes, write_block
-from decaf.store.opening import read_head
+from decaf.store.header import SCHEMA_VERSION, Column, Header, block_bytes, write_block
+from decaf.store.opening import read_header
 from decaf.store.provenance import Provenance
 from decaf.types import ImageDataset
 
@@ -40,7 +40,7 @@ DTYPES = {"float32": "<f4", "float16": "<f2"}
 METADATA_BYTES = 2**16
 """Generous estimate of what HDF5 itself takes."""
 _FAR = 10**15
-"""Stands for any place in a file while the head is measured."""
+"""Stands for any place in a file while the header is measured."""
 
 Table = dict[str, npt.NDArray[Any]]
 
@@ -124,9 +124,9 @@ class Layout:
         StoreError
             If the file does not have this layout.
         """
-        head = read_head(path)
+        header = read_header(path)
         for name, row in self.rows.items():
-            found = head.columns.get(name)
+            found = header.columns.get(name)
             expected = (self.provenance.n_rows, *row.shape)
             if found is None or (found.shape, found.dtype) != (expected, row.base):
                 there = f"{found.dtype}{found.shape}" if found else "a joined store"
@@ -134,11 +134,11 @@ class Layout:
                     f"asked to write {name} as {row.base}{expected} in {path}, found {there}; "
                     "delete the file"
                 )
-        if head.table_crc32 != table_crc32(self.table):
+        if header.table_crc32 != table_crc32(self.table):
             raise StoreError(
                 f"asked to resume {path}, found another table of images in it; delete the file"
             )
-        return {name: head.columns[name].offset for name in self.rows}
+        return {name: header.columns[name].offset for name in self.rows}
 
 
 def make_file(
@@ -150,7 +150,7 @@ def make_file(
     *,
     shards: tuple[tuple[int, int, str], ...] = (),
 ) -> None:
-    """Write a store without rows: the attributes, the table, what `add` adds, and the head.
+    """Write a store without rows: the attributes, the table, what `add` adds, and the header.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def make_file(
     add : callable
         Takes the open file.
     shards : tuple of (int, int, str)
-        As in `Head`.
+        As in `Header`.
 
     Raises
     ------
@@ -175,10 +175,10 @@ def make_file(
     crc32 = table_crc32(table)
     types = dict(columns) | {name: (c.shape, c.dtype) for name, c in table.items()}
     anywhere = {n: Column(np.dtype(dtype.str), s, _FAR) for n, (s, dtype) in types.items()}
-    head = Head(provenance, crc32, anywhere, _FAR, shards)
+    header = Header(provenance, crc32, anywhere, _FAR, shards)
     libver = ("v110", "v110") if shards else "earliest"
     with h5py.File(
-        path, "w", libver=libver, locking=False, userblock_size=block_bytes(head)
+        path, "w", libver=libver, locking=False, userblock_size=block_bytes(header)
     ) as file:
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["provenance"] = provenance.to_json()
@@ -188,7 +188,7 @@ def make_file(
             file.create_dataset(name, data=column, track_times=False)
         add(file)
         places = {n: replace(c, offset=file[n].id.get_offset()) for n, c in anywhere.items()}
-    write_block(path, replace(head, columns=places, n_bytes=path.stat().st_size))
+    write_block(path, replace(header, columns=places, n_bytes=path.stat().st_size))
 
 
 def plan_layout(

@@ -1,4 +1,4 @@
-"""Opening a store for reading: its head is checked, and its rows are read where they lie."""
+"""Opening a store for reading: its header is checked, and its rows are read where they lie."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from decaf.errors import StoreError
 from decaf.store.damage import damaged, read_errors
-from decaf.store.head import Column, Head, is_of_rows, read_block
+from decaf.store.header import Column, Header, is_of_rows, read_block
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class StoreFile:
     ----------
     path : pathlib.Path
         The store.
-    head : Head
+    header : Header
         What its first block says.
     shards : tuple of Shard
         What a joined store is made of; empty for one that holds its rows itself.
@@ -57,12 +57,12 @@ class StoreFile:
             if locking:
                 _lock_shared(path, self._fd)
             with read_errors(path):
-                self.head = read_block(path, self._fd)
-            self.shards = tuple(_shards(path, self.head))
+                self.header = read_block(path, self._fd)
+            self.shards = tuple(_shards(path, self.header))
             first = self.shards[0].columns if self.shards else {}
-            n_rows = self.head.provenance.n_rows
+            n_rows = self.header.provenance.n_rows
             rows = {n: replace(c, shape=(n_rows, *c.shape[1:])) for n, c in first.items()}
-            self.columns: dict[str, Column] = {**rows, **self.head.columns}
+            self.columns: dict[str, Column] = {**rows, **self.header.columns}
         except BaseException:
             self.close()
             raise
@@ -162,7 +162,7 @@ def _lock_shared(path: Path, fd: int) -> None:
         return  # a file system without locks
 
 
-def read_head(path: Path) -> Head:
+def read_header(path: Path) -> Header:
     """Return what a store's first block says, without a lock and without its shards.
 
     Raises
@@ -178,30 +178,30 @@ def read_head(path: Path) -> Head:
         os.close(fd)
 
 
-def _shards(path: Path, head: Head) -> list[Shard]:
+def _shards(path: Path, header: Header) -> list[Shard]:
     """Return the shards of a joined store, each of them the one that was joined."""
     found: list[Shard] = []
     end = 0
-    for start, stop, name in head.shards:
+    for start, stop, name in header.shards:
         if start != end or PurePosixPath(name).is_absolute() or "\0" in name:
             raise damaged(path, f"a shard {name!r} of the rows from {start} to {stop}")
-        found.append(_shard(path, head, start, stop, path.parent / name))
+        found.append(_shard(path, header, start, stop, path.parent / name))
         end = stop
-    if head.shards and end != head.provenance.n_images:
-        raise damaged(path, f"shards of {end} rows where there are {head.provenance.n_images}")
+    if header.shards and end != header.provenance.n_images:
+        raise damaged(path, f"shards of {end} rows where there are {header.provenance.n_images}")
     if len({_row_types(shard) for shard in found}) > 1:
         raise damaged(path, "shards whose rows are of different shapes")
     return found
 
 
-def _shard(path: Path, head: Head, start: int, stop: int, shard: Path) -> Shard:
+def _shard(path: Path, header: Header, start: int, stop: int, shard: Path) -> Shard:
     if not shard.is_file():
         raise StoreError(
             f"asked to read the store {path}, found that its shard {shard} is gone; put it "
             "back, or join again"
         )
-    found = read_head(shard)
-    expected = replace(head.provenance, rows=(start, stop)).digest()
+    found = read_header(shard)
+    expected = replace(header.provenance, rows=(start, stop)).digest()
     if found.shards or found.provenance.digest() != expected:
         raise StoreError(
             f"asked to read the store {path}, found another shard at {shard} than the one "

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError, StoreMismatchError
+from decaf.store.checksums import mismatches
 from decaf.store.disk import open_locked, require_space, reserve, write_at
 from decaf.store.layout import Layout
-from decaf.store.opening import StoreFile, read_head
+from decaf.store.opening import StoreFile, read_header
 from decaf.store.provenance import Provenance
-from decaf.store.rows import mismatches
 from decaf.whole_files import sync
 
 
@@ -22,18 +22,6 @@ def part_of(path: Path) -> Path:
 
 def open_part(path: Path, layout: Layout) -> int:
     """Lock the unfinished store of `path`, which is made first where there is none.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store to be.
-    layout : Layout
-        What it holds.
-
-    Returns
-    -------
-    int
-        File descriptor of the unfinished store.
 
     Raises
     ------
@@ -77,11 +65,6 @@ def sound_rows(path: Path) -> npt.NDArray[np.bool_]:
 
     A power cut may have kept a flag and lost what was written before it.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store to be.
-
     Returns
     -------
     numpy.ndarray
@@ -103,7 +86,7 @@ def reopen(path: Path) -> None:
     OSError
         If it may not be written.
     """
-    if read_head(path).shards:
+    if read_header(path).shards:
         raise StoreError(
             f"asked to complete {path}, found a joined store; extract its shards again, delete it, "
             "and join them"
@@ -136,7 +119,7 @@ def renew_stamps(path: Path, stamps: npt.NDArray[np.uint8]) -> None:
     """
     fd = open_locked(path)
     try:
-        write_at(fd, stamps, read_head(path).columns["image_stamp"].offset)
+        write_at(fd, stamps, read_header(path).columns["image_stamp"].offset)
     finally:
         os.close(fd)
 
@@ -165,7 +148,7 @@ def _refuse_overtaken(path: Path) -> None:
 
 
 def _refuse_other_settings(path: Path, provenance: Provenance) -> None:
-    differences = provenance.differences(read_head(path).provenance)
+    differences = provenance.differences(read_header(path).provenance)
     if differences:
         raise StoreMismatchError(
             f"asked to write {path}, found features made with other settings: "

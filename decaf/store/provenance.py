@@ -128,11 +128,6 @@ class Provenance:
     def differences(self, other: "Provenance") -> list[str]:
         """Return one line for each field of `other`, the one found, that is not as asked here.
 
-        Parameters
-        ----------
-        other : Provenance
-            The provenance that was found.
-
         Returns
         -------
         list of str

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from decaf.errors import ConfigError, StoreError
 from decaf.names import Names, names_taken
+from decaf.store.checksums import broken_seals, row_crcs
 from decaf.store.damage import DamagedStoreError, damaged
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile
-from decaf.store.rows import broken_seals, row_crcs
 from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArray
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class FeatureStore:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._file = StoreFile(self.path)
-        self.provenance = self._file.head.provenance
+        self.provenance = self._file.header.provenance
         self._checked: dict[str, npt.NDArray[np.bool_]] = {}
 
     def __enter__(self) -> Self:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError
-from decaf.store.head import SCHEMA_VERSION
+from decaf.store.checksums import mismatches
+from decaf.store.header import SCHEMA_VERSION
 from decaf.store.opening import StoreFile
 from decaf.store.reader import FeatureStore
-from decaf.store.rows import mismatches
 
 _N_NAMED = 5
 _CHECKED = {
@@ -63,11 +63,6 @@ def verify(path: Path) -> list[str]:
     """Return what is wrong with a store: one line for each dataset with flipped bits.
 
     Every row of a complete store is checked, and those marked as done of a ``.part``.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The store.
 
     Returns
     -------

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import StoreError
+from decaf.store.checksums import row_crcs, seal_crcs, seal_stamps
 from decaf.store.disk import BackgroundSync, disk_errors, write_at
 from decaf.store.failures import FailureLog, failures_path
 from decaf.store.layout import plan_layout
 from decaf.store.part import open_part, part_of, sound_rows
 from decaf.store.provenance import Provenance
-from decaf.store.rows import row_crcs, seal_crcs, seal_stamps
 from decaf.types import FloatArray, ImageDataset, IntArray
 from decaf.whole_files import sync
 
@@ -192,13 +192,6 @@ class FeatureWriter:
 
         The row stays not done, and its features read as NaN, which no head takes in silence.
 
-        Parameters
-        ----------
-        row : int
-            Pending row number.
-        reason : str
-            Why, for the failures file.
-
         Raises
         ------
         StoreError
@@ -216,11 +209,6 @@ class FeatureWriter:
 
     def finish(self) -> Path:
         """Make the store durable, give it its final name, and close the writer.
-
-        Returns
-        -------
-        pathlib.Path
-            The store.
 
         Raises
         ------

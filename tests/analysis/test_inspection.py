@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from decaf.analysis.inspection import inspect_store
 from decaf.cli.app import app
 from decaf.errors import ConfigError, DataError, StoreMismatchError
+from decaf.records import Images
 
 
 def test_layers_are_described_and_compared(store_path, image_folder):
-    found = inspect_store(store_path, images=image_folder, quiet=True)
+    found = inspect_store(store_path, images=Images(image_folder), quiet=True)
     assert list(found.statistics) == ["features.pool2", "features.pool5"]
     assert (found.n_images, found.n_looked_at) == (25, 25)
     assert {len(norms) for norms in found.norms.values()} == {25}
@@ -26,7 +27,7 @@ def test_layers_are_described_and_compared(store_path, image_folder):
 
 
 def test_a_copy_under_another_label_is_found(store_path, image_folder):
-    found = inspect_store(store_path, images=image_folder, quiet=True)
+    found = inspect_store(store_path, images=Images(image_folder), quiet=True)
     pair = found.duplicates[0]
     assert pair.kind == "same file"
     assert {found.image_ids[row] for row in (pair.first, pair.second)} == {
@@ -121,7 +122,7 @@ def test_planted_duplicates_among_real_images_are_found(assets: Path, tmp_path: 
         out=tmp_path,
         quiet=True,
     )
-    found = inspect_store(path, images=folder, mirrored=True, limit=300, quiet=True)
+    found = inspect_store(path, images=Images(folder), mirrored=True, limit=300, quiet=True)
 
     def origin(row: int) -> tuple[str, str]:
         class_name, name = found.image_ids[row].split("/")

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx")
+from decaf.backbones.onnx_file import read_onnx
+from decaf.errors import BackboneError
 
-from decaf.backbones.onnx_file import read_onnx  # noqa: E402
-from decaf.errors import BackboneError  # noqa: E402
+onnx = pytest.importorskip("onnx")
 
 
 def write(path: Path, nodes: list[object], weights: dict[str, np.ndarray]) -> Path:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from decaf.backbones import load_backbone
-from decaf.backbones.taps import Layout, Tap, TappedNet, layer_shapes, trace
+from decaf.backbones.taps import NetLayout, Tap, TappedNet, layer_shapes, trace
 from decaf.errors import ConfigError
 
 
@@ -32,7 +32,7 @@ class Shared(nn.Module):
 @pytest.fixture
 def shared() -> TappedNet:
     torch.manual_seed(0)
-    net, layout = Shared().eval(), Layout({"pool5": Tap("deep", enters=True)})
+    net, layout = Shared().eval(), NetLayout({"pool5": Tap("deep", enters=True)})
     tapped = TappedNet(net, "shared", trace(net, 8, layout), layout)
     net.n_deep = net.n_first = 0
     return tapped
@@ -94,7 +94,7 @@ def test_maps_are_channels_first_and_windows_are_not_offered() -> None:
             x = self.last(x.permute(0, 2, 3, 1))
             return self.fc(self.window(x).mean((1, 2)))
 
-    net, layout = Odd().eval(), Layout({}, channels_last="last", windows="window")
+    net, layout = Odd().eval(), NetLayout({}, channels_last="last", windows="window")
     traced = trace(net, 6, layout)
     assert [row.name for row in layer_shapes(traced, layout)] == ["last", "fc"]
     x = torch.randn(2, 3, 6, 6)

@@ -9,18 +9,18 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-timm = pytest.importorskip("timm")
-
-from decaf.backbones import (  # noqa: E402
+from decaf.backbones import (
     layer_table,
     load_backbone,
     pool_features,
     timm_nets,
 )
-from decaf.backbones.families import define  # noqa: E402
-from decaf.errors import BackboneError, ConfigError  # noqa: E402
-from decaf.images.views import make_view  # noqa: E402
-from decaf.types import Preprocessing  # noqa: E402
+from decaf.backbones.families import define
+from decaf.errors import BackboneError, ConfigError
+from decaf.images.views import make_view
+from decaf.types import Preprocessing
+
+timm = pytest.importorskip("timm")
 
 # name: shape of what enters the classifier
 NETS = {

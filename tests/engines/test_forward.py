@@ -61,7 +61,7 @@ def test_a_pass_is_halved_until_it_fits_and_stays_so(
     batch = load_batch(plan, range(20))
     expected = Forward(plan, net).features(batch)
     tight = Tight(net, 6, error)
-    found = Forward(plan, tight)  # type: ignore[arg-type]
+    found = Forward(plan, tight)
     for _ in range(2):
         features = found.features(batch)
         for layer in plan.layers:
@@ -76,14 +76,14 @@ def test_a_pass_is_halved_until_it_fits_and_stays_so(
 def test_too_little_memory_for_one_image_is_an_error(plan: Plan, net: TorchBackbone) -> None:
     tight = Tight(net, 0, torch.OutOfMemoryError("no memory"))
     with pytest.raises(ConfigError, match="too little memory for one image"):
-        Forward(plan, tight).features(load_batch(plan, [0, 1, 2]))  # type: ignore[arg-type]
+        Forward(plan, tight).features(load_batch(plan, [0, 1, 2]))
     assert tight.asked == [3, 3, 3, 3, 2, 1]
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(plan: Plan, net: TorchBackbone) -> None:
     tight = Tight(net, 0, RuntimeError("shapes do not fit"))
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        Forward(plan, tight).features(load_batch(plan, [0]))  # type: ignore[arg-type]
+        Forward(plan, tight).features(load_batch(plan, [0]))
 
 
 def test_replicas_share_the_batches_and_give_the_same_rows(

@@ -108,7 +108,7 @@ def test_what_cannot_be_recorded_runs_plainly_and_says_so_once(
 def test_a_graph_gives_what_the_pass_gives(capsys: pytest.CaptureFixture[str]) -> None:
     backbone = load_backbone("decaf-mini", weights="random", device="cuda")
     size_px = backbone.preprocessing.input_size_px
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream()
     recorded = RecordedPass(lambda x: backbone.activations(x, ["pool5", "fc7"]), 8, stream)
     with torch.cuda.stream(stream):
         for seed in range(6):

@@ -66,7 +66,7 @@ def plan(folder: Path, net: TorchBackbone, **options: object) -> Plan:
         "workers": 2,
         "max_failures": 0.0,
     }
-    return Plan(table(folder), net, **(settings | options))  # type: ignore[arg-type]
+    return Plan(table(folder), net, **(settings | options))
 
 
 def extracted(plan: Plan) -> Rows:

@@ -21,7 +21,7 @@ def encoded(mode: str = "RGB", kind: str = "JPEG", **options: object) -> bytes:
     rng = np.random.default_rng(0)
     small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
     file = io.BytesIO()
-    small.resize((40, 30)).convert(mode).save(file, kind, **options)  # type: ignore[arg-type]
+    small.resize((40, 30)).convert(mode).save(file, kind, **options)
     return file.getvalue()
 
 

@@ -11,7 +11,6 @@ from decaf.images.patches import (
     intersections_over_unions,
     label_patches,
     patch_boxes,
-    patch_options,
 )
 from decaf.images.views import crop_box
 from decaf.types import PatchRule
@@ -116,10 +115,3 @@ def test_what_lies_beyond_the_edges_is_mirrored():
 def test_rules_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         patch_boxes(10, 10, rule(**options))
-
-
-def test_options_are_words_or_numbers():
-    assert patch_options("1, 2.5") == {"scales": (1.0, 2.5)}
-    assert patch_options(per_image=3, edges="clip") == {"per_image": 3, "edges": "clip"}
-    with pytest.raises(ConfigError, match="numbers"):
-        patch_options("wide")

@@ -11,6 +11,7 @@ import pytest
 from flat import evaluate
 from PIL import Image
 
+from decaf.records import Images
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
 
@@ -68,7 +69,9 @@ def large(make_table: Callable[..., ResultTable], tmp_path: Path) -> Path:
         confusion = [(names[i], names[j], 3, "x.jpg") for i, j in enumerate(taken)]
         rows.append(replace(result, per_class=tuple(per_class), confusion=tuple(confusion)))
     ResultTable(tuple(rows)).to_csv(tmp_path / "large.csv")
-    return write_report([tmp_path / "large.csv"], out=tmp_path / "large.html", images=tmp_path)
+    return write_report(
+        [tmp_path / "large.csv"], out=tmp_path / "large.html", images=Images(tmp_path)
+    )
 
 
 def test_397_classes_and_10_splits_are_under_3_megabytes(large: Path) -> None:
@@ -117,7 +120,7 @@ def test_a_report_of_a_real_run(assets: Path, tmp_path: Path, visit: Callable[..
         sorted(tmp_path.glob("*.csv")),
         out=tmp_path / "report.html",
         features=tmp_path,
-        data_root=assets / "data",
+        images=Images(data_root=assets / "data"),
     )
     page = visit(path)
     assert page.locator("img").count() == 20

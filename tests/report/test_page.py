@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from decaf.errors import DataError
+from decaf.records import Images
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
 
@@ -60,7 +61,7 @@ def results(make_table, tmp_path):
 
 @pytest.fixture
 def page(results, tmp_path):
-    out = write_report(results, out=tmp_path / "r.html", images=tmp_path / "images")
+    out = write_report(results, out=tmp_path / "r.html", images=Images(tmp_path / "images"))
     return out.read_text()
 
 
@@ -101,19 +102,21 @@ def test_mistakes_are_shown_with_their_image_and_escaped(page):
 
 
 def test_the_same_results_make_the_same_page(results, tmp_path, page):
-    again = write_report(results, out=tmp_path / "again.html", images=tmp_path / "images")
+    again = write_report(results, out=tmp_path / "again.html", images=Images(tmp_path / "images"))
     assert again.read_text() == page
 
 
 def test_without_images_their_names_stand_there(results, tmp_path):
-    page = write_report(results, out=tmp_path / "r.html", data_root=tmp_path).read_text()
+    page = write_report(
+        results, out=tmp_path / "r.html", images=Images(data_root=tmp_path)
+    ).read_text()
     assert "<img" not in page
     assert "cat/1.png, taken for" in page
 
 
 def test_a_missing_folder_of_images_is_said(results, tmp_path):
     with pytest.raises(DataError, match="no such folder"):
-        write_report(results, out=tmp_path / "r.html", images=tmp_path / "nowhere")
+        write_report(results, out=tmp_path / "r.html", images=Images(tmp_path / "nowhere"))
 
 
 def test_a_single_result_makes_a_page_too(make_table, tmp_path):

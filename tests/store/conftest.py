@@ -13,7 +13,7 @@ import pytest
 
 from decaf.datasets import slice_rows
 from decaf.store import FeatureWriter, Provenance
-from decaf.store.head import SCHEMA_VERSION, is_of_rows
+from decaf.store.header import SCHEMA_VERSION, is_of_rows
 from decaf.types import ImageDataset, Preprocessing
 
 
@@ -132,7 +132,7 @@ def flip() -> Callable[[Path, int], None]:
 
 @pytest.fixture
 def reseal(tmp_path: Path) -> Callable[..., Path]:
-    """Make a copy of a store whose head says other things, with checksums that fit."""
+    """Make a copy of a store whose header says other things, with checksums that fit."""
 
     def write(path: Path, *, columns: dict[str, Any] | None = None, **changes: Any) -> Path:
         data = path.read_bytes()

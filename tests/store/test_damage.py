@@ -8,8 +8,8 @@ import pytest
 
 from decaf.errors import StoreError
 from decaf.store import FeatureStore, join, verify
-from decaf.store.head import is_of_rows
-from decaf.store.opening import read_head
+from decaf.store.header import is_of_rows
+from decaf.store.opening import read_header
 
 N_FLIPS = 800
 
@@ -39,13 +39,13 @@ def same(one: dict[str, object], other: dict[str, object]) -> bool:
 
 
 def outside_of_rows(path: Path) -> Iterator[int]:
-    """Yield the bytes of a store's head, structures and table."""
+    """Yield the bytes of a store's header, structures and table."""
     first = 0
-    head = read_head(path)
-    for column in sorted(head.row_columns.values(), key=lambda column: column.offset):
+    header = read_header(path)
+    for column in sorted(header.row_columns.values(), key=lambda column: column.offset):
         yield from range(first, column.offset)
         first = column.end
-    yield from range(first, head.n_bytes)
+    yield from range(first, header.n_bytes)
 
 
 def outcome(path: Path, data: bytes, bit: int, expected: dict[str, object]) -> str:
@@ -113,7 +113,7 @@ def test_bytes_that_are_lost_doubled_or_swapped_are_refused(stores, tmp_path):
 @pytest.mark.parametrize("name", ["features/fc6", "crc32/fc6", "image_sha256", "row_crc32", "done"])
 def test_a_damaged_row_is_named_when_it_is_read_and_not_before(make, tmp_path, flip, name):
     path = make.store(tmp_path / "a.h5")
-    column = read_head(path).columns[name]
+    column = read_header(path).columns[name]
     flip(path, column.offset + 7 * column.row_bytes)
     with FeatureStore(path) as store:
         if name.endswith("/fc6"):

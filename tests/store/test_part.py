@@ -8,7 +8,7 @@ import pytest
 from decaf.errors import StoreError, StoreMismatchError
 from decaf.store import part as part_module
 from decaf.store.layout import plan_layout
-from decaf.store.opening import read_head
+from decaf.store.opening import read_header
 from decaf.store.part import open_part, part_of, sound_rows
 
 
@@ -100,6 +100,6 @@ def test_a_row_that_a_power_cut_left_unsound_is_not_done(make, tmp_path, flip, n
     path = tmp_path / "a.h5"
     with make.writer(path) as writer:
         writer.write(np.arange(6), make.features(range(6)), make.sha256(range(6)))
-    column = read_head(part_of(path)).columns[name]
+    column = read_header(part_of(path)).columns[name]
     flip(part_of(path), column.offset + 2 * column.row_bytes)
     np.testing.assert_array_equal(np.flatnonzero(sound_rows(path)), [0, 1, 3, 4, 5])

@@ -12,7 +12,7 @@ import pytest
 
 from decaf.errors import StoreError
 from decaf.store import FeatureStore, part, verify
-from decaf.store.opening import read_head
+from decaf.store.opening import read_header
 
 ALL = np.arange(12)
 
@@ -63,7 +63,7 @@ def test_an_unsound_row_is_written_again(make, tmp_path, flip):
     path = tmp_path / "a.h5"
     with make.writer(path) as writer:
         write(make, writer, ALL.tolist())
-    offset = read_head(tmp_path / "a.h5.part").columns["features/fc6"].offset
+    offset = read_header(tmp_path / "a.h5.part").columns["features/fc6"].offset
     flip(tmp_path / "a.h5.part", offset + 4 * 5 * 4)
     with make.writer(path) as writer:
         np.testing.assert_array_equal(writer.pending(), [4])

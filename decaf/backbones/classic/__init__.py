@@ -8,7 +8,7 @@ from torch import nn
 from decaf.backbones.classic.definitions import CLASSICS, Classic
 from decaf.backbones.classic.layers import build_net
 from decaf.backbones.definition import Definition
-from decaf.backbones.taps import Layout, Tap
+from decaf.backbones.taps import NetLayout, Tap
 from decaf.backbones.weights import Weights, file_weights
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
@@ -39,14 +39,14 @@ def define(name: str, weights: str) -> Definition:
     )
 
 
-def layout(net: Classic) -> Layout:
+def layout(net: Classic) -> NetLayout:
     """Return the canonical layers: fully connected ones after the ReLU and, `-pre`, before."""
     aliases = {"pool5": Tap(net.pool5)}
     for alias, module in (("fc6", net.fc6), ("fc7", net.fc7)):
         if module:
             aliases[f"{alias}-pre"] = Tap(module)
             aliases[alias] = Tap(module.replace("fc", "relu"))
-    return Layout(aliases | {"fc8": Tap(net.fc8)})
+    return NetLayout(aliases | {"fc8": Tap(net.fc8)})
 
 
 def preprocessing(net: Classic) -> Preprocessing:

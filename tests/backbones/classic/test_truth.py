@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-
-from decaf.backbones import classic  # noqa: E402
-from decaf.backbones.backbone import load_backbone  # noqa: E402
-from decaf.backbones.classic.definitions import CLASSICS  # noqa: E402
-from decaf.backbones.classic.layers import (  # noqa: E402
+from decaf.backbones import classic
+from decaf.backbones.backbone import load_backbone
+from decaf.backbones.classic.definitions import CLASSICS
+from decaf.backbones.classic.layers import (
     Conv,
     Inception,
     Layer,
@@ -25,6 +22,9 @@ from decaf.backbones.classic.layers import (  # noqa: E402
     Norm,
     Pool,
 )
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 FACTOR = 8  # of the published number of channels; sizes, strides, groups and constants are whole
 

@@ -3,9 +3,9 @@ import zlib
 import numpy as np
 import pytest
 
-from decaf.store import rows as rows_module
+from decaf.store import checksums
+from decaf.store.checksums import mismatches, row_crcs, seal_crcs
 from decaf.store.opening import StoreFile
-from decaf.store.rows import mismatches, row_crcs, seal_crcs
 
 
 @pytest.mark.parametrize("dtype", ["<f4", "<f2"])
@@ -29,7 +29,7 @@ def test_seal_covers_digest_size_checksums_and_flag(n_layers):
 
 
 def test_mismatches_name_the_row_in_whichever_block_it_is(make, tmp_path, flip, monkeypatch):
-    monkeypatch.setattr(rows_module, "BLOCK_BYTES", 3 * 5 * 4)  # three rows a block
+    monkeypatch.setattr(checksums, "BLOCK_BYTES", 3 * 5 * 4)  # three rows a block
     path = make.store(tmp_path / "a.h5")
     with StoreFile(path) as file:
         offset = file.columns["features/fc6"].offset

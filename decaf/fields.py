@@ -1,4 +1,4 @@
-"""What the records of options are made of: fields with checks, and functions that take them."""
+"""What a record of options is: a frozen dataclass that checks its values and documents itself."""
 
 import types
 from collections.abc import Callable, Sequence
@@ -87,11 +87,6 @@ class Record:
                 if get_origin(part) is Annotated:
                     part.__metadata__[0](value)
             _check_bounds(one.name, value, one.metadata["low"], one.metadata["high"])
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of the fields."""
-        return tuple(one.name for one in fields(cls))  # type: ignore[arg-type] # as above
 
     def given(self) -> dict[str, Any]:
         """Return the fields that are not at their default, by name."""

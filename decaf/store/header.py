@@ -34,7 +34,7 @@ _LINE_BYTES = 64
 """At least what the first line takes."""
 _HDF5 = b"\x89HDF"
 _DTYPE = re.compile(r"[<|][iufS][1-9][0-9]{0,8}")
-_NOT_A_HEAD = (
+_NOT_A_HEADER = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -76,7 +76,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Head:
+class Header:
     """What the first block says.
 
     Attributes
@@ -117,7 +117,7 @@ class Head:
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Head":
+    def from_json(cls, text: bytes) -> "Header":
         """Return what `to_json` wrote.
 
         Raises
@@ -140,13 +140,13 @@ def is_of_rows(name: str) -> bool:
     return name in _ROWS or name.startswith(("features/", "crc32/"))
 
 
-def block_bytes(head: Head) -> int:
-    """Return the size of the block for a head: a power of two, as HDF5 wants it."""
-    needed = _LINE_BYTES + len(head.to_json())
+def block_bytes(header: Header) -> int:
+    """Return the size of the block for a header: a power of two, as HDF5 wants it."""
+    needed = _LINE_BYTES + len(header.to_json())
     return max(512, 1 << (needed - 1).bit_length())
 
 
-def write_block(path: Path, head: Head) -> None:
+def write_block(path: Path, header: Header) -> None:
     """Write the first block into a file that is whole but for it.
 
     Raises
@@ -154,25 +154,18 @@ def write_block(path: Path, head: Head) -> None:
     OSError
         If it cannot be written.
     """
-    text = head.to_json()
+    text = header.to_json()
     line = _line(len(text), 0)
     with path.open("r+b") as file:
         file.write(line + text)
         file.flush()
-        crc = _crc32(file.fileno(), head, len(line))
+        crc = _crc32(file.fileno(), header, len(line))
         file.seek(0)
         file.write(_line(len(text), crc))
 
 
-def read_block(path: Path, fd: int) -> Head:
-    """Return the head of an open file, after every check of it.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file, for messages.
-    fd : int
-        Its descriptor.
+def read_block(path: Path, fd: int) -> Header:
+    """Return the header of an open file, after every check of it.
 
     Raises
     ------
@@ -185,15 +178,15 @@ def read_block(path: Path, fd: int) -> Head:
     size = os.fstat(fd).st_size
     text = os.pread(fd, min(n_text, size), len(line))
     try:
-        head = Head.from_json(text)
-        _check_places(head, size, len(line) + n_text)
-    except _NOT_A_HEAD as error:
+        header = Header.from_json(text)
+        _check_places(header, size, len(line) + n_text)
+    except _NOT_A_HEADER as error:
         raise damaged(path, f"a first block that cannot be ({error})") from error
-    if head.n_bytes != size:
-        raise damaged(path, f"{size} bytes where {head.n_bytes} were written: it is cut short")
-    if _crc32(fd, head, len(line)) != expected:
+    if header.n_bytes != size:
+        raise damaged(path, f"{size} bytes where {header.n_bytes} were written: it is cut short")
+    if _crc32(fd, header, len(line)) != expected:
         raise damaged(path, "a table or structure that does not fit its checksum")
-    return head
+    return header
 
 
 def _line(n_text: int, crc: int) -> bytes:
@@ -228,28 +221,28 @@ def _column(dtype: str, shape: list[int], offset: int) -> Column:
     return Column(np.dtype(dtype), tuple(map(int, shape)), int(offset))
 
 
-def _check_places(head: Head, size: int, first: int) -> None:
+def _check_places(header: Header, size: int, first: int) -> None:
     """Refuse columns that reach beyond the file or into each other."""
     end = first
-    for name, column in sorted(head.columns.items(), key=lambda item: item[1].offset):
-        if column.offset < end or column.end > max(size, head.n_bytes):
+    for name, column in sorted(header.columns.items(), key=lambda item: item[1].offset):
+        if column.offset < end or column.end > max(size, header.n_bytes):
             raise ValueError(f"{name} at byte {column.offset}")
         end = column.end
-    _check_columns(head)
+    _check_columns(header)
 
 
-def _check_columns(head: Head) -> None:
-    provenance = head.provenance
+def _check_columns(header: Header) -> None:
+    provenance = header.provenance
     n_rows = provenance.n_rows
     if n_rows < 1 or not provenance.layers:
         raise ValueError("no rows or layers")
     needed = {"image_ids", "class_names", "labels", "partial"}
-    if not head.shards:
+    if not header.shards:
         kinds = (f"{kind}/{layer}" for kind in ("features", "crc32") for layer in provenance.layers)
         needed |= {*_ROWS, *kinds}
-    if missing := needed - set(head.columns):
+    if missing := needed - set(header.columns):
         raise ValueError(f"no {', '.join(sorted(missing))}")
-    for name, column in head.columns.items():
+    for name, column in header.columns.items():
         if name not in ("class_names", "partial") and column.shape[0] != n_rows:
             raise ValueError(f"{column.shape[0]} rows of {name} where there are {n_rows}")
         expected = _EXPECTED.get(name.split("/", 1)[0])
@@ -273,17 +266,17 @@ _EXPECTED: dict[str, tuple[tuple[object, ...], ...]] = {
 }
 
 
-def _crc32(fd: int, head: Head, first: int) -> int:
+def _crc32(fd: int, header: Header, first: int) -> int:
     """Return the checksum of a file from byte `first` on, but for its rows."""
     crc = 0
-    for start, end in _between_rows(head, first):
+    for start, end in _between_rows(header, first):
         for at in range(start, end, _AT_ONCE_BYTES):
             crc = zlib.crc32(os.pread(fd, min(_AT_ONCE_BYTES, end - at), at), crc)
     return crc
 
 
-def _between_rows(head: Head, first: int) -> Iterator[tuple[int, int]]:
-    for column in sorted(head.row_columns.values(), key=lambda column: column.offset):
+def _between_rows(header: Header, first: int) -> Iterator[tuple[int, int]]:
+    for column in sorted(header.row_columns.values(), key=lambda column: column.offset):
         yield first, column.offset
         first = column.end
-    yield first, head.n_bytes
+    yield first, header.n_bytes

@@ -108,7 +108,7 @@ def mismatches(file: StoreFile, checked: npt.NDArray[np.bool_]) -> Iterator[tupl
         Name of the checksums, ``"crc32/<layer>"``, ``"row_crc32"`` or ``"image_stamp"``, and the
         row.
     """
-    layers = file.head.provenance.layers
+    layers = file.header.provenance.layers
     step = max(1, BLOCK_BYTES // max(file.columns[f"features/{one}"].row_bytes for one in layers))
     for start in range(0, len(checked), step):
         stop = min(start + step, len(checked))
@@ -126,7 +126,7 @@ def mismatches(file: StoreFile, checked: npt.NDArray[np.bool_]) -> Iterator[tupl
 
 def broken_seals(file: StoreFile, start: int, stop: int) -> npt.NDArray[np.bool_]:
     """Return which rows from `start` to `stop` do not fit their ``row_crc32``."""
-    layers = file.head.provenance.layers
+    layers = file.header.provenance.layers
     crcs = np.stack([file.read(f"crc32/{layer}", start, stop) for layer in layers], axis=1)
     names = ("image_sha256", "image_sizes_px", "done", "row_crc32")
     sha256, sizes, done, found = (file.read(name, start, stop) for name in names)
