@@ -16,6 +16,7 @@ UNFINISHED = "§"
 UNVERIFIED = "≈"
 RANDOM = "random"
 PIXELS = "pixels"
+CHANCE = "chance"
 MOST_LAYERS_ACROSS = 4  # as many as fit into 80 columns; with more, layers go down
 
 

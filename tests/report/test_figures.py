@@ -139,7 +139,7 @@ def test_domains_are_drawn_way_by_way_with_their_controls():
     assert len(drawn.axes) == 2
     labels = [text.get_text() for text in drawn.axes[0].get_xticklabels()]
     assert labels == ["S", "S\ncoral", "T", "ST\ndaume"]
-    legend = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
+    legend = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert legend == ["alexnet fc6", "alexnet fc6, random weights"]
     assert "a → b" in drawn.axes[0].get_title("left")
     with pytest.raises(DataError, match="use --domains"):
