@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from decaf.evaluation import evaluate
     from decaf.extraction import extract, extract_nets
     from decaf.prediction import predict
-    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Search, Source, View
+    from decaf.records import Cluster, Compute, Fit, Net, Overrides, Search, Source, Space, View
     from decaf.retrieval.index import Index
     from decaf.searching import search
+    from decaf.settings_search import tune
     from decaf.store import FeatureStore
     from decaf.training import train
     from decaf.transformer import DecafFeatures
@@ -35,6 +36,7 @@ __all__ = [
     "Overrides",
     "Search",
     "Source",
+    "Space",
     "View",
     "__version__",
     "detect",
@@ -49,12 +51,13 @@ __all__ = [
     "search",
     "train",
     "train_detector",
+    "tune",
 ]
 
 # Imported when first used: torch and scikit-learn take seconds, and `decaf --help` needs neither.
 _HOMES = {
     **dict.fromkeys(
-        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Search", "Source", "View"),
+        ("Cluster", "Compute", "Fit", "Net", "Overrides", "Search", "Source", "Space", "View"),
         "decaf.records",
     ),
     **dict.fromkeys(("Applied", "Detection"), "decaf.detection_records"),
@@ -73,6 +76,7 @@ _HOMES = {
     "predict": "decaf.prediction",
     "search": "decaf.searching",
     "train": "decaf.training",
+    "tune": "decaf.settings_search",
 }
 
 

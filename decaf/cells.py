@@ -9,7 +9,7 @@ import numpy as np
 
 from decaf.errors import ConfigError
 from decaf.finetuning import FINETUNE, row_numbers
-from decaf.heads import HEADS, FittedSplit, fit_splits
+from decaf.heads import CHANCE, CONTROL_HEADS, HEADS, FittedSplit, fit_splits
 from decaf.heads.select import held_out_scores
 from decaf.measuring import groups_of_rows, head_probabilities, names_of_rows
 from decaf.metrics import METRICS
@@ -76,9 +76,11 @@ class Cell:
         whole = self.data.features(self.layer)
         return row_numbers(whole) if self.head == FINETUNE else whole
 
-    def fitter(self, number: int, split: Split) -> Callable[..., Iterator[FittedSplit]]:
+    def fitter(
+        self, features: ViewFeatures | PatchFeatures, number: int, split: Split
+    ) -> Callable[..., Iterator[FittedSplit]]:
         """Return `fit_splits` for the rows of a split, with all but the rows and C said."""
-        rule, features = self.rule, self.features()
+        rule = self.rule
         estimator = new_head(self.head, rule, self.data.device, several=self.table.labels.ndim == 2)
         if "checkpoint" in estimator.get_params():
             estimator.set_params(checkpoint=str(self.data.images.store.path.parent))
@@ -95,7 +97,13 @@ class Cell:
         )
 
     def scores(
-        self, split: Split, facts: Mapping[str, Any], fit: FittedSplit, *, probabilities: bool
+        self,
+        split: Split,
+        facts: Mapping[str, Any],
+        features: ViewFeatures | PatchFeatures,
+        fit: FittedSplit,
+        *,
+        probabilities: bool,
     ) -> KeptScores:
         """Return what a head says of a split's test rows.
 
@@ -105,12 +113,14 @@ class Cell:
             Its test rows.
         facts : mapping
             What is kept beside; among it ``split``, the split's number.
+        features : ViewFeatures or PatchFeatures
+            As the split uses them.
         fit : FittedSplit
             The head.
         probabilities : bool
             Whether they are needed; patches have none.
         """
-        features, rows, of = self.features(), split.test, fit.head.classes_
+        rows, of = split.test, fit.head.classes_
         scores = features.test_scores(fit.decision_function, rows, of)
         p: FloatArray = np.empty((0, 0))
         if probabilities and self.rule.patches is None:
@@ -120,7 +130,7 @@ class Cell:
                 of,
                 exclusive=self.table.labels.ndim == 1,
                 summed=self.rule.test_views == "sum",
-                held_out=partial(self._held_out, facts["split"], split, fit),
+                held_out=partial(self._held_out, features, facts["split"], split, fit),
             )
         groups = groups_of_rows(self.table, rows)
         return KeptScores(
@@ -135,16 +145,20 @@ class Cell:
         )
 
     def _held_out(
-        self, number: int, split: Split, fit: FittedSplit
+        self,
+        features: ViewFeatures | PatchFeatures,
+        number: int,
+        split: Split,
+        fit: FittedSplit,
     ) -> tuple[FloatArray, IntArray] | None:
         """Return scores and labels of training images that the head, fitted again, did not see."""
         rng = np.random.default_rng([self.rule.seed, number])
         inner = split.inner or folds(strata(self.table, split.train, rng), N_FOLDS)
         if not inner:
             return None
-        features, classes = self.features(), fit.head.classes_
+        classes = fit.head.classes_
         scores, labels = held_out_scores(
-            partial(self.fitter(number, split), c_grid=(), fixed_c=fit.C or 1.0),
+            partial(self.fitter(features, number, split), c_grid=(), fixed_c=fit.C or 1.0),
             features.train,
             features.labels(labels_to_train(self.table, split)),
             features.training_split(replace(split, inner=inner)).inner,
@@ -208,8 +222,9 @@ def new_head(head: str, rule: PublishedProtocol, device: str, *, several: bool) 
         raise ConfigError(
             "asked for class_weight balanced, found images of several labels; leave it out"
         )
-    estimator = None if head == FINETUNE else HEADS[head](device=device)
-    if not balanced and (estimator is None or rule.positive_weight == 1):
+    estimator = None if head == FINETUNE else {**HEADS, **CONTROL_HEADS}[head](device=device)
+    unweighted = not balanced and (estimator is None or rule.positive_weight == 1)
+    if unweighted or head == CHANCE:  # which learns nothing
         return estimator
     if estimator is None or "class_weight" not in estimator.get_params():
         raise ConfigError(

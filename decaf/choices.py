@@ -24,6 +24,10 @@ Distance = Literal["cosine", "l2"]
 SearchQueries = Literal["leave-one-out", "official"]
 ClassWeights = Literal["none", "balanced"]
 Normalize = Literal["none", "l2", "standard", "signed-square"]
+TrainOn = Literal["S", "T", "ST"]
+"""Rows of the source domain, labelled ones of the target, or both."""
+
+Adapt = Literal["none", "coral", "sa", "daume"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Runtime = Literal["auto", "torch", "onnx"]
 Dtype = Literal["float32", "float16"]

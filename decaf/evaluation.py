@@ -1,11 +1,12 @@
 """Features to results: `evaluate` trains heads under a protocol and returns a table."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from decaf.backbones import TorchBackbone
+from decaf.backbones.pixels import PIXELS
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract_nets, extract_table, load_nets, source_table, view_of
@@ -18,13 +19,14 @@ from decaf.finetuning import (
     rule_images,
     tuning_precision,
 )
-from decaf.heads import HEADS
+from decaf.heads import CHANCE, HEADS
 from decaf.measuring import refuse_without_probabilities
 from decaf.metrics import asked_metrics
 from decaf.progress import log
 from decaf.protocols import (
     PublishedProtocol,
     default_protocol,
+    domain_rules,
     get_protocol,
     kept_splits,
     require_shots,
@@ -37,6 +39,7 @@ from decaf.results.identity import changes
 from decaf.several_nets import each_net
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
+from decaf.transfer import refuse_unadaptable
 from decaf.trials import Trials
 from decaf.types import ImageDataset
 from decaf.whole_files import require_writable
@@ -102,73 +105,108 @@ def evaluate(
     if out is not None:
         require_csv(Path(out))
     find_device(compute.device)
-    several = each_net(net)
-    if len(several) > 1 and store_at(data) is None:
-        how: Any = {"overrides": overrides, "source": source, "compute": compute}
-        return _of_each(data, several, protocol=protocol, heads=heads, out=out, **how)
-    path, tunings = store_at(data), dict[str, FineTuning]()
+    path = store_at(data)
+    nets = each_net(net) if path is None else (net,)
+    if overrides.controls:
+        _refuse_controls(path, nets)
     if path is None:
         table = source_table(data, source)
     else:
         refuse_for_store(path, net, source)
         table, overrides = _stored_table(path, names, overrides)
-    rules = _rules(table, protocol or default_protocol(table).name, overrides)
+    protocol = protocol or default_protocol(table).name
+    rules = rules_of(table, protocol, overrides, source.domains)
+    refuse_unadaptable(names, rules)
     metrics = _metrics(table, rules[0], overrides)
     journal = _journal(csv_path(table.name, out), keep_scores=overrides.keep_scores)
-    if path is None:
-        nets = load_nets(net, compute.device)
-        path = extract_table(table, nets, net, view_of(rules[0]), source=source, compute=compute)
-        if FINETUNE in names:
-            tunings = _tunings(
-                table, nets[0], net, rules[0], overrides, source=source, compute=compute, store=path
+    if len(nets) > 1:  # their stores are filled in one pass over the images
+        extract_nets(data, nets, overrides.view, protocol=protocol, source=source, compute=compute)
+    asked = [(one, names, rules) for one in nets]
+    asked += _controls(nets, names, rules) if overrides.controls else ()
+    run = _NetsInTurn(table, journal, metrics, overrides, source, compute)
+    return ResultTable(
+        tuple(
+            result for one, some, under in asked for result in run.results(one, some, under, path)
+        )
+    )
+
+
+def _refuse_controls(path: Path | None, nets: Sequence[Net]) -> None:
+    """Refuse controls beside what cannot be built again without its weights."""
+    if path is not None or not all(isinstance(one.backbone, str) for one in nets):
+        found = f"the store {path}" if path is not None else "a loaded net"
+        raise ConfigError(
+            f"asked for controls, which need images and a net's name, found {found}; give a data "
+            "set and a name"
+        )
+
+
+def _controls(
+    nets: Sequence[Net], heads: tuple[str, ...], rules: list[PublishedProtocol]
+) -> Iterator[tuple[Net, tuple[str, ...], list[PublishedProtocol]]]:
+    """Yield what stands beside nets for comparison: nets, their heads and rules."""
+    done = list(nets)
+    for one in nets:
+        twin = replace(one, weights="random")
+        if one.backbone != PIXELS and twin not in done:
+            done.append(twin)
+            yield twin, heads, rules
+    pixels = Net(PIXELS, dtype=nets[0].dtype, seed=nets[0].seed)
+    rest = tuple(name for name in heads if name != FINETUNE)
+    if rest and all(one.backbone != PIXELS for one in nets):
+        yield pixels, rest, rules
+    # rules that differ in something else test the same rows
+    first = {(rule.train_per_class, rule.train_share): rule for rule in reversed(rules)}
+    yield pixels, (CHANCE,), list(reversed(first.values()))
+
+
+@dataclass(frozen=True)
+class _NetsInTurn:
+    """What the nets of one evaluation have in common."""
+
+    table: ImageDataset
+    journal: Journal
+    metrics: tuple[str, ...]
+    overrides: Overrides
+    source: Source
+    compute: Compute
+
+    def results(
+        self,
+        net: Net,
+        names: tuple[str, ...],
+        rules: list[PublishedProtocol],
+        path: Path | None = None,
+    ) -> ResultTable:
+        """Return the results of one net's heads, on a store if there is one."""
+        tunings: dict[str, FineTuning] = {}
+        more: dict[str, Any] = {"source": self.source, "compute": self.compute}
+        if path is None:
+            nets = load_nets(net, self.compute.device)
+            path = extract_table(self.table, nets, net, view_of(rules[0]), **more)
+            if FINETUNE in names:
+                tunings = _tunings(
+                    self.table, nets[0], net, rules[0], self.overrides, **more, store=path
+                )
+        file = self.overrides.splits_file
+        with FeatureStore(path) as store:
+            trials = Trials(
+                self.table,
+                store,
+                self.journal,
+                self.compute,
+                tunings=tunings,
+                recipe=_recipe_changes(tunings.values()),
+                splits_file=None if file is None else Path(file),
+                metrics=self.metrics,
+                keep_scores=self.overrides.keep_scores,
             )
-    with FeatureStore(path) as store:
-        trials = Trials(
-            table,
-            store,
-            journal,
-            compute,
-            tunings=tunings,
-            recipe=_recipe_changes(tunings.values()),
-            splits_file=None if overrides.splits_file is None else Path(overrides.splits_file),
-            metrics=metrics,
-            keep_scores=overrides.keep_scores,
-        )
-        trials.check(names, rules)
-        results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
-    if tunings:
-        _clear(tunings.values(), path.parent)
-    _refuse_failed(trials, len(results))
-    return results
-
-
-def _refuse_failed(trials: Trials, n_results: int) -> None:
-    """Say which heads could not be trained."""
-    if trials.failed:
-        raise DataError(
-            f"{'; '.join(trials.failed)}; {n_results} results of the other heads are in "
-            f"{trials.journal.path}"
-        )
-
-
-def _of_each(
-    data: str | Path | ImageDataset,
-    nets: Sequence[Net],
-    *,
-    protocol: str | None,
-    overrides: Overrides,
-    source: Source,
-    compute: Compute,
-    **more: Any,
-) -> ResultTable:
-    """Evaluate several nets, whose stores are filled in one pass over the images."""
-    table = source_table(data, source)
-    protocol = protocol or default_protocol(table).name
-    _rules(table, protocol, overrides)  # what cannot be split is said before nets are loaded
-    how: Any = {"protocol": protocol, "source": source, "compute": compute}
-    extract_nets(data, nets, overrides.view, **how)
-    found = [evaluate(data, one, overrides=overrides, **how, **more) for one in nets]
-    return ResultTable(tuple(result for table in found for result in table.results))
+            trials.check(names, rules)
+            results = _kept(trials, trials.results(net.layer_names or store.layers, names, rules))
+        if tunings:
+            _clear(tunings.values(), path.parent)
+        _refuse_failed(trials, len(results))
+        return results
 
 
 def _kept(trials: Trials, results: Iterator[Result]) -> ResultTable:
@@ -236,9 +274,15 @@ def _stored_table(
         return store.image_table(), replace(overrides, view=view)
 
 
-def _rules(table: ImageDataset, protocol: str, overrides: Overrides) -> list[PublishedProtocol]:
+def rules_of(
+    table: ImageDataset, protocol: str, overrides: Overrides, domains: str | None
+) -> list[PublishedProtocol]:
     """Return the protocol as asked, once for each number of training images per class."""
-    rules = [get_protocol(protocol, table, one) for one in with_shots(overrides)]
+    rules = [
+        rule
+        for one in with_shots(overrides)
+        for rule in domain_rules(get_protocol(protocol, table, one), table, overrides, domains)
+    ]
     for rule in rules:  # what cannot be drawn is said before the net is loaded
         if overrides.train_per_class is not None:
             require_shots(rule, table)

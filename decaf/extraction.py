@@ -24,7 +24,7 @@ from decaf.engines import (
 from decaf.errors import ConfigError
 from decaf.machine import n_cores
 from decaf.progress import log
-from decaf.protocols import PublishedProtocol, get_protocol
+from decaf.protocols import PublishedProtocol, domain_pair, get_protocol
 from decaf.records import Cluster, Compute, Net, Overrides, Source, View, takes_records
 from decaf.several_nets import each_net
 from decaf.store import Provenance
@@ -269,13 +269,17 @@ def _filled(
 
 def source_table(dataset: str | Path | ImageDataset, source: Source) -> ImageDataset:
     """Return the table of a data set's images; see `decaf.load_dataset`."""
-    return load_dataset(
+    table = load_dataset(
         dataset,
         Path(source.data_root),
         allow_partial=source.allow_partial,
         limit=source.limit,
         group_by=source.group_by,
+        by_domain=source.domains is not None,
     )
+    if source.domains is not None:
+        domain_pair(table, source.domains)
+    return table
 
 
 def protocol_view(table: ImageDataset, protocol: str | None, view: View) -> View:

@@ -7,7 +7,7 @@ from typing import Any, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from decaf.types import IntArray
+from decaf.types import ImageDataset, IntArray
 
 _AT_ONCE = 2**16
 
@@ -139,3 +139,9 @@ class Names(Sequence[str]):
 
     def __repr__(self) -> str:
         return f"Names({len(self)} names{f', the first {self[0]!r}' if len(self) else ''})"
+
+
+def names_taken(table: ImageDataset, rows: IntArray) -> dict[str, Any]:
+    """Return the groups and the domains of some rows of a table, by name, where it has them."""
+    found = {name: getattr(table, name) for name in ("groups", "domains")}
+    return {name: Names(one).take(rows) for name, one in found.items() if one is not None}

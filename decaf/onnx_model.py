@@ -127,7 +127,7 @@ class _Whole(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = (pixels.float() / 255 - self.mean) / self.std
-        dtype = next(self.net.parameters()).dtype
+        dtype = next(self.net.parameters(), torch.empty(0)).dtype
         X = pool_features(
             self.net(x.to(dtype))[0].float(), self.classifier.pool, self.prefix_tokens
         )

@@ -39,6 +39,7 @@ __all__ = [
     "Search",
     "SearchTest",
     "Source",
+    "Space",
     "View",
     "is_record",
     "numbers",
@@ -177,6 +178,11 @@ class Source(Record):
         about="What images of a group share, which no split parts: a level of the folders "
         "(1, -1), content (identical files), or a regular expression on the path.",
     )
+    domains: str | None = option(
+        default=None,
+        about="SOURCE:TARGET of office31, or of a folder <domain>/<class>/<image>: heads train in "
+        "one domain and are tested in the other.",
+    )
     decoder: Decoder = option(
         default="auto",
         about="Who decodes; auto: the fastest with Pillow's bits; gpu: nvJPEG, slightly other "
@@ -219,6 +225,19 @@ class Cluster(Record):
     shard: str | None = option(
         default=None,
         about="I/N: only the I-th of N parts, into a file of its own; see `decaf store join`.",
+    )
+
+
+@record
+class Space(Record):
+    """Which settings are searched."""
+
+    space: str = option(
+        default="normalize=none,l2,standard; head=svm,logreg",
+        about="NAME=A,B;... of layer, pool, normalize and head; C is always chosen beside.",
+    )
+    trials: int = option(
+        default=60, about="How many settings are drawn of more than 200; of fewer all are.", low=1
     )
 
 
@@ -267,6 +286,19 @@ class Overrides(Fit):
     )
     keep_scores: bool = option(
         default=False, about="Keep the scores of test rows, as NAME-scores/KEY-SEED-SPLIT.npz."
+    )
+    train_on: str | Sequence[str] | None = option(
+        default=None,
+        about="With --domains, comma-separated: S (source), T (the target's few labelled images), "
+        "ST (both).",
+    )
+    adapt: str | Sequence[str] | None = option(
+        default=None,
+        about="With --domains, comma-separated: none, coral, sa (subspace alignment), daume.",
+    )
+    controls: bool = option(
+        default=False,
+        about="Beside it the same net with random weights, bare pixels, and chance.",
     )
     recipe: Any = option(
         default="",

@@ -19,7 +19,7 @@ from decaf.protocols import (
     view_features,
 )
 from decaf.records import Net, Source, View
-from decaf.store import FeatureStore
+from decaf.store import UNKNOWN_VIEW, FeatureStore
 from decaf.types import ImageDataset, IntArray
 
 
@@ -102,6 +102,8 @@ def _view_of(store: FeatureStore) -> View:
             patches_per_image=made.patches.per_image,
             patch_edges=made.patches.edges,
         )
+    if said == UNKNOWN_VIEW:
+        return View()
     name, _, box = said.partition(" of ")
     if name not in VIEWS:  # features that another program computed, or regions
         return View()
@@ -119,7 +121,19 @@ def refuse_for_store(path: Path, net: Net, source: Source) -> None:
         If one is given.
     """
     net.only(f"the store {path}", "layers", "seed")
-    source.only(f"the store {path}", "features", "data_root")
+    source.only(f"the store {path}", "features", "data_root", "domains")
+
+
+def refuse_domains(what: str, source: Source) -> None:
+    """Refuse domains where nothing trains in one and tests in another.
+
+    Raises
+    ------
+    ConfigError
+        If they are given.
+    """
+    if source.domains is not None:
+        raise ConfigError(f"{what} does not use domains, found {source.domains!r}; leave it out")
 
 
 def one_layer(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -41,6 +41,8 @@ def dataset_digest(dataset: ImageDataset) -> str:
             _add(digest, column)
     for group in dataset.groups or ():
         digest.update(f"{len(group)}:{group}".encode())
+    for domain in dataset.domains or ():
+        digest.update(f"domain {len(domain)}:{domain}".encode())
     for column in (dataset.image_labels, dataset.image_boxes):
         if column is not None:
             _add(digest, column)

@@ -32,6 +32,7 @@ from decaf.store import FeatureStore
 from decaf.stored_images import (
     StoredImages,
     one_layer,
+    refuse_domains,
     refuse_for_store,
     store_at,
     stored_view,
@@ -99,6 +100,7 @@ def train(
     """
     path = Path(out)
     _check(head, path, net.weights)
+    refuse_domains("training a model", source)
     find_device(compute.device)
     stored = store_at(data)
     if stored is None:

@@ -35,6 +35,7 @@ from decaf.results.identity import changes, digest_of, split_digest
 from decaf.results.rows import key_of
 from decaf.store import FeatureStore
 from decaf.stored_images import StoredImages
+from decaf.transfer import adapted, what_was_read
 from decaf.types import ImageDataset, Split
 
 _SAID = (
@@ -47,8 +48,14 @@ _SAID = (
     "metric",
     "notes",
     "source",
+    "domains",
+    "train_on",
+    "adapt",
 )
 """Fields of a protocol that are columns of their own, or change nothing."""
+
+_Fitted = tuple[ViewFeatures | PatchFeatures, FittedSplit]
+"""Features as a split uses them, and the head on them."""
 
 _UNTRAINABLE = (DataError, ConfigError, ValueError, RuntimeError, MemoryError)
 """What ends a head, and not those after it."""
@@ -140,7 +147,7 @@ class Trials:
         known = [self._known(one) for one in facts]
         todo = [one for one in enumerate(splits) if known[one[0]] is None]
         features = cell.features() if todo else None
-        fitted: Iterator[FittedSplit] = iter(())
+        fitted: Iterator[_Fitted] = iter(())
         if features is not None:
             fit_all = self._fine_tune if cell.head == FINETUNE else self._fit
             fitted = fit_all(features, cell, splits[0], todo)
@@ -149,7 +156,7 @@ class Trials:
                 yield from filter(None, [old])
                 continue
             try:
-                result = self._result(cell, split, fact, next(fitted))
+                result = self._result(cell, split, fact, *next(fitted))
             except _UNTRAINABLE as error:
                 shots = "" if split.shots is None else f", {split.shots} a class"
                 self.failed.append(f"{cell.head} on {cell.layer}{shots}: {error}")
@@ -186,18 +193,20 @@ class Trials:
         cell: Cell,
         first: Split,
         splits: Sequence[tuple[int, Split]],
-    ) -> Iterator[FittedSplit]:
+    ) -> Iterator[_Fitted]:
         """Yield the fitted head of each split; the first of all of them says which C to try."""
         rule = cell.rule
-        c_grid, fixed_c = rule.c_values(features.train, features.training_split(first).train)
+        used = adapted(features, rule, first, self.table.domains)
+        c_grid, fixed_c = rule.c_values(used.train, used.training_split(first).train)
         for number, split in splits:
-            one = [features.training_split(split)]
-            fit = partial(cell.fitter(number, split), splits=one, c_grid=c_grid)
+            used = adapted(features, rule, split, self.table.domains)
+            one = [used.training_split(split)]
+            fit = partial(cell.fitter(used, number, split), splits=one, c_grid=c_grid)
             if rule.selection.kind == "test":
                 tried = [one for C in c_grid for one in fit(fixed_c=C)]
-                yield max(tried, key=lambda one: self._test_value(features, rule, split, one))
+                yield used, max(tried, key=lambda one: self._test_value(used, rule, split, one))
             else:
-                yield from fit(fixed_c=fixed_c)
+                yield used, next(fit(fixed_c=fixed_c))
 
     def _fine_tune(
         self,
@@ -205,7 +214,7 @@ class Trials:
         cell: Cell,
         first: Split,
         splits: Sequence[tuple[int, Split]],
-    ) -> Iterator[FittedSplit]:
+    ) -> Iterator[_Fitted]:
         """Yield the net and head that are fine-tuned on each split."""
         tuning, rule = self.tunings[cell.layer], cell.rule
         frozen = Frozen(
@@ -217,7 +226,8 @@ class Trials:
         )
         for number, split in splits:
             seeded = replace(split, seed=rule.training_seed(number))
-            yield tuning.fit(seeded, labels_to_train(self.table, split), frozen).as_fitted_split()
+            fit = tuning.fit(seeded, labels_to_train(self.table, split), frozen)
+            yield features, fit.as_fitted_split()
 
     def _test_value(
         self,
@@ -255,15 +265,24 @@ class Trials:
             "split": number,
             "seed": rule.seed,
             "of_splits": rule.n_splits,
+            "domains": ":".join(getattr(rule, "domains", ())),
+            "train_on": getattr(rule, "train_on", ""),
+            "adapt": getattr(rule, "adapt", "none"),
             "split_digest": split_digest(split),
             "test_digest": digest_of(split.test),
         }
 
     def _result(
-        self, cell: Cell, split: Split, facts: Mapping[str, Any], fit: FittedSplit
+        self,
+        cell: Cell,
+        split: Split,
+        facts: Mapping[str, Any],
+        features: ViewFeatures | PatchFeatures,
+        fit: FittedSplit,
     ) -> Result:
         needed = self.keep_scores or any(METRICS[m].of == "probabilities" for m in self.metrics)
-        kept = cell.scores(split, {**facts, "key": key_of(facts)}, fit, probabilities=needed)
+        named = {**facts, "key": key_of(facts)}
+        kept = cell.scores(split, named, features, fit, probabilities=needed)
         if self.keep_scores:
             kept.write(scores_file(self.journal.path, facts))
         return Result(
@@ -283,6 +302,7 @@ class Trials:
                 *published_protocol_differences(cell.rule, self.table, cell.data.n_left_out),
                 *cell.data.leaks,
                 *said_of_training(cell.rule, self.table, split),
+                *what_was_read(cell.rule),
                 *fit.notes,
             ),
             device=str(find_device(self.compute.device)),

@@ -27,7 +27,7 @@ from decaf.protocols import PublishedProtocol, training_rows, view_features
 from decaf.protocols.draw import hold_out, strata
 from decaf.records import Compute, Fit, Net, Source, View, takes_records
 from decaf.store import FeatureStore
-from decaf.stored_images import one_layer, store_at
+from decaf.stored_images import one_layer, refuse_domains, store_at
 from decaf.tensor_file import write_tensors
 from decaf.training import model_rule, said_by
 from decaf.types import FloatArray, ImageDataset, IntArray, Split
@@ -94,7 +94,7 @@ def finetune(
     StoreError
         If the store cannot be read or written.
     """
-    path, weights_path = _checked(dataset, net, recipe, fit, Path(out))
+    path, weights_path = _checked(dataset, net, recipe, fit, Path(out), source=source)
     table = source_table(dataset, source)
     rule = model_rule(table, view, fit)
     (backbone, *_) = load_nets(replace(net, precision="fp32"), compute.device)
@@ -135,13 +135,16 @@ def finetune(
     return path
 
 
-def _checked(dataset: object, net: Net, recipe: str | Recipe, fit: Fit, path: Path) -> list[Path]:
+def _checked(
+    dataset: object, net: Net, recipe: str | Recipe, fit: Fit, path: Path, *, source: Source
+) -> list[Path]:
     """Return where the model and its net's weights go; refuse what is wrong before any work."""
     weights_path = path.with_name(f"{path.stem}-weights.safetensors")
     for file in (path, weights_path):
         require_output(file, ".safetensors", inputs=[net.weights])
     parse_recipe(recipe)  # what is wrong with it is said before the net is loaded
     fit.only("fine-tuning", "normalize", "c_grid", "seed")
+    refuse_domains("fine-tuning", source)
     if store_at(dataset):
         raise ConfigError(f"asked to fine-tune on {dataset}, which has no images; give a data set")
     return [path, weights_path]

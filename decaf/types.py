@@ -65,6 +65,8 @@ class ImageDataset:
         ``(n_images, 4)`` float32 boxes ``x0, y0, x1, y1`` in pixels, 0-based, end exclusive.
     groups : sequence of str or None
         What each image belongs to, such as a patient or a place; a group is on one side of a split.
+    domains : sequence of str or None
+        Where each image comes from, such as a shop or a camera, of data sets with such domains.
     image_labels, image_boxes : numpy.ndarray or None
         Where rows are patches, labels and boxes of the image that each is of; else None.
     partial : bool
@@ -82,6 +84,7 @@ class ImageDataset:
     official: IntArray | None = None
     boxes: FloatArray | None = None
     groups: Sequence[str] | None = None
+    domains: Sequence[str] | None = None
     image_labels: IntArray | None = None
     image_boxes: FloatArray | None = None
     partial: bool = False

@@ -13,9 +13,15 @@ from decaf.results import ResultTable
 
 
 def read_options(
-    documentation: str, arguments: Sequence[str] | None, backbone: str = "alexnet"
+    documentation: str,
+    arguments: Sequence[str] | None,
+    backbone: str = "alexnet",
+    **own: str,
 ) -> argparse.Namespace:
-    """Return the options of a script; those that are not given are the paper's."""
+    """Return the options of a script; those that are not given are the paper's.
+
+    The script's own options are given by name, with their defaults.
+    """
     parser = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,6 +40,8 @@ def read_options(
     parser.add_argument("--splits", type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--allow-partial", action="store_true")
+    for name, default in own.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=default)
     return parser.parse_args(arguments)
 
 
@@ -50,12 +58,17 @@ def evaluate(
     shots: str | None = None,
     name: str | None = None,
     from_scratch: bool = False,
+    domains: str | None = None,
+    adapt: str | None = None,
+    group_by: str | None = None,
+    controls: bool = False,
 ) -> ResultTable:
     """Evaluate as the paper does, but for what the options say, and print the table.
 
     With `from_scratch` the whole net is trained from random weights, as a column NO PRETRAIN is.
     """
-    by_class = PROTOCOLS[dataset][protocol].train_per_class is not None
+    rules = PROTOCOLS.get(dataset, PROTOCOLS["office31" if domains else "*"])
+    by_class = rules[protocol].train_per_class is not None
     out = options.results / f"{name or f'{dataset}-{protocol}'}.csv"
     overrides = Overrides(
         view=View(
@@ -65,6 +78,8 @@ def evaluate(
         ),
         train_per_class=(options.shots or shots) if by_class else None,
         splits=options.splits,
+        adapt=adapt,
+        controls=controls,
         recipe=",".join(filter(None, ["blocks=all", options.recipe])) if from_scratch else "",
     )
     table = decaf.evaluate(
@@ -81,6 +96,8 @@ def evaluate(
         source=Source(
             data_root=str(options.data_root),
             allow_partial=options.allow_partial,
+            group_by=group_by,
+            domains=domains,
             features=str(options.features),
         ),
         compute=Compute(device=options.device),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from decaf.datasets import caltech101, caltech256
+from decaf.datasets import caltech101, caltech256, office31
 from decaf.datasets.voc import CLASSES
 from decaf.datasets.voc2012_actions import ACTIONS
 
@@ -19,6 +19,7 @@ def write_layouts(root: Path) -> None:
     write_mit67(root, paint)
     write_voc(root / "voc2007" / "VOCdevkit" / "VOC2007", paint, VOC_SIDES)
     write_voc2012(root, paint)
+    write_office(root, paint)
     write_searched(root, paint)
 
 
@@ -79,6 +80,13 @@ def write_birds(root: Path, paint: Painter) -> None:
         for part in range(1, 16)
     ]
     write(home / "parts" / "part_locs.txt", points)
+
+
+def write_office(root: Path, paint: Painter) -> None:
+    for domain in office31.COUNTS:
+        for name in ("back_pack", "mug", "trash_can"):
+            names = [f"frame_000{n}.jpg" for n in range(1, 6)]
+            paint(root / "office31" / domain / "images" / name, names)
 
 
 def write_mit67(root: Path, paint: Painter) -> None:

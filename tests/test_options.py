@@ -71,8 +71,9 @@ UNUSED: dict[str, dict[str, Any]] = {
     "patch_edges": {"patch_edges": "reflect"},
     "background_share": {"background_share": 0.5},
     "patch_power": {"patch_power": 2.0},
+    "domains": {"domains": "a:b"},
 }
-"""Of boxes and patches, for whole images without boxes."""
+"""Of boxes, patches and domains, for whole images without them."""
 REFUSED: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
     train: {
         **UNUSED,

@@ -22,9 +22,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 def test_the_public_names() -> None:
     assert sorted(decaf.__all__) == dir(decaf) == [
         "Applied", "Cluster", "Compute", "DecafFeatures", "Detection", "Detector", "FeatureStore",
-        "Fit", "Index", "Net", "Overrides", "Search", "Source", "View", "__version__", "detect",
-        "evaluate", "evaluate_detector", "extract", "extract_nets", "finetune", "load_backbone",
-        "load_dataset", "predict", "search", "train", "train_detector",
+        "Fit", "Index", "Net", "Overrides", "Search", "Source", "Space", "View", "__version__",
+        "detect", "evaluate", "evaluate_detector", "extract", "extract_nets", "finetune",
+        "load_backbone", "load_dataset", "predict", "search", "train", "train_detector", "tune",
     ]  # fmt: skip
     for name in decaf.__all__:
         assert getattr(decaf, name).__doc__

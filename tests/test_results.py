@@ -8,6 +8,7 @@ import result_rows
 from decaf.errors import DataError
 from decaf.report.details import Details
 from decaf.results import ResultTable, read_beside, read_results
+from decaf.results.files import write_frames
 
 ONE = replace(
     result_rows.ONE,
@@ -180,3 +181,15 @@ def test_a_changed_cell_in_any_file_is_refused(tmp_path, what):
         file.write_bytes(changed)
         with pytest.raises(DataError, match=r"run (it|the same decaf evaluate) again"):
             Details.read([path])
+
+
+def test_results_from_before_there_were_domains_are_read(tmp_path):
+    table, path = ResultTable((ONE,)), tmp_path / "r.csv"
+    older = table.splits_frame().drop(columns=["domains", "train_on", "adapt"])
+    write_frames(path, {"": table.to_frame(), "splits": older})
+    (found,) = ResultTable.from_csv(path)
+    assert (found.value, found.key) == (ONE.value, ONE.key)
+    assert replace(ONE, adapt="sa").key == ONE.key  # nothing adapts where there are no domains
+    ways = [replace(ONE, domains=d, train_on=t, adapt=a) for d in ("a:b", "b:a")
+            for t in ("S", "ST") for a in ("none", "sa")]  # fmt: skip
+    assert len({one.key for one in ways}) == 8

@@ -19,7 +19,7 @@ from decaf.types import Preprocessing
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 START = "pool5"
 """The maps that fully connected layers start at."""
-CANONICAL = (START, "fc6", "fc7")
+CANONICAL = (START, "fc6", "fc7", "pixels")
 """The layers that are extracted when none are named, where the net has them."""
 
 

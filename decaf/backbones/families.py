@@ -4,7 +4,7 @@ import re
 from functools import cache
 from typing import Protocol
 
-from decaf.backbones import classic, mini, own_nets, timm_nets, torchvision_nets
+from decaf.backbones import classic, mini, own_nets, pixels, timm_nets, torchvision_nets
 from decaf.backbones.definition import Definition
 from decaf.backbones.weights import Weights
 from decaf.errors import ConfigError
@@ -20,7 +20,7 @@ class Family(Protocol):
         """Return a net with one of its published weights."""
 
 
-_LISTED: tuple[Family, ...] = (mini, torchvision_nets, classic)
+_LISTED: tuple[Family, ...] = (mini, torchvision_nets, classic, pixels)
 
 
 @cache

@@ -205,11 +205,12 @@ def _load(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = definition.build("cpu")
-    if weights == "random":
+    if weights == "random" and net.state_dict():
         found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fitting()
     else:
         found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
-        fit = fill(net, definition.name, found.label, found.state)
+        bare = not net.state_dict()  # such as pixels
+        fit = Fitting() if bare else fill(net, definition.name, found.label, found.state)
     size_px, layout = definition.preprocessing.input_size_px, definition.layout
     traced = fitted_trace(net, size_px, layout, fit, name=definition.name, label=found.label)
     net = net.to(place, PRECISIONS[precision]).to(memory_format=torch.channels_last)

@@ -174,7 +174,7 @@ def trace(net: nn.Module, input_size_px: int, layout: NetLayout) -> Trace:
     offered = [tap for tap in modules if not re.fullmatch(layout.windows, tap.module)]
     taps = dict.fromkeys([*offered, *layout.aliases.values()])
     handles = [hook(net, tap, read) for tap in taps]
-    device = next(net.parameters()).device
+    device = next(net.parameters(), torch.empty(0)).device  # pixels have no parameters
     try:
         with torch.inference_mode():
             net(torch.empty(_N_IMAGES, 3, input_size_px, input_size_px, device=device))

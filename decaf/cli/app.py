@@ -19,6 +19,7 @@ from decaf.cli import (
     search,
     store,
     train,
+    tune,
 )
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("extract")(extract.extract)
 app.command("evaluate")(evaluate.evaluate)
+app.command("tune")(tune.tune)
 app.command("train")(train.train)
 app.command("predict")(train.predict)
 app.command("export")(train.export)

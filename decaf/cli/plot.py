@@ -46,6 +46,14 @@ def layers(paths: Results, *, out: Out) -> None:
 
 
 @app.command()
+def domains(paths: Results, *, out: Out) -> None:
+    """Draw what each way of training, and of adapting features, gives in another domain."""
+    from decaf.report.plots import plot_domains
+
+    border.say(plot_domains(paths, out=out))
+
+
+@app.command()
 def classes(
     paths: Results, *, out: Out, layer: Layer = None, head: Head = None, shots: Shots = None
 ) -> None:

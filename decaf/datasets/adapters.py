@@ -14,6 +14,7 @@ from decaf.datasets import (
     grouping,
     holidays,
     mit67,
+    office31,
     oxford5k,
     paris6k,
     sun397,
@@ -22,6 +23,7 @@ from decaf.datasets import (
     voc2012,
     voc2012_actions,
 )
+from decaf.datasets.domains import load_domains
 from decaf.datasets.folder import load_folder
 from decaf.datasets.image_tables import take
 from decaf.datasets.info import DatasetInfo
@@ -63,6 +65,7 @@ ADAPTERS: Mapping[str, Adapter] = {
     "voc2007": voc2007,
     "voc2012": voc2012,
     "voc2012-actions": voc2012_actions,
+    "office31": office31,
     "holidays": holidays,
     "oxford5k": oxford5k,
     "paris6k": paris6k,
@@ -90,6 +93,7 @@ def load_dataset(
     allow_partial: bool = False,
     limit: int | None = None,
     group_by: str | int | None = None,
+    by_domain: bool = False,
 ) -> ImageDataset:
     """Read a named data set, images in folders or tar archives, here or at a URL, or a CSV file.
 
@@ -112,6 +116,8 @@ def load_dataset(
         What images of one group share, which no split parts: a level of the folders in their paths
         (``1`` the first, ``-1`` the last before the file), ``content`` for identical files, or a
         regular expression on the path, of which the first group, or else the whole match, counts.
+    by_domain : bool
+        A folder is ``<domain>/<class>/<image>``; a named data set or a table has domains.
 
     Returns
     -------
@@ -133,13 +139,18 @@ def load_dataset(
     table = (
         name_or_path
         if isinstance(name_or_path, ImageDataset)
-        else _read(str(name_or_path), data_root, allow_partial=allow_partial)
+        else _read(str(name_or_path), data_root, allow_partial=allow_partial, by_domain=by_domain)
     )
+    if by_domain and table.domains is None:
+        raise ConfigError(
+            f"asked for domains, which {table.name} does not have; give office31, a folder "
+            "<domain>/<class>/<image>, or leave them out"
+        )
     table = table if limit is None else take(table, limit)
     return table if group_by is None else grouping.group_by(table, str(group_by))
 
 
-def _read(spec: str, data_root: Path, *, allow_partial: bool) -> ImageDataset:
+def _read(spec: str, data_root: Path, *, allow_partial: bool, by_domain: bool) -> ImageDataset:
     require_known(spec)
     if spec in ADAPTERS:
         return ADAPTERS[spec].load(data_root, allow_partial=allow_partial)
@@ -148,7 +159,7 @@ def _read(spec: str, data_root: Path, *, allow_partial: bool) -> ImageDataset:
     if "://" in spec:
         return load_url(spec)
     if os.path.isdir(spec):  # noqa: PTH112 - for some names a Path raises
-        return load_folder(Path(spec))
+        return load_domains(Path(spec)) if by_domain else load_folder(Path(spec))
     return load_manifest(Path(spec))
 
 

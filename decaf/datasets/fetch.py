@@ -189,10 +189,11 @@ def _stream(info: DatasetInfo, archive: Archive, into: Path, data_root: Path) ->
 def _unreachable(
     info: DatasetInfo, archive: Archive, reasons: list[str], data_root: Path
 ) -> DataError:
+    why = "; ".join(reasons) or "it has no lasting address"
     return DataError(
         f"data set {info.name} is not at {data_root / info.tree}, and {archive.file} could not be "
-        f"fetched ({'; '.join(reasons)}); get it from {info.home}, then run `decaf datasets get "
-        f"{info.name} --from {archive.file}`"
+        f"fetched ({why}); get it from {info.home}, then run `decaf datasets get {info.name} "
+        f"--from {archive.file}`"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from decaf.datasets.info import DatasetInfo
 from decaf.errors import ConfigError, DataError
-from decaf.names import Names
+from decaf.names import Names, names_taken
 from decaf.types import SIDES, FloatArray, ImageDataset, ImageSource, IntArray
 
 _OPTIONAL = ("official", "boxes", "image_labels", "image_boxes")
@@ -259,7 +259,7 @@ def _select(dataset: ImageDataset, rows: IntArray) -> ImageDataset:
         image_ids=Names(dataset.image_ids).take(rows),
         labels=dataset.labels[rows],
         sizes_bytes=dataset.sizes_bytes[rows],
-        groups=None if dataset.groups is None else Names(dataset.groups).take(rows),
         partial=True,
         **{name: column[rows] for name, column in optional.items() if column is not None},
+        **names_taken(dataset, rows),
     )

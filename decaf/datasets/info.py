@@ -16,7 +16,7 @@ class Archive:
     file : str
         Its name.
     urls : tuple of str
-        Where it can be had, best first.
+        Where it can be had, best first; empty where it is to be had by hand only.
     size_bytes : int
         Its size; 0 where it is not published.
     checksum : str or None
@@ -30,7 +30,7 @@ class Archive:
     """
 
     file: str
-    urls: tuple[str, ...]
+    urls: tuple[str, ...] = ()
     size_bytes: int = 0
     checksum: str | None = None
     into: str = "."

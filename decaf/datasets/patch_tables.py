@@ -10,7 +10,7 @@ from decaf.datasets.read import open_file, read_bytes
 from decaf.errors import ConfigError, DataError
 from decaf.images.decode import image_size
 from decaf.images.patches import DenseGrid, dense_boxes, label_patches, patch_boxes
-from decaf.names import Names
+from decaf.names import Names, names_taken
 from decaf.types import BACKGROUND, DIFFICULT, FloatArray, ImageDataset, IntArray, PatchRule
 
 
@@ -75,9 +75,9 @@ def patch_table(
         sizes_bytes=table.sizes_bytes[of],
         official=None if table.official is None else table.official[of],
         boxes=np.concatenate(boxes),
-        groups=None if table.groups is None else Names(table.groups).take(of),
         image_labels=table.labels[of],
         image_boxes=None if table.boxes is None else table.boxes[of],
+        **names_taken(table, of),
     )
 
 

@@ -7,6 +7,7 @@ of C in a split); `adaptation`, `dropout` and `knn` stand each by itself.
 """
 
 from decaf.heads.adaptation import AdaptationHead
+from decaf.heads.chance import CHANCE, RandomScores
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
 from decaf.heads.estimators import LinearSVM, LogisticRegression
 from decaf.heads.knn import KNN
@@ -22,4 +23,15 @@ HEADS = {
 }
 """Every head by its name."""
 
-__all__ = ["HEADS", "FittedSplit", "LinearSVM", "LogisticRegression", "fit_splits"]
+CONTROL_HEADS = {CHANCE: RandomScores}
+"""Those that stand beside heads for comparison."""
+
+__all__ = [
+    "CHANCE",
+    "CONTROL_HEADS",
+    "HEADS",
+    "FittedSplit",
+    "LinearSVM",
+    "LogisticRegression",
+    "fit_splits",
+]

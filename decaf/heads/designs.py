@@ -96,7 +96,7 @@ class Rows:
             if bias.free:
                 mean, _ = column_moments(X, device, dtype)
             scaling = Scaling(mean.to(device, dtype), torch.ones_like(mean).to(device, dtype))
-        self.mean, self.scale = scaling.mean, scaling.scale[:, None]
+        self.mean, self.scale = scaling.mean.to(dtype), scaling.scale.to(dtype)[:, None]
 
     def forward(self, params: Tensor) -> Tensor:
         """Return the scores of coefficients."""

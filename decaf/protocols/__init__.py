@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from decaf.errors import ConfigError
+from decaf.protocols.by_domain import DomainProtocol, domain_pair, domain_rules
 from decaf.protocols.by_patch import (
     PatchFeatures,
     image_starts,
@@ -12,7 +13,7 @@ from decaf.protocols.by_patch import (
     pool_patches,
 )
 from decaf.protocols.by_view import ViewFeatures, view_features
-from decaf.protocols.catalogue import PROTOCOLS
+from decaf.protocols.catalogue import PROTOCOLS, protocols_of
 from decaf.protocols.differences import published_protocol_differences
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.protocols.shots import require_shots, trained
@@ -23,11 +24,14 @@ from decaf.types import PATCH_VIEWS, ImageDataset, PatchRule
 
 __all__ = [
     "PROTOCOLS",
+    "DomainProtocol",
     "PatchFeatures",
     "PublishedProtocol",
     "Selection",
     "ViewFeatures",
     "default_protocol",
+    "domain_pair",
+    "domain_rules",
     "get_protocol",
     "image_starts",
     "kept_splits",
@@ -54,7 +58,7 @@ def default_protocol(dataset: ImageDataset) -> PublishedProtocol:
     Caltech-101 has DeCAF's; an own folder is tested on its own split where it has one, else on
     a held-out fifth.
     """
-    return get_protocol(protocol_names(dataset.name)[0], dataset)
+    return get_protocol(next(iter(protocols_of(dataset))), dataset)
 
 
 def get_protocol(
@@ -85,7 +89,7 @@ def get_protocol(
     ConfigError
         If the data set has no such protocol, or a replacement makes no sense.
     """
-    choices = PROTOCOLS.get(dataset.name, PROTOCOLS["*"])
+    choices = protocols_of(dataset)
     if name not in choices:
         raise ConfigError(
             f"unknown protocol '{name}' for {dataset.name}; choose one of: {', '.join(choices)}"

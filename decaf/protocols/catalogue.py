@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from decaf.protocols.by_domain import DomainProtocol
 from decaf.protocols.papers import (
     CHATFIELD,
+    CORAL,
     DECAF,
     FIFTH,
     KORNBLITH,
@@ -19,6 +21,7 @@ from decaf.protocols.papers import (
 )
 from decaf.protocols.rule import PublishedProtocol, Selection
 from decaf.protocols.voc_protocols import VOC_PROTOCOLS
+from decaf.types import ImageDataset
 
 _CALTECH101: dict[str, Any] = {
     "draw": "shots",
@@ -146,6 +149,38 @@ _NAMED = {
             ),
         ),
     ),
+    "office31": (
+        DomainProtocol(
+            "office-sampled",
+            draw="domains",
+            n_splits=5,
+            metric="top1",
+            selection=FIFTH,
+            train_per_class=3,
+            test_share=0.5,
+            view="warp",
+            source=DECAF,
+            published_shots=(3,),
+            offers=("S", "T", "ST"),
+            source_per_class=(("amazon", 20), ("", 8)),
+            notes=(
+                "how C is chosen is not published; a fifth of each class's rows is held out",
+                "whether accuracy is of images or of classes is not stated; here of images",
+                "a class of fewer source images than the rule asks for trains on all it has",
+            ),
+        ),
+        DomainProtocol(
+            "office-full",
+            draw="domains",
+            n_splits=1,
+            metric="top1",
+            selection=Selection("kfold", folds=2),
+            test_share=0.5,
+            view="warp",
+            source=CORAL,
+            notes=("the view is not stated; here warp",),
+        ),
+    ),
     "mit67": (*razavian(ONE_VS_ONE, metric="mean_per_class", C=2.0),),
     **VOC_PROTOCOLS,
 }
@@ -158,3 +193,9 @@ PROTOCOLS: dict[str, dict[str, PublishedProtocol]] = {
 
 The first of a data set is its default.
 """
+
+
+def protocols_of(dataset: ImageDataset) -> dict[str, PublishedProtocol]:
+    """Return the protocols of a data set; one of domains has Office's, if none of its own."""
+    any_other = "*" if dataset.domains is None else "office31"
+    return PROTOCOLS.get(dataset.name, PROTOCOLS[any_other])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from decaf.protocols.catalogue import PROTOCOLS
+from decaf.protocols.catalogue import protocols_of
 from decaf.protocols.rule import PublishedProtocol
 from decaf.types import ImageDataset
 
@@ -17,7 +17,7 @@ def published_protocol_differences(
     list of str
         Short statements for a footnote; empty where nothing differs.
     """
-    published = PROTOCOLS.get(dataset.name, PROTOCOLS["*"])[used.name]
+    published = protocols_of(dataset)[used.name]
     words = list(_data(published, dataset, n_left_out))
     if used.draw == "official" != published.draw:
         words.append("the data set's own split instead of random ones")

@@ -9,6 +9,7 @@ DECAF = "Donahue et al., arXiv 1310.1531 (ICML 2014)"
 ZEILER = "Zeiler & Fergus, arXiv 1311.2901 (ECCV 2014)"
 CHATFIELD = "Chatfield et al., arXiv 1405.3531; VGG, arXiv 1409.1556, appendix B"
 KORNBLITH = "Kornblith et al., arXiv 1805.08974; SimCLR, arXiv 2002.05709, B.8"
+CORAL = "Sun, Feng and Saenko, arXiv 1511.05547 (AAAI 2016)"
 PARTS = "Zhang et al., ECCV 2014 (part-based R-CNN, oracle parts)"
 RAZAVIAN = "Razavian et al., arXiv 1403.6382"
 

@@ -26,7 +26,7 @@ from decaf.protocols.draw import (
 from decaf.protocols.sides import TEST, TRAIN, VAL, refuse_broken_groups, sides
 from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
 
-Draw = Literal["shots", "holdout", "kfold", "official", "lowshot"]
+Draw = Literal["shots", "holdout", "kfold", "official", "lowshot", "domains"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class PublishedProtocol:
         ``"shots"``: a fixed number of rows a class; ``"holdout"``: a share of each class is the
         test; ``"kfold"``: each fold is the test once; ``"official"``: the data set's own split,
         or splits, trained on train and validation side together; ``"lowshot"``: so many positives
-        and 19 times as many negatives of the official training rows, for each class by itself.
+        and 19 times as many negatives of the official training rows, for each class by itself;
+        ``"domains"``: see :mod:`decaf.protocols.by_domain`.
     n_splits : int
         Number of splits; of folds for ``"kfold"``.
     metric : str
@@ -383,7 +384,7 @@ class PublishedProtocol:
         return split
 
     def _with_inner(self, train: Strata, test: IntArray, seed: int) -> Split:
-        if self.draw not in {"shots", "lowshot"}:
+        if self.draw not in {"shots", "lowshot", "domains"}:
             train = train.first(self.train_per_class)
         train = train.share(self.train_share)
         match self.selection.kind:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from decaf.errors import ConfigError, DataError
 from decaf.escapes import visible
+from decaf.protocols.by_domain import DomainProtocol
 from decaf.protocols.rule import PublishedProtocol
 from decaf.protocols.sides import refuse_broken_groups
 from decaf.types import ImageDataset, IntArray, Split
@@ -63,9 +64,10 @@ def kept_splits(
     drawn = [list(rule.splits(dataset, usable)) for rule in rules]
     if file is not None:
         names = np.array(_row_names(dataset), dtype=object)
+        once = {json.dumps(_asked(rule)): number for number, rule in enumerate(rules)}
         records = [
-            {**_asked(rule), "splits": [_record(split, names) for split in splits]}
-            for rule, splits in zip(rules, drawn, strict=True)
+            {**_asked(rules[i]), "splits": [_record(split, names) for split in drawn[i]]}
+            for i in once.values()  # adaptations of one rule have the same splits
         ]
         content = {"format": FORMAT, "dataset": dataset.name, "drawn": records}
         write_whole(file, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -73,8 +75,11 @@ def kept_splits(
 
 
 def _asked(rule: PublishedProtocol) -> dict[str, Any]:
-    asked = {"protocol": rule.name, "shots": rule.shots, "seed": rule.seed}
-    return asked | {"share": rule.train_share}
+    asked: dict[str, Any] = {"protocol": rule.name, "shots": rule.shots, "seed": rule.seed}
+    asked["share"] = rule.train_share
+    if isinstance(rule, DomainProtocol):
+        asked |= {"domains": ":".join(rule.domains), "train_on": rule.train_on}
+    return asked
 
 
 def _row_names(dataset: ImageDataset) -> Sequence[str]:

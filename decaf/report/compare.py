@@ -39,7 +39,7 @@ def _row(a: Aggregate, printed: float) -> Row:
     shots = "" if a.drawn == "all" else f" {a.drawn}"
     cells = (
         f"{a.protocol}{shots}",
-        f"{a.layer} {a.head}",
+        f"{a.layer} {head(a)}",
         ours(a),
         published(a),
         *_difference(a, printed),

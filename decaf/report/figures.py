@@ -16,10 +16,15 @@ from decaf.metrics.probabilities import Reliability
 from decaf.published import PublishedFigure, published_figures
 from decaf.report.details import ClassValue
 from decaf.report.drawing import COLOURS, DASHES, INK, PAPER, WIDTH_IN, house_style
+from decaf.report.grid import CHANCE, PIXELS, RANDOM
+from decaf.report.telling import head
 from decaf.results import Aggregate, ResultTable
 
 N_EXTREMES = 15
 """Best and worst classes that are drawn."""
+
+UNTRAINED = ", random weights"
+"""End of the name of a net that is not trained."""
 
 _BAR_IN = 0.17
 
@@ -65,6 +70,45 @@ def layers_figure(table: ResultTable) -> Figure:
     blocks = [_one_shots(b) for b in _settings(table)]
     blocks = [b for b in blocks if len({a.layer for a in b}) > 1]
     return _panels(blocks, _draw_layers, "several layers; use --layers")
+
+
+def domains_figure(table: ResultTable) -> Figure:
+    """Draw what each way of training gives in another domain.
+
+    Parameters
+    ----------
+    table : ResultTable
+        Results of a protocol of domains.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel a data set and pair of domains; bars are 95 % intervals over splits.
+
+    Raises
+    ------
+    DataError
+        No results are of domains.
+
+    References
+    ----------
+    DeCAF, table 2.
+    """
+    blocks = [_one_shots(b) for b in _settings(table) if b[0].domains]
+    if not blocks:
+        raise DataError("asked to draw a figure, found no data set with domains; use --domains")
+    nets = list(dict.fromkeys(_net(a) for block in blocks for a in block))
+    with house_style():
+        figure = Figure((WIDTH_IN, 2.8 * len(blocks) + 0.1 * len(nets)), layout="constrained")
+        panels = figure.subplots(len(blocks), squeeze=False)[:, 0]
+        for axes, block in zip(panels, blocks, strict=True):
+            _draw_domains(axes, block, nets)
+            axes.set_title(
+                figure_text(f"{block[0].dataset}, {_domains(block[0])}protocol {block[0].protocol}")
+            )
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
+    return figure
 
 
 def classes_figure(values: Sequence[ClassValue], label: str) -> Figure:
@@ -149,7 +193,9 @@ def _panels(
             draw(axes, block)
             first = block[0]
             if len(blocks) > 1:
-                axes.set_title(figure_text(f"{first.dataset}, protocol {first.protocol}"))
+                axes.set_title(
+                    figure_text(f"{first.dataset}, {_domains(first)}protocol {first.protocol}")
+                )
             axes.set_ylabel(f"{METRICS[first.metric].label}, %")
             handles, _ = axes.get_legend_handles_labels()
             columns = 1 if len(handles) < 3 else 2
@@ -183,11 +229,44 @@ def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
     axes.set_xlim(left=0)
 
 
+def _draw_domains(axes: Axes, block: Sequence[Aggregate], nets: Sequence[str]) -> None:
+    ways = list(dict.fromkeys(head(a) for a in block if a.head != CHANCE))
+    trained = list(dict.fromkeys(net.removesuffix(UNTRAINED) for net in nets if net != CHANCE))
+    for number, net in enumerate(nets):
+        line = [a for a in block if _net(a) == net]
+        offset = 0.7 * (number + 0.5) / len(nets) - 0.35
+        mean = np.array([100 * a.mean for a in line])
+        ends = 100 * np.array([[a.ci95_low for a in line], [a.ci95_high for a in line]])
+        if net == CHANCE:
+            axes.axhline(mean[0], color=INK, linestyle=":", label=net)
+            continue
+        places = [ways.index(head(a)) + offset for a in line]
+        colour = COLOURS[trained.index(net.removesuffix(UNTRAINED)) % len(COLOURS)]
+        axes.errorbar(places, mean, np.abs(ends - mean), fmt="o", markersize=4, capsize=2,
+                      color=colour, markerfacecolor=PAPER if net.endswith(UNTRAINED) else colour,
+                      label=figure_text(net))  # fmt: skip
+    heads = {a.head for a in block} - {CHANCE}
+    same = f"{next(iter(heads))}, " if len(heads) == 1 else ""
+    said = [figure_text(way.removeprefix(same)).replace(", ", "\n") for way in ways]
+    axes.set_xticks(range(len(ways)), said)
+    axes.grid(visible=False, axis="x")
+    for place in range(1, len(ways)):
+        axes.axvline(place - 0.5, color=INK, linewidth=0.3, alpha=0.4)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(f"{METRICS[block[0].metric].label}, %")
+
+
+def _net(a: Aggregate) -> str:
+    if a.backbone == PIXELS:
+        return CHANCE if a.head == CHANCE else PIXELS
+    return f"{a.backbone} {a.layer}" + (UNTRAINED if a.weights == RANDOM else "")
+
+
 def _draw_layers(axes: Axes, block: Sequence[Aggregate]) -> None:
     layers = list(dict.fromkeys(a.layer for a in block))
-    heads = list(dict.fromkeys((a.backbone, a.head) for a in block))
+    heads = list(dict.fromkeys((a.backbone, _way(a)) for a in block))
     for number, system in enumerate(heads):
-        line = [a for a in block if (a.backbone, a.head) == system]
+        line = [a for a in block if (a.backbone, _way(a)) == system]
         offset = 0.12 * (number - (len(heads) - 1) / 2)
         places = np.array([layers.index(a.layer) for a in line]) + offset
         colour = COLOURS[number % len(COLOURS)]
@@ -214,10 +293,14 @@ def _draw_layers(axes: Axes, block: Sequence[Aggregate]) -> None:
         axes.tick_params(axis="x", labelsize=8)
 
 
+def _domains(a: Aggregate) -> str:
+    return f"{a.domains.replace(':', ' → ')}, " if a.domains else ""
+
+
 def _settings(table: ResultTable) -> list[list[Aggregate]]:
     blocks: dict[tuple[str, ...], list[Aggregate]] = {}
     for a in table.aggregates():
-        blocks.setdefault((a.dataset, a.protocol, a.metric), []).append(a)
+        blocks.setdefault((a.dataset, a.domains, a.protocol, a.metric), []).append(a)
     return list(blocks.values())
 
 
@@ -235,7 +318,12 @@ def _shots_of(block: Sequence[Aggregate]) -> Counter[tuple[str, ...]]:
 
 
 def _system(a: Aggregate) -> tuple[str, ...]:
-    return (a.backbone, a.layer, a.pool, a.normalize, a.head)
+    return (a.backbone, a.layer, a.pool, a.normalize, _way(a))
+
+
+def _way(a: Aggregate) -> str:
+    """Return the head, as it is called, and whether the net is an untrained one."""
+    return head(a) + (UNTRAINED if a.weights == RANDOM else "")
 
 
 def _name(system: tuple[str, ...], block: Sequence[Aggregate]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from decaf.metrics import METRICS
 from decaf.published import VERIFIED
+from decaf.report.telling import head
 from decaf.results import Aggregate, ResultTable
 
 NOT_CONVERGED = "†"
@@ -14,6 +15,8 @@ AT_EDGE = "‡"
 UNFINISHED = "§"
 UNVERIFIED = "≈"
 RANDOM = "random"
+PIXELS = "pixels"
+CHANCE = "chance"
 MOST_LAYERS_ACROSS = 4  # as many as fit into 80 columns; with more, layers go down
 
 
@@ -99,27 +102,38 @@ def _grouped(block: Sequence[Aggregate], key: Callable[[Aggregate], Any]) -> lis
 
 
 def _with_controls(blocks: Sequence[list[Aggregate]]) -> list[list[Aggregate]]:
-    """Put the results of random weights beneath those of the same net when it is trained."""
-    trained = {_net(block[0]): block for block in blocks if block[0].weights != RANDOM}
+    """Put the results of random weights, pixels and chance beneath those of trained nets."""
+    trained = [block for block in blocks if not _is_control(block[0])]
     kept = []
     for block in blocks:
-        beside = trained.get(_net(block[0])) if block[0].weights == RANDOM else None
-        if beside is None:
-            kept.append(block)
+        first = block[0]
+        same = _task if first.backbone == PIXELS else _net
+        beside = [other for other in trained if same(other[0]) == same(first)]
+        if _is_control(first) and beside:
+            for other in beside:
+                other.extend(block)
         else:
-            beside.extend(block)
+            kept.append(block)
     return kept
 
 
+def _is_control(a: Aggregate) -> bool:
+    return a.weights == RANDOM or a.backbone == PIXELS
+
+
 def _net(a: Aggregate) -> tuple[str, ...]:
-    data = (a.dataset, a.dataset_digest)
-    return (*data, a.backbone, a.pool, a.view, a.protocol, a.metric, a.normalize, a.settings)
+    return (*_task(a), a.backbone, a.pool, a.view)
+
+
+def _task(a: Aggregate) -> tuple[str, ...]:
+    data = (a.dataset, a.dataset_digest, a.domains)
+    return (*data, a.protocol, a.metric, a.normalize, a.settings)
 
 
 def setting(a: Aggregate) -> tuple[str, ...]:
     """Return what the results that share a table have in common."""
     net = (a.backbone, a.weights_sha256, a.pool, a.view)
-    data = (a.dataset, a.dataset_digest)
+    data = (a.dataset, a.dataset_digest, a.domains)
     return (*data, *net, a.protocol, a.metric, a.normalize, a.digest, a.settings)
 
 
@@ -129,12 +143,13 @@ def _is_curve(block: Sequence[Aggregate]) -> bool:
 
 def _grid(block: Sequence[Aggregate]) -> Grid:
     down: Callable[[Aggregate], str]
+    across: Callable[[Aggregate], str]
     if _is_curve(block):
-        corner, down, across = "shots", _shots, _head
+        corner, down, across = "shots", _shots, head
     elif len({a.layer for a in block}) > MOST_LAYERS_ACROSS:
-        corner, down, across = "layer", _layer, _head
+        corner, down, across = "layer", _layer, head
     else:
-        corner, down, across = "head", _head, _layer
+        corner, down, across = "head", head, _layer
     if len({a.weights == RANDOM for a in block}) > 1:
         down = _with_weights(down)
     cells = {(down(a), across(a)): a for a in block}
@@ -192,12 +207,8 @@ def _layer(a: Aggregate) -> str:
     return a.layer
 
 
-def _head(a: Aggregate) -> str:
-    return f"{a.head} ({a.head_settings})" if a.head_settings else a.head
-
-
 def _head_and_layer(a: Aggregate) -> str:
-    return f"{_head(a)} on {a.layer}"
+    return f"{head(a)} on {a.layer}"
 
 
 def _with_weights(label: Callable[[Aggregate], str]) -> Callable[[Aggregate], str]:
@@ -230,8 +241,9 @@ def _title(block: Sequence[Aggregate]) -> str:
     a = block[0]
     shots = "" if a.drawn == "all" else f"{a.drawn} a class"
     varying = a.layer if _is_curve(block) else shots
-    parts = (a.dataset, a.backbone, f"protocol {a.protocol}", varying, METRICS[a.metric].label)
-    return " · ".join(filter(None, parts)) + ", %"
+    domains = a.domains.replace(":", " → ")
+    parts = (a.dataset, domains, a.backbone, f"protocol {a.protocol}", varying)
+    return " · ".join(filter(None, [*parts, METRICS[a.metric].label])) + ", %"
 
 
 def _notes(block: Sequence[Aggregate]) -> list[str]:
@@ -263,6 +275,8 @@ def _notes(block: Sequence[Aggregate]) -> list[str]:
 def _features(a: Aggregate) -> str:
     pool = "" if a.pool == "none" else f", pool {a.pool}"
     features = f"view {a.view}{pool}, normalised {a.normalize}"
+    if a.backbone == PIXELS:
+        return f"pixels: a tiny image and a histogram of its colours, nothing learned; {features}"
     if a.weights == RANDOM:
         return f"weights: RANDOM, an untrained net, so this is no transfer learning; {features}"
     return f"weights: {a.weights} (sha256 {a.weights_sha256[:8]}); {features}"

@@ -15,7 +15,13 @@ from decaf.records import Images, takes_records
 from decaf.report.details import Details, best_row, need
 from decaf.report.drawing import check_output, save
 from decaf.report.embedding import embed, embedding_figure
-from decaf.report.figures import classes_figure, curve_figure, layers_figure, reliability_figure
+from decaf.report.figures import (
+    classes_figure,
+    curve_figure,
+    domains_figure,
+    layers_figure,
+    reliability_figure,
+)
 from decaf.report.matrix import confusion_figure
 from decaf.report.tiles import top_images_figure
 from decaf.results import read_results
@@ -32,6 +38,12 @@ def plot_layers(paths: Sequence[Path], *, out: Path) -> Path:
     """Draw accuracy layer by layer; see `decaf.report.figures`."""
     check_output(out)
     return save(layers_figure(read_results(paths)), out)
+
+
+def plot_domains(paths: Sequence[Path], *, out: Path) -> Path:
+    """Draw what each way of training gives in another domain; see `decaf.report.figures`."""
+    check_output(out)
+    return save(domains_figure(read_results(paths)), out)
 
 
 def plot_classes(

@@ -20,6 +20,7 @@ from decaf.report.page import (
     plain_table,
 )
 from decaf.report.significance import differences
+from decaf.report.telling import head
 from decaf.results import Aggregate, Result, ResultTable
 from decaf.store import Provenance
 
@@ -263,7 +264,7 @@ def _reliability(details: Details, best: Aggregate, of_best: str, name: str) -> 
 def _timings(table: ResultTable) -> PageTable:
     rows = [
         (
-            f"{a.head} on {a.layer}",
+            f"{head(a)} on {a.layer}",
             a.drawn,
             a.splits.removesuffix(" splits").removesuffix(" split"),
             "–" if a.C is None else f"{a.C:g}",
@@ -279,7 +280,7 @@ def _timings(table: ResultTable) -> PageTable:
 def _splits(table: ResultTable) -> PageTable:
     def line(r: Result) -> Sequence[object]:
         chosen = "–" if r.C is None else f"{r.C:g}"
-        row = (f"{r.head} on {r.layer}", r.drawn, r.split, r.seed, chosen, per_cent(r.value))
+        row = (f"{head(r)} on {r.layer}", r.drawn, r.split, r.seed, chosen, per_cent(r.value))
         return (
             *row,
             per_cent(r.other_value),

@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 
 from decaf.results import Aggregate, Result
 
-_TOLD = ("dataset", "backbone", "weights", "pool", "view", "normalize", "protocol", "settings")
+_TOLD = (
+    *("dataset", "domains", "backbone", "weights", "pool", "view", "normalize", "protocol"),
+    "settings",
+)
 
 
 def telling(
@@ -45,5 +48,7 @@ def telling(
 
 
 def head(row: Result | Aggregate) -> str:
-    """Return a head's name, with its settings where these are not the default."""
-    return f"{row.head} ({row.head_settings})" if row.head_settings else row.head
+    """Return a head's name, with its settings, what it trains on and how features are adapted."""
+    settings = f" ({row.head_settings})" if row.head_settings else ""
+    adapt = "" if row.adapt == "none" else row.adapt
+    return ", ".join(filter(None, [f"{row.head}{settings}", row.train_on, adapt]))

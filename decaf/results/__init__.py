@@ -2,6 +2,16 @@
 
 from decaf.results.journal import Journal
 from decaf.results.rows import Aggregate, Result
+from decaf.results.search_table import ChosenSetting, SearchTable
 from decaf.results.table import ResultTable, read_beside, read_results
 
-__all__ = ["Aggregate", "Journal", "Result", "ResultTable", "read_beside", "read_results"]
+__all__ = [
+    "Aggregate",
+    "ChosenSetting",
+    "Journal",
+    "Result",
+    "ResultTable",
+    "SearchTable",
+    "read_beside",
+    "read_results",
+]

@@ -139,10 +139,11 @@ def read_row(row: Mapping[str, str], path: Path) -> Result:
         If it says none.
     """
     names = [field.name for field in fields(Result) if field.name not in OWN_COLUMNS]
-    try:
+    try:  # a column that an earlier version did not write has its default
         more = tuple((name, float(row[name])) for name in METRICS if row.get(name))
-        return Result(**{name: _READERS.get(name, str)(row[name]) for name in names}, more=more)
-    except (KeyError, ValueError) as error:
+        found = {n: _READERS.get(n, str)(row[n]) for n in names if n in row}
+        return Result(**found, more=more)
+    except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, repr(error)) from error
 
 

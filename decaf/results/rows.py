@@ -74,6 +74,9 @@ class Result(Drawn):
         Where the head departs from its default: the recipe of fine-tuning.
     of_splits : int
         How many splits the run asks for; 0 where that is not known.
+    domains, train_on, adapt : str
+        Of a protocol of domains, ``source:target``, what it trains on, and how features are
+        adapted; else empty, empty and ``"none"``.
     split_digest, test_digest : str
         Digests of the split's rows and labels, and of its test rows alone.
     train_share : float or None
@@ -126,6 +129,9 @@ class Result(Drawn):
     settings: str = ""
     head_settings: str = ""
     of_splits: int = 0
+    domains: str = ""
+    train_on: str = ""
+    adapt: str = "none"
     split_digest: str = ""
     test_digest: str = ""
     train_share: float | None = None
@@ -156,9 +162,14 @@ IDENTITY = (
 """Fields that the splits of one row have in common, and no two rows."""
 
 
+_OF_DOMAINS = ("domains", "train_on", "adapt")
+"""Fields that belong to them where a result is of two domains."""
+
+
 def key_of(values: Mapping[str, Any]) -> str:
-    """Return a short digest of the fields in `IDENTITY`."""
-    text = json.dumps([values[name] for name in IDENTITY])
+    """Return a short digest of the fields in `IDENTITY`, and of those of domains if it has some."""
+    names = (*IDENTITY, *_OF_DOMAINS) if values["domains"] else IDENTITY
+    text = json.dumps([values[name] for name in names])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -233,6 +244,9 @@ class Aggregate(Drawn):
     settings: str
     head_settings: str
     of_splits: int
+    domains: str
+    train_on: str
+    adapt: str
     key: str
     train_share: float | None
     boot_low: float | None

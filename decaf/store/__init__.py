@@ -4,7 +4,7 @@ from decaf.store.checksums import BLOCK_BYTES, broken_seals, row_crcs, seal_stam
 from decaf.store.exported import export_features
 from decaf.store.failures import failed_images, failures_path, read_failures
 from decaf.store.find import find_alike, find_store, find_stores, store_name
-from decaf.store.imported import import_features
+from decaf.store.imported import UNKNOWN_VIEW, import_features
 from decaf.store.join import join
 from decaf.store.layer import StoredLayer
 from decaf.store.opening import StoreFile, read_header
@@ -29,6 +29,7 @@ from decaf.store.writer import FeatureWriter
 __all__ = [
     "BLOCK_BYTES",
     "FEATURES_VERSION",
+    "UNKNOWN_VIEW",
     "Answer",
     "FeatureStore",
     "FeatureWriter",

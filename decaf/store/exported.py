@@ -203,6 +203,7 @@ def _unsaid(table: ImageDataset, labels: Sequence[str], has_split: bool) -> list
             is not None
             and not has_split,
             "boxes": table.boxes is not None,
+            "domains": table.domains is not None,
             "which image a patch is of": table.image_labels is not None,
             "which labels are difficult": table.labels.ndim == 2 and (table.labels == 0).any(),
             "that labels are one or several an image": (table.labels.ndim == 2) != several,

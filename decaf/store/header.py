@@ -255,6 +255,7 @@ _EXPECTED: dict[str, tuple[tuple[object, ...], ...]] = {
     "image_ids": (("S",),),
     "class_names": (("S",),),
     "groups": (("S",),),
+    "domains": (("S",),),
     "partial": (("u",),),
     "crc32": (("u",),),
     "row_crc32": (("u",),),

@@ -27,6 +27,7 @@ from decaf.types import ImageDataset, Preprocessing
 
 FILES = (".npy", ".npz", ".parquet", ".csv", ".h5", ".hdf5")
 BACKBONE = "imported"
+UNKNOWN_VIEW = "unknown"
 _UNKNOWN = Preprocessing(0, 0, "unknown", "unknown", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _MANIFEST = {"", "path", "label", "split", "group"}
 _ARROW_NUMBERS = {"halffloat", "float", "double"}
@@ -85,7 +86,7 @@ def import_features(
         made = Provenance(
             dataset=rows.name, dataset_digest=dataset_digest(rows), n_images=len(rows.image_ids),
             backbone=BACKBONE, weights=path.name, weights_sha256=sha256, preprocessing=_UNKNOWN,
-            views=("unknown",), layers=(found.layer,), pooling="none", dtype=stored,
+            views=(UNKNOWN_VIEW,), layers=(found.layer,), pooling="none", dtype=stored,
             precision="unknown", pixels="unknown", versions={},
         )  # fmt: skip
         *views, n_features = found.shape[1:]

@@ -9,8 +9,8 @@
     image_stamp        (n_images, 16) uint8     what a change of the file changes, see rows.py
     row_crc32          (n_images,) uint32       checksum of the row's other entries, see rows.py
     done               (n_images,) uint8        1 where the row is complete
-    image_ids, class_names, labels, partial [, official, boxes, groups, image_labels, image_boxes]
-                                                the table, see decaf.types.ImageDataset
+    image_ids, class_names, labels, partial [, official, boxes, groups, domains, image_labels,
+    image_boxes]                                the table, see decaf.types.ImageDataset
     attributes         schema_version, provenance (JSON), digest, table_crc32
 
 Before them stands the block of header.py, by which decaf itself reads; HDF5 is for everybody else.
@@ -34,7 +34,7 @@ from decaf.store.opening import read_header
 from decaf.store.provenance import Provenance
 from decaf.types import ImageDataset
 
-NAMES = ("image_ids", "class_names", "groups")
+NAMES = ("image_ids", "class_names", "groups", "domains")
 TABLE = (*NAMES, "labels", "official", "boxes", "image_labels", "image_boxes", "partial")
 DTYPES = {"float32": "<f4", "float16": "<f2"}
 METADATA_BYTES = 2**16

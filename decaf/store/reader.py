@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from decaf.errors import ConfigError, StoreError
-from decaf.names import Names
+from decaf.names import Names, names_taken
 from decaf.records import Search
 from decaf.store.checksums import broken_seals, row_crcs
 from decaf.store.damage import DamagedStoreError, damaged
@@ -158,7 +158,12 @@ class FeatureStore:
     @cached_property
     def groups(self) -> tuple[str, ...] | None:
         """What each row's image belongs to, where the data set has groups."""
-        return self._names("groups") if "groups" in self._file.columns else None
+        return self._names_or_none("groups")
+
+    @cached_property
+    def domains(self) -> tuple[str, ...] | None:
+        """Where each row's image comes from, where the data set has domains."""
+        return self._names_or_none("domains")
 
     @property
     def image_sizes_px(self) -> IntArray:
@@ -183,6 +188,7 @@ class FeatureStore:
             official=self.official,
             boxes=self.boxes,
             groups=self.groups,
+            domains=self.domains,
             image_labels=self._column_or_none("image_labels"),
             image_boxes=self._column_or_none("image_boxes"),
             partial=bool(self._column("partial").any()),
@@ -287,9 +293,9 @@ class FeatureStore:
             sizes_bytes=rows.sizes_bytes[first],
             official=None if rows.official is None else rows.official[first],
             boxes=None if rows.image_boxes is None else rows.image_boxes[first],
-            groups=None if rows.groups is None else Names(rows.groups).take(first),
             image_labels=None,
             image_boxes=None,
+            **names_taken(rows, first),
         )
 
     @cached_property
@@ -369,6 +375,9 @@ class FeatureStore:
 
     def _column_or_none(self, name: str) -> npt.NDArray[Any] | None:
         return self._column(name) if name in self._file.columns else None
+
+    def _names_or_none(self, name: str) -> tuple[str, ...] | None:
+        return self._names(name) if name in self._file.columns else None
 
     def _names(self, name: str) -> tuple[str, ...]:
         try:

@@ -15,6 +15,7 @@ from decaf.datasets import load_dataset
 from decaf.metrics import METRICS
 from decaf.protocols import (
     PROTOCOLS,
+    DomainProtocol,
     PublishedProtocol,
     kept_splits,
     protocol_names,
@@ -28,7 +29,7 @@ CASES = [
     for dataset, named in PROTOCOLS.items()
     for name in (named if dataset == "*" else protocol_names(dataset))
 ]
-SHOTS = {"shots": 3, "lowshot": 1}  # the small data sets have no more
+SHOTS = {"shots": 3, "domains": 3, "lowshot": 1}  # the small data sets have no more
 FOLDS = {"kfold": 3}
 
 
@@ -42,9 +43,11 @@ def table(dataset: str, data_root: Path) -> ImageDataset:
 def rule(dataset: str, name: str, data_root: Path, **more: object) -> PublishedProtocol:
     images = table(dataset, data_root)
     draw = get_protocol(name, images).draw
-    return get_protocol(
+    found = get_protocol(
         name, images, train_per_class=SHOTS.get(draw), splits=FOLDS.get(draw), **more
     )
+    pair = {"domains": ("amazon", "webcam")} if isinstance(found, DomainProtocol) else {}
+    return replace(found, **pair)
 
 
 def drawn(dataset: str, name: str, data_root: Path, **more: object) -> tuple[Split, ...]:

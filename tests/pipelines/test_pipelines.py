@@ -19,9 +19,11 @@ NET = [
 EXPECTED = {  # results: data set, protocol and rows over splits
     "birds_parts": {("birds-parts", "part-oracle"): 1},
     "chatfield_voc2007": {("voc2007", "chatfield"): 2},
+    "controls": {("caltech101", "decaf"): 4, ("mit67", "razavian"): 4, ("birds", "decaf"): 4},
     "decaf_birds": {("birds", "decaf"): 2},
     "decaf_sun397": {("sun397", "decaf"): 2},
     "decaf_table1_caltech101": {("caltech101", "decaf"): 4},
+    "decaf_table2_office": {("office31", "office-sampled"): 8},
     "fair_voc2007": {
         ("voc2007", f"fair-{kind}{flaw}"): 1
         for kind in ("svm", "lowshot")
@@ -40,6 +42,8 @@ EXPECTED = {  # results: data set, protocol and rows over splits
 }
 OPTIONS = {
     "decaf_table1_caltech101": ["--shots", "3,4", "--heads", "svm", "--splits", "1"],
+    "controls": ["--weights", "imagenet", "--shots", "3", "--splits", "1"],
+    "decaf_table2_office": ["--shots", "3", "--splits", "1", "--heads", "svm"],
     "fair_voc2007": ["--shots", "1", "--splits", "1"],
     "kornblith": ["--shots", "3", "--splits", "1"],
     "oquab_voc2007": ["--view", "dense", "--patches-per-image", "4"],

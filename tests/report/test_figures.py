@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from result_rows import ONE
 
 from decaf.errors import ConfigError, DataError
 from decaf.report.details import ClassValue
 from decaf.report.drawing import inline_svg, save
 from decaf.report.embedding import embed, embedding_figure
-from decaf.report.figures import classes_figure, curve_figure, layers_figure
+from decaf.report.figures import classes_figure, curve_figure, domains_figure, layers_figure
 from decaf.report.matrix import confusion_figure, similar_order
+from decaf.results import ResultTable
 
 CURVE = {"heads": ("svm-dropout",), "shots": (1, 5, 30)}
 
@@ -119,3 +123,24 @@ def test_few_classes_are_named_where_they_lie():
     places = np.array([[0.0, 0], [0, 1], [9, 9], [9, 8]])
     figure = embedding_figure(places, np.array([0, 0, 2, 2]), ("ant", "bee", "cat"))
     assert [text.get_text() for text in figure.axes[0].texts] == ["ant", "cat"]
+
+
+def test_domains_are_drawn_way_by_way_with_their_controls():
+    ways = [("S", "none"), ("S", "coral"), ("T", "none"), ("ST", "daume")]
+    results = tuple(
+        replace(ONE, domains=pair, train_on=one, adapt=adapt, split=split, weights=weights,
+                value=0.3 + 0.1 * split + 0.2 * (weights == "imagenet"))
+        for pair in ("a:b", "b:a")
+        for one, adapt in ways
+        for weights in ("imagenet", "random")
+        for split in (0, 1)
+    )  # fmt: skip
+    drawn = domains_figure(ResultTable(results))
+    assert len(drawn.axes) == 2
+    labels = [text.get_text() for text in drawn.axes[0].get_xticklabels()]
+    assert labels == ["S", "S\ncoral", "T", "ST\ndaume"]
+    legend = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert legend == ["alexnet fc6", "alexnet fc6, random weights"]
+    assert "a → b" in drawn.axes[0].get_title("left")
+    with pytest.raises(DataError, match="use --domains"):
+        domains_figure(ResultTable((ONE,)))

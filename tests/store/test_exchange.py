@@ -46,7 +46,8 @@ def several(make) -> ImageDataset:
     """A table of images with several labels, as only npz and Parquet hold whole."""
     labels = np.where(np.arange(36).reshape(12, 3) % 4 == 0, 1, -1).astype("i1")
     labels[5] = (0, 1, 1)
-    return make.dataset(labels=labels, image_labels=labels[::-1].copy(), partial=True, name="möre")
+    more = {"image_labels": labels[::-1].copy(), "domains": ("a", "b") * 6}
+    return make.dataset(labels=labels, partial=True, name="möre", **more)
 
 
 def write(make, path: Path, table: ImageDataset, *, dtype="float32", n_views=1) -> Path:
