@@ -142,15 +142,6 @@ def evaluate(
     return results
 
 
-def _refuse_failed(trials: Trials, n_results: int) -> None:
-    """Say which heads could not be trained."""
-    if trials.failed:
-        raise DataError(
-            f"{'; '.join(trials.failed)}; {n_results} results of the other heads are in "
-            f"{trials.journal.path}"
-        )
-
-
 def _of_each(
     data: str | Path | ImageDataset,
     nets: Sequence[Net],
