@@ -21,9 +21,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def test_the_public_names() -> None:
     assert sorted(decaf.__all__) == dir(decaf) == [
-        "Cluster", "Compute", "DecafFeatures", "FeatureStore", "Fit", "Net", "Overrides", "Source",
-        "View", "__version__", "evaluate", "extract", "finetune", "load_backbone", "load_dataset",
-        "predict", "train",
+        "Cluster", "Compute", "DecafFeatures", "FeatureStore", "Fit", "Index", "Net", "Overrides",
+        "Search", "Source", "View", "__version__", "evaluate", "extract", "finetune",
+        "load_backbone", "load_dataset", "predict", "search", "train",
     ]  # fmt: skip
     for name in decaf.__all__:
         assert getattr(decaf, name).__doc__
