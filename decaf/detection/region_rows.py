@@ -15,9 +15,9 @@ from decaf.datasets.patch_tables import row_size
 from decaf.detection.box_files import read_proposals
 from decaf.detection.boxed_images import BoxedImages
 from decaf.detection_records import Detection
-from decaf.engines import n_cores
 from decaf.errors import DataError
 from decaf.images.decode import decode
+from decaf.machine import n_cores
 from decaf.names import Names
 from decaf.progress import show_progress
 from decaf.protocols import image_starts

@@ -72,8 +72,12 @@ def fill_together(stores: Sequence[ToFill], *, quiet: bool = False) -> list[Path
         If a signal stopped it; the rows that are done are safe.
     """
     start = perf_counter()
+    sizes = [n_features(one.plan) for one in stores]  # a wrong layer leaves no folder
     with stop_on_signals() as stop, ExitStack() as opened:
-        begun = [_begun(one, opened, stop, quiet=quiet) for one in stores]
+        begun = [
+            _begun(one, size, opened, stop, quiet=quiet)
+            for one, size in zip(stores, sizes, strict=True)
+        ]
         writers, taken = [writer for writer, _ in begun], sum(n_taken for _, n_taken in begun)
         n_pending = len(np.unique(np.concatenate([one.pending() for one in writers])))
         plans = [replace(one.plan, even=True) for one in stores]
@@ -95,7 +99,7 @@ def fill_together(stores: Sequence[ToFill], *, quiet: bool = False) -> list[Path
 
 
 def _begun(
-    store: ToFill, opened: ExitStack, stop: StopWish, *, quiet: bool
+    store: ToFill, sizes: dict[str, int], opened: ExitStack, stop: StopWish, *, quiet: bool
 ) -> tuple[FeatureWriter, int]:
     """Return the writer of a store, and how many rows it took over from others."""
     path, plan, asked, found = store.path, store.plan, store.asked, store.found
@@ -104,7 +108,7 @@ def _begun(
     except OSError as error:
         raise StoreError(f"asked to write {path}, cannot make its folder: {error}") from error
     writer = opened.enter_context(
-        FeatureWriter(path, asked, plan.dataset, n_features(plan), n_views(plan.view))
+        FeatureWriter(path, asked, plan.dataset, sizes, n_views(plan.view))
     )
     if (n_done := asked.n_rows - writer.pending().size) > 0:
         writer.redo(replaced_rows(path, plan.dataset))
