@@ -256,7 +256,8 @@ def _filled(
             return [_filled_by_ray(one.path, one.plan, one.asked, net, cluster, quiet=quiet)]
         start = find_start(one.path.parent, one.plan, one.asked)
         if start is not None:
-            _say(quiet, f"found {start.layer} in {start.store.path}; computing from it")
+            if not quiet:
+                log(f"found {start.layer} in {start.store.path}; computing from it")
             with start.store:
                 fill_together([replace(one, plan=replace(one.plan, start=start))], quiet=quiet)
             continue
@@ -352,12 +353,10 @@ def _plan(
     source: Source,
     compute: Compute,
 ) -> Plan:
-    rule = patch_rule(view)
     how: dict[str, Any] = {"view": view}
-    if rule is not None:
-        objects = load_objects(table)
+    if (rule := patch_rule(view)) is not None:
         table, how = as_patches(
-            table, backbone, net, view=str(view.view), rule=rule, objects=objects
+            table, backbone, net, view=str(view.view), rule=rule, objects=load_objects(table)
         )
     return make_plan(table, backbone, net, decoder=source.decoder, compute=compute, **how)
 
@@ -376,9 +375,8 @@ def _filled_by_ray(
         "seed": net.seed,
         "allow_code": net.allow_code,
     }
-    address = cluster.address
     return fill_with_ray(
-        path, plan, asked, loading, num_workers=actors, address=address, quiet=quiet
+        path, plan, asked, loading, num_workers=actors, address=cluster.address, quiet=quiet
     )
 
 
@@ -400,8 +398,3 @@ def _check_nets(nets: Sequence[Net], cluster: Cluster, out: str | Path) -> None:
         raise ConfigError(f"{asked} by engine 'ray', which takes one; run it once a net")
     if Path(out).suffix == ".h5":
         raise ConfigError(f"{asked} into the one store {out}; give a folder")
-
-
-def _say(quiet: bool, message: str) -> None:
-    if not quiet:
-        log(message)

@@ -11,7 +11,7 @@ from flat import tune
 from decaf import setting_space, settings_search
 from decaf.errors import ConfigError
 from decaf.heads import HEADS
-from decaf.report.search_grid import search_grid
+from decaf.report.settings_grid import settings_grid
 from decaf.setting_space import EXHAUSTIVE, Setting, fewer_rows, halved, read_space, tried
 from decaf.store import FeatureStore, FeatureWriter, import_features
 from decaf.types import ImageDataset, Split
@@ -64,7 +64,7 @@ def test_the_planted_setting_is_found_and_its_worth_is_told(store, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert sum("inner" in line for line in lines) == 18 * 3
     assert sum("outer" in line for line in lines) == 3  # test rows are scored once a split
-    grid = search_grid(table)
+    grid = settings_grid(table)
     assert grid.rows[0].label == "b, standard, svm"
     assert grid.rows[0].cells[1] == "3 of 3"
 

@@ -27,7 +27,7 @@ def tune(
     """Search settings inside each split's training images; test images are scored once."""
     arguments = {**locals(), "data": data.only()}
     from decaf import settings_search
-    from decaf.report.search_grid import search_grid
+    from decaf.report.settings_grid import settings_grid
     from decaf.report.terminal import print_whole, terminal_grid
 
-    print_whole(terminal_grid(search_grid(settings_search.tune(**arguments))))
+    print_whole(terminal_grid(settings_grid(settings_search.tune(**arguments))))

@@ -10,7 +10,7 @@ from decaf.results import SearchTable
 _MOST_ROWS = 20
 
 
-def search_grid(table: SearchTable) -> Grid:
+def settings_grid(table: SearchTable) -> Grid:
     """Return a search's settings, the most chosen first, with what the choices are worth.
 
     Parameters
