@@ -23,7 +23,8 @@ from decaf.protocols import (
 )
 from decaf.types import ImageDataset, Split
 
-OWN = "caltech256"  # stands for images of one's own
+STAND_INS = {"*": ("caltech256", "own"), "birds-parts": ("birds", "birds-parts")}
+"""Data sets, and names that they bear here, for images of one's own and for stores of parts."""
 CASES = [
     (dataset, name)
     for dataset, named in PROTOCOLS.items()
@@ -35,8 +36,9 @@ FOLDS = {"kfold": 3}
 
 @cache
 def table(dataset: str, data_root: Path) -> ImageDataset:
-    if dataset == "*":
-        return replace(table(OWN, data_root), name="own")
+    if dataset in STAND_INS:
+        real, name = STAND_INS[dataset]
+        return replace(table(real, data_root), name=name)
     return load_dataset(dataset, data_root, allow_partial=True)
 
 
