@@ -9,6 +9,7 @@ from decaf.backbones import load_backbone
 from decaf.errors import ConfigError
 from decaf.heads.chance import RandomScores
 from decaf.report.grid import grids
+from decaf.results.files import find_scores
 
 
 def test_controls_are_rows_of_the_same_table(image_folder, tmp_path):
@@ -35,6 +36,29 @@ def test_controls_are_rows_of_the_same_table(image_folder, tmp_path):
     assert all(bool(cell) for cell in grid.rows[0].cells)
     assert not grid.rows[-1].cells[0]
     assert any("nothing learned" in note for note in grid.notes)
+
+
+def test_controls_of_several_nets_stand_once_with_metrics_scores_and_weights(
+    image_folder, tmp_path
+):
+    table = evaluate(
+        image_folder, backbone="decaf-mini,squeezenet1_1", weights="imagenet,random", pool="avg",
+        layers="pool5", device="cpu", features=tmp_path, out=tmp_path / "r.csv", quiet=True,
+        controls=True, metrics="log-loss", keep_scores=True, class_weight="balanced",
+        splits=1,
+    )  # fmt: skip
+    assert [(r.backbone, r.weights, r.head) for r in table] == [
+        ("decaf-mini", "imagenet", "svm"),
+        ("squeezenet1_1", "random", "svm"),
+        ("decaf-mini", "random", "svm"),
+        ("pixels", "none", "svm"),
+        ("pixels", "none", "chance"),
+    ]
+    for r in table:
+        assert dict(r.more)["log_loss"] > 0
+        kept = find_scores([tmp_path / "r.csv"], r)
+        assert kept is not None
+        assert kept.measure("top1") == r.value
 
 
 def test_controls_need_images_and_a_name(image_folder, tmp_path):

@@ -37,6 +37,7 @@ CHANGES: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
         "head": {"head": "logreg"},
         "normalize": {"normalize": "none"},
         "c_grid": {"c_grid": "1e-6"},
+        "class_weight": {"class_weight": "balanced"},
         "dtype": {"dtype": "float16"},
         "precision": {"precision": "bf16"},
         "runtime": {"runtime": "onnx"},
@@ -83,6 +84,7 @@ REFUSED: dict[Callable[..., Any], dict[str, dict[str, Any]]] = {
     },
     finetune: {
         **UNUSED,
+        "class_weight": {"class_weight": "balanced"},
         "decoder": {"decoder": "gpu"},
         "allow_partial": {"allow_partial": True},
     },

@@ -148,8 +148,9 @@ def test_several_poolings_of_images_are_searched(image_folder, tmp_path):
     assert len(table.inner) == 8
     assert "features.conv5 grid:2, none, logreg" in table.inner
     assert len(list(tmp_path.glob("*.h5"))) == 2
-    with pytest.raises(ConfigError, match="a search does not use controls"):
-        tune(image_folder, controls=True, out=tmp_path / "t.csv")
+    for unused in ({"controls": True}, {"keep_scores": True}, {"metrics": "top5"}):
+        with pytest.raises(ConfigError, match=f"a search does not use {next(iter(unused))}"):
+            tune(image_folder, **unused, out=tmp_path / "t.csv")
 
 
 def settings(n):

@@ -12,6 +12,7 @@ from sklearn.svm import LinearSVC
 
 from decaf.errors import ConfigError
 from decaf.protocols import PROTOCOLS
+from decaf.results.files import find_scores
 from decaf.store import import_features
 from decaf.transfer import (
     ADAPTATIONS,
@@ -175,6 +176,20 @@ def test_adapted_features_help_where_a_domain_is_scaled_and_shifted(pets, tmp_pa
         device="cpu", quiet=True, out=tmp_path / "r.csv",
     )  # fmt: skip
     assert again.results[0].key != coral.key
+
+
+def test_scores_that_are_kept_and_probabilities_are_of_adapted_features(pets, tmp_path):
+    store, _ = pets
+    options = {"protocol": "office-sampled", "train_on": "ST", "splits": 1, "keep_scores": True}
+    _, table = learned(
+        store(tmp_path, "kept"), tmp_path, adapt="none,daume", metrics="log-loss", **options
+    )
+    plain, twice = (find_scores([tmp_path / "r.csv"], r) for r in table)
+    for r, kept in zip(table, (plain, twice), strict=True):
+        assert kept.facts["adapt"] == r.adapt
+        assert kept.measure("log_loss") == dict(r.more)["log_loss"] > 0
+    assert (plain.scores != twice.scores).any()
+    assert (plain.probabilities != twice.probabilities).any()
 
 
 def test_what_cannot_be_adapted_is_refused_before_the_work(pets, tmp_path):
