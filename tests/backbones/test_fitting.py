@@ -140,7 +140,7 @@ def test_what_is_missing_counts_where_a_layer_depends_on_it(tmp_path: Path) -> N
             right = self.right(x)
             return self.both(self.left(x) + right)
 
-    from decaf.backbones import backbone
+    from decaf.backbones import loading
     from decaf.backbones.own_nets import define_module
 
     torch.manual_seed(0)
@@ -148,7 +148,8 @@ def test_what_is_missing_counts_where_a_layer_depends_on_it(tmp_path: Path) -> N
     whole = wrap_module(Branches(), prepared, device="cpu")
     torch.save(without(whole._net.net.state_dict(), "right"), tmp_path / "left.pth")
     made = define_module(Branches(), prepared, "branches")
-    net = backbone._load(made, str(tmp_path / "left.pth"), "cpu", "fp32", 0)
+    options = {"precision": "fp32", "runtime": "torch", "seed": 0}
+    net = loading._load(made, str(tmp_path / "left.pth"), "cpu", **options)
     assert list(net.layers) == ["left"]
     pixels = PIXELS[..., :16, :16]
     found, right = (n.activations(pixels, ["left"])["left"] for n in (net, whole))
