@@ -108,7 +108,7 @@ class OnnxNet:
             with whole_file(path) as part:
                 part.write_bytes(graph)
         except DataError as error:
-            log(f"will be exported again by the next run: {error}")
+            log(f"will be exported again by the next run ({error} with DECAF_CACHE)")
         return session
 
     def _digest(self, layers: tuple[str, ...]) -> str:

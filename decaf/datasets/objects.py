@@ -13,6 +13,8 @@ from decaf.datasets.read import read_file
 from decaf.errors import DataError
 from decaf.types import FloatArray, ImageDataset, IntArray
 
+_Named = tuple[str, bool, tuple[float, float, float, float]]
+
 
 @dataclass(frozen=True, eq=False)
 class Objects:
@@ -71,14 +73,14 @@ def read_annotation(file: Path) -> list[tuple[str, bool, tuple[float, float, flo
     Raises
     ------
     DataError
-        If it is missing or malformed.
+        If it is missing or malformed, or a box leaves the image whose size it gives.
     """
     try:
         text = read_file(file)
         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # which no annotation needs
             raise DataError(f"{file} declares a document type or entities; take them out")
         root = ET.fromstring(text)  # noqa: S314 - without entities
-        return [_object(file, item) for item in root.findall("object")]
+        return _within_image(file, root, [_object(file, item) for item in root.findall("object")])
     except (OSError, ValueError, LookupError, ET.ParseError) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(f"cannot read {file} ({why}); correct it or unpack the archive anew") from (
@@ -86,7 +88,21 @@ def read_annotation(file: Path) -> list[tuple[str, bool, tuple[float, float, flo
         )
 
 
-def _object(file: Path, item: ET.Element) -> tuple[str, bool, tuple[float, float, float, float]]:
+def _within_image(file: Path, root: ET.Element, objects: list[_Named]) -> list[_Named]:
+    """Return the objects, all within the image if the annotation says how large that is."""
+    width, height = (float(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    for name, _, (x0, y0, x1, y1) in objects if width and height else ():
+        # a pixel more is how some count, from 0 or to the last pixel's edge
+        if min(x0, y0) < -1 or x1 > width + 1 or y1 > height + 1:
+            raise DataError(
+                f"{file}: found an object {name!r} in the box {x0 + 1:g}, {y0 + 1:g}, {x1:g}, "
+                f"{y1:g} (xmin, ymin, xmax, ymax), outside the image of {width:g} x {height:g} "
+                "pixels; correct it or take it out"
+            )
+    return objects
+
+
+def _object(file: Path, item: ET.Element) -> _Named:
     name = item.findtext("name", "").strip()
     x0, y0, x1, y1 = (
         float(item.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax")

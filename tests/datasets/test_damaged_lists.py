@@ -86,6 +86,26 @@ def test_annotations(tmp_path: Path, seed: int) -> None:
         assert np.isfinite([box for _, _, box in found]).all()
 
 
+@pytest.mark.parametrize(
+    ("edge", "allowed", "refused"),
+    [("xmin", 0, -2), ("ymin", 0, -2), ("xmax", 41, 42), ("ymax", 31, 99999)],
+)
+def test_a_box_outside_its_image_is_refused(
+    tmp_path: Path, edge: str, allowed: int, refused: int
+) -> None:
+    def annotated(value: int) -> Path:
+        box = {"xmin": 2, "ymin": 3, "xmax": 9, "ymax": 8} | {edge: value}
+        edges = "".join(f"<{name}>{at}</{name}>" for name, at in box.items())
+        size = "<size><width>40</width><height>30</height></size>"
+        named = f"<object><name>cup</name><bndbox>{edges}</bndbox></object>"
+        write(tmp_path / "a.xml", f"<annotation>{size}{named}</annotation>".encode())
+        return tmp_path / "a.xml"
+
+    assert len(read_annotation(annotated(allowed))) == 1
+    with pytest.raises(DataError, match=rf"'cup'.*{refused}.*outside the image of 40 x 30"):
+        read_annotation(annotated(refused))
+
+
 def test_deep_and_growing_annotations_are_bounded(tmp_path: Path) -> None:
     write(tmp_path / "deep.xml", b"<a>" * 100_000)
     entities = b"".join(b'<!ENTITY e%d "%s">' % (n, b"&e%d;" % (n - 1) * 50) for n in range(1, 9))
