@@ -104,14 +104,17 @@ def test_an_index_is_built_asked_and_refused_for_another_layer(store, tmp_path):
 
 def test_the_page_shows_the_query_and_marks_its_answers(store, image_folder, tmp_path):
     out = tmp_path / "hits.html"
-    run("search", store, "red/0.png", "--k", 12, "--out", out, "--images", image_folder)
+    asked = ["search", str(store), "red/0.png", "--out", str(out)]
+    done = CliRunner().invoke(app, [*asked, "--k", "12", "--images", str(image_folder)])
+    assert "not shown" not in done.stderr
     page = out.read_text()
     assert page.count("<img") == 13
     places = [page.index(f'<figure class="{kind}"') for kind in ("query", "right", "wrong")]
     assert places == sorted(places)
     assert "of 12 answers bear the query" in page
-    run("search", store, "red/0.png", "--out", out)
+    done = CliRunner().invoke(app, asked)
     assert out.read_text().count("no image") == 11
+    assert "11 of 11 images on the page are not shown" in done.stderr
 
 
 def test_measures_of_planted_features(tmp_path):

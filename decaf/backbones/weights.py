@@ -160,7 +160,7 @@ def local_weights(path: Path) -> Weights:
     """
     if not path.is_file():
         found = "no regular file" if path.exists() else "no such file"
-        msg = f"asked for weights from {path}, found {found}; correct the path"
+        msg = f"asked for weights from {path}, found {found}; give where it lies as weights"
         raise BackboneError(msg)
     if path.suffix not in _READERS:
         msg = f"asked for weights from {path}; give a {', '.join(_READERS)} file"

@@ -11,6 +11,7 @@ from decaf.analysis.thumbnails import pillow_image
 from decaf.datasets import ImageFiles
 from decaf.errors import DataError
 from decaf.escapes import csv_word, figure_text
+from decaf.progress import log
 from decaf.report.drawing import COLOURS, house_style, save
 from decaf.whole_files import require_writable
 
@@ -60,6 +61,13 @@ def draw_detections(detections: Path, folder: Path, min_score: float = 0.0) -> l
             x1, y1, x2, y2 = (float(line[edge]) for edge in ("x1", "y1", "x2", "y2"))
             if (score := float(line["score"])) >= min_score:
                 boxes.append((csv_word(line["class"]), score, (x1, y1, x2, y2)))
+    bare = [image for image, boxes in by_image.items() if not boxes]
+    if bare or not by_image:
+        which = f"on {len(bare)} of {len(by_image)} images ({bare[0]}, ...)" if bare else "at all"
+        log(
+            f"no box is drawn {which}, as none has a score of {min_score:g} or more; for others "
+            "give a lower --min-score"
+        )
     names = sorted({name for boxes in by_image.values() for name, _, _ in boxes})
     outs: dict[Path, None] = {}
     for image, boxes in by_image.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from decaf.analysis.thumbnails import data_uri
 from decaf.datasets import ImageFiles
+from decaf.progress import log
 from decaf.report.page import write_page
 from decaf.store import Answer
 
@@ -51,6 +52,12 @@ def write_hits(
     """
     judged = [hit.right for answer in answers for hit in answer.hits if hit.right is not None]
     rows = [[_query(answer, files), *_hits(answer, files)] for answer in answers]
+    tiles = [tile for row in rows for tile in row]
+    if n_missing := sum(tile.source is None for tile in tiles):
+        log(
+            f"{n_missing} of {len(tiles)} images on the page are not shown, as their files are not "
+            "found; give where the store's images lie with --images"
+        )
     return write_page(
         "hits.html.j2", out, title, rows=rows, n_right=sum(judged), n_judged=len(judged)
     )

@@ -17,6 +17,7 @@ from decaf.detection_records import Applied, Detection
 from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.records import Compute, Net, Source
 from decaf.regions.boxes import max_iou
+from decaf.report.drawn_boxes import draw_detections
 
 
 @pytest.fixture(scope="session")
@@ -222,6 +223,9 @@ def test_the_commands(collages, kept, tmp_path):
     assert done.stdout.split() == [f"{home}/d.csv", f"{home}/drawn/14.png"]
     with Image.open(f"{home}/drawn/14.png") as drawn:
         assert min(drawn.size) > 300
+    assert "no box is drawn" not in done.stderr
+    done = runner.invoke(app, [*asked, "--min-score", "1e6", *boxes])
+    assert "no box is drawn at all" in done.stderr
     asked = ["detect", "evaluate", model, "--dataset", str(collages), "--out", f"{home}/ap.csv"]
     done = runner.invoke(app, [*asked, "--figure", f"{home}/errors.svg", *boxes])
     assert done.exit_code == 0, done.output
@@ -246,3 +250,15 @@ def test_genuine_images_of_voc(assets, kept, tmp_path):
     result = decaf.evaluate_detector(model, home, **options)
     assert set(result.failures) == {"JPEGImages/000001.jpg", "JPEGImages/2007_000027.jpg"}
     assert np.isfinite(np.nanmean(result.ap_11pt))
+
+
+def test_images_whose_boxes_all_score_low_are_told(tmp_path, capsys):
+    found = tmp_path / "found.csv"
+    for name in ("a", "b"):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"{name}.png")
+    lines = [f"{tmp_path}/{name}.png,cup,{score},1,1,9,9" for name, score in (("a", -1), ("b", 1))]
+    found.write_text("\n".join(["path,class,score,x1,y1,x2,y2", *lines]))
+    assert len(draw_detections(found, tmp_path / "drawn")) == 2
+    told = capsys.readouterr().err
+    assert "on 1 of 2 images" in told
+    assert "a.png" in told
