@@ -239,14 +239,23 @@ def _target(path: Path) -> Path:
 def _scratch(parent: Path) -> Iterator[Path]:
     """Yield a new folder, locked as long as this process lives, and remove it afterwards."""
     sweep(parent)
-    folder = Path(tempfile.mkdtemp(_END, _BEGIN, parent))
-    fd = os.open(folder, os.O_RDONLY)
+    folder, fd = _new_folder(parent)
     try:
-        lock(fd)
         yield folder
     finally:
         os.close(fd)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder(parent: Path) -> tuple[Path, int]:
+    """Return a new folder, open and locked; one that was swept before its lock is made again."""
+    while True:
+        folder = Path(tempfile.mkdtemp(_END, _BEGIN, parent))
+        with suppress(FileNotFoundError):
+            fd = os.open(folder, os.O_RDONLY)
+            if lock(fd) is not False and folder.exists():
+                return folder, fd
+            os.close(fd)
 
 
 def sweep(parent: Path) -> bool:

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -131,3 +132,15 @@ def test_an_output_is_never_an_input(tmp_path):
             require_output(out, ".csv", ".txt")
     require_output(tmp_path / "other.csv", ".csv", inputs=[model])
     assert model.read_text() == "precious"
+
+
+def test_writers_of_one_folder_leave_each_others_files_alone(tmp_path: Path) -> None:
+    """Each sweeps the folder before it writes, at the moment when another makes its own."""
+
+    def write(number: int) -> None:
+        for again in range(40):
+            write_whole(tmp_path / f"{number}-{again}", "here")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert len([path for path in tmp_path.iterdir() if path.read_text() == "here"]) == 320
