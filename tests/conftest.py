@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -44,6 +47,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
 )
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Keep the environment, and what pools of threads later tests have, as they were."""
+    torch = sys.modules.get("torch")
+    before = torch and torch.get_num_threads()
+    with patch.dict(os.environ):
+        yield
+    if before:
+        assert torch.get_num_threads() == before
 
 
 @pytest.fixture(scope="session")
