@@ -9,6 +9,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from decaf.choices import Method
 from decaf.errors import DataError
@@ -64,14 +65,13 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
         perplexity = min(30.0, (n - 1) / 3)
         places: FloatArray = TSNE(perplexity=perplexity, random_state=seed).fit_transform(reduced)
         return places
-    try:
-        from umap import UMAP  # noqa: PLC0415 (an extra, and slow to load)
-    except ImportError as error:
-        raise missing_extra("UMAP", "umap") from error
-    neighbours = min(15, n - 1)
-    placed: FloatArray = UMAP(
-        n_neighbors=neighbours, random_state=seed, n_jobs=1, init="pca"
-    ).fit_transform(reduced)
+    with threadpool_limits():  # it changes what torch computes with; this sets that back
+        try:
+            from umap import UMAP  # noqa: PLC0415 (an extra, and slow to load)
+        except ImportError as error:
+            raise missing_extra("UMAP", "umap") from error
+        mapper = UMAP(n_neighbors=min(15, n - 1), random_state=seed, n_jobs=1, init="pca")
+        placed: FloatArray = mapper.fit_transform(reduced)
     return placed
 
 
