@@ -109,7 +109,7 @@ def tests(part):
 def drift(part):
     """Compare the device's features with the CPU's in fp32."""
     from decaf.backbones import load_backbone  # noqa: PLC0415 - parts load what they need
-    from decaf.errors import DecafError  # noqa: PLC0415 - as above
+    from decaf.errors import DecafError  # noqa: PLC0415 - each part is a process and loads what it needs
 
     for name, layer in part.nets():
         reference = load_backbone(name, weights="random", device="cpu")
@@ -177,9 +177,9 @@ def peers(part):
 
 def heads(part):
     """Fit a linear SVM of SUN397's size."""
-    from heads_data import generated  # noqa: PLC0415 - as above
+    from heads_data import generated  # noqa: PLC0415 - each part is a process and loads what it needs
 
-    from decaf.heads import HEADS  # noqa: PLC0415 - as above
+    from decaf.heads import HEADS  # noqa: PLC0415 - each part is a process and loads what it needs
 
     sizes = (300, 64, 10) if part.tiny else (19_850, 4_096, 397)
     task = generated(*sizes)
@@ -192,7 +192,7 @@ def heads(part):
 
 def finetuning(part):
     """Train the last block of a net."""
-    from decaf import Compute, Net, Source, finetune  # noqa: PLC0415 - as above
+    from decaf import Compute, Net, Source, finetune  # noqa: PLC0415 - each part is a process and loads what it needs
 
     net = Net("decaf-mini" if part.tiny else "resnet50", weights="random", seed=0)
     n_images = 40 if part.tiny else 1024
@@ -260,7 +260,7 @@ def path_of_decaf():
 
 def machine(device):
     """Say what it runs on."""
-    import torchvision  # noqa: PLC0415 - as above
+    import torchvision  # noqa: PLC0415 - each part is a process and loads what it needs
 
     name = torch.cuda.get_device_name(device) if device != "cpu" else "no GPU"
     return (
@@ -297,7 +297,7 @@ def main():
     if arguments.part:
         child(arguments)
         return
-    from bench_memory import make_images  # noqa: PLC0415 - as above
+    from bench_memory import make_images  # noqa: PLC0415 - each part is a process and loads what it needs
 
     start, found, said = perf_counter(), {}, machine(arguments.device)
     with tempfile.TemporaryDirectory() as folder:

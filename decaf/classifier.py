@@ -190,7 +190,7 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
     values = {name: about[name] for name in _SETTINGS}
     for name, kind in _SETTINGS.items():
         if not isinstance(values[name], kind):
-            raise ValueError(f"{name} is {values[name]!r}")  # noqa: TRY004 the file's fault
+            raise ValueError(f"{name} is {values[name]!r}")  # noqa: TRY004 - the file is malformed, no argument
     for name, choices in choices_of(Classifier).items():
         if values[name] not in choices:
             raise ValueError(f"{name} is {values[name]!r}")

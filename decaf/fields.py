@@ -90,7 +90,7 @@ class Record:
 
     def given(self) -> dict[str, Any]:
         """Return the fields that are not at their default, by name."""
-        own = fields(self)  # type: ignore[arg-type] # as above
+        own = fields(self)  # type: ignore[arg-type] # every subclass is a dataclass
         return {f.name: v for f in own if (v := getattr(self, f.name)) != f.default}
 
     def only(self, what: str, *names: str) -> None:

@@ -70,7 +70,7 @@ def export(
     """
     require_packages("an export to onnx", "onnx", "onnxruntime", "onnxscript")
     import onnx  # noqa: PLC0415 (only where it is used)
-    import onnxruntime  # noqa: PLC0415 (as above)
+    import onnxruntime  # noqa: PLC0415 - only an export needs it
 
     classifier = Classifier.load(Path(model))
     if classifier.patches is not None or n_views(classifier.view) > 1:

@@ -274,7 +274,7 @@ class _NestedSearch:
         )
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=self.rule.training_seed(number))
-        rule = replace(self.rule, normalize=setting.normalize)  # type: ignore[arg-type] # as above
+        rule = replace(self.rule, normalize=setting.normalize)  # type: ignore[arg-type] # the space's words are checked
 
         def fit(split: Split) -> FittedSplit:
             training = features.training_split(split)

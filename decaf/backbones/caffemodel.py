@@ -116,7 +116,7 @@ def _blob(message: memoryview) -> npt.NDArray[np.floating]:
 
 def _message(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
-        raise ValueError("a number where a message should be")  # noqa: TRY004 the file's fault
+        raise ValueError("a number where a message should be")  # noqa: TRY004 - the file is malformed, no argument
     return value
 
 

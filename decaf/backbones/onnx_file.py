@@ -38,8 +38,8 @@ def read_onnx(path: Path) -> dict[str, torch.Tensor]:
         If the file is damaged, or holds no weights.
     """
     require_packages(f"weights from {path}", "onnx")
-    import onnx  # noqa: PLC0415 (only where it is used)
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 (comes with onnx)
+    import onnx  # noqa: PLC0415 - only ONNX files need it
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - it comes with onnx
 
     try:
         graph = onnx.load(path).graph
@@ -78,6 +78,6 @@ def _weight(node: "onnx.NodeProto", tensor: "onnx.TensorProto") -> torch.Tensor:
 
 
 def _tensor(tensor: "onnx.TensorProto") -> torch.Tensor:
-    from onnx import numpy_helper  # noqa: PLC0415 (as above)
+    from onnx import numpy_helper  # noqa: PLC0415 - only ONNX files need it
 
     return torch.tensor(numpy_helper.to_array(tensor))

@@ -64,8 +64,8 @@ def define(name: str, weights: str) -> Definition:
 
 def _timm(name: str) -> ModuleType:
     try:
-        import timm  # noqa: PLC0415 an extra, and slow to load
-        import timm.data  # noqa: PLC0415 as above
+        import timm  # noqa: PLC0415 - an extra, and slow to load
+        import timm.data  # noqa: PLC0415 - part of the same extra
     except ImportError as error:
         raise missing_extra(name, "timm") from error
     module: ModuleType = timm

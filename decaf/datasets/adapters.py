@@ -175,7 +175,7 @@ def require_known(spec: str) -> None:
     """
     path = Path(spec)
     is_file = os.path.isfile(path)  # noqa: PTH113 - for some names a Path raises
-    readable = os.path.isdir(path) or (is_file and path.suffix.lower() == ".csv")  # noqa: PTH112 - as above
+    readable = os.path.isdir(path) or (is_file and path.suffix.lower() == ".csv")  # noqa: PTH112 - for some names a Path raises
     if readable or spec in ADAPTERS or "://" in spec or _are_tars(spec):
         return
     if is_file and (packed := _packed(path)):

@@ -34,10 +34,10 @@ def open_url(url: str, first_byte: int = 0) -> HTTPResponse:
     OSError
         The server cannot be reached within seconds, or refuses.
     """
-    request = urllib.request.Request(url, headers={"User-Agent": "decaf"})  # noqa: S310 (addresses come from the adapters)
+    request = urllib.request.Request(url, headers={"User-Agent": "decaf"})  # noqa: S310 - addresses come from the adapters
     if first_byte:
         request.add_header("Range", f"bytes={first_byte}-")
-    response: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310 (as above)
+    response: HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310 - it opens the request made above
     return response
 
 

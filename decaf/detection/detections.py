@@ -142,8 +142,8 @@ class FoundObjects:
         for rows in np.split(by_image, starts)[1:]:
             rows = rows[:_MOST_PER_IMAGE]  # noqa: PLW2901 - of an image that came in parts
             boxes[rows] = clipped(boxes[rows], *self._sizes[int(found.images[rows[0]])])
-            rows = rows[(sides(boxes[rows]) > 0).all(1)]  # noqa: PLW2901
-            kept.append(rows[nms(boxes[rows], found.scores[rows], self.detector.how.nms_iou)])
+            real = rows[(sides(boxes[rows]) > 0).all(1)]
+            kept.append(real[nms(boxes[real], found.scores[real], self.detector.how.nms_iou)])
         order = np.sort(np.concatenate([np.zeros(0, int), *kept]))
         return Detections(found.images, boxes, found.scores).take(order)
 

@@ -194,7 +194,7 @@ def _is_complete(path: Path, asked: Provenance, dataset: ImageDataset) -> bool:
 def _ray() -> Any:
     try:
         import ray  # noqa: PLC0415 - an extra
-        import ray.data  # noqa: PLC0415 - as above
+        import ray.data  # noqa: PLC0415 - part of the same extra
     except ImportError as error:
         raise missing_extra("engine 'ray'", "ray") from error
     return ray

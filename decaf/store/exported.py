@@ -89,7 +89,7 @@ def pyarrow() -> Any:
     """Return pyarrow with its module of Parquet, or say how to install it."""
     try:
         import pyarrow.compute  # noqa: PLC0415 - an extra
-        import pyarrow.parquet  # noqa: PLC0415 - as above
+        import pyarrow.parquet  # noqa: PLC0415 - part of the same extra
     except ImportError as error:
         raise missing_extra("Parquet", "parquet") from error
     return pyarrow
