@@ -1,7 +1,7 @@
 """From files to a batch of pixels: read, hash, decode, crop."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from time import perf_counter
@@ -196,3 +196,34 @@ def _decoded_there(
         else:
             for _, left in decoded([file], batch, "gpu"):
                 yield file, left.to(device)
+
+
+def load_rows_of_image(
+    plan: Plan, rows: Sequence[int], batch: Loaded, show: Callable[[torch.Tensor], None]
+) -> None:
+    """Read and decode the one image of several rows; its failure is theirs.
+
+    Parameters
+    ----------
+    plan : Plan
+        The extraction.
+    rows : sequence of int
+        Rows of the plan's data set, of one image.
+    batch : Loaded
+        Takes the rows, or why they cannot be had.
+    show : callable
+        Takes the image ``(3, H, W)`` and puts what the net sees of it into the batch; raises
+        `DataError` where it cannot.
+    """
+    for file, image in decoded(read(plan, rows[:1], batch), batch, plan.decoder):
+        start = perf_counter()
+        try:
+            show(image)
+        except DataError as error:
+            batch.failures.append((file.row, str(error)))
+            continue
+        batch.rows, batch.sha256 = list(rows), [file.sha256] * len(rows)
+        batch.sizes_px = dict.fromkeys(rows, (image.shape[2], image.shape[1]))
+        batch.seconds.view = perf_counter() - start
+    batch.failures = [(row, reason) for _, reason in batch.failures for row in rows]
+    batch.stamps = {row: stamp for stamp in batch.stamps.values() for row in rows}

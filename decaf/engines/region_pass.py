@@ -10,10 +10,10 @@ from torch.nn.functional import pad
 
 from decaf.backbones import START, TorchBackbone, map_stride, pool_features
 from decaf.choices import Route
-from decaf.engines.batch import Batch, decoded, read
+from decaf.engines.batch import Batch, load_rows_of_image
 from decaf.engines.plan import Plan, RegionRoute
 from decaf.engines.windows import image_blocks
-from decaf.errors import ConfigError, DataError
+from decaf.errors import ConfigError
 from decaf.regions.context_warp import warp_boxes
 from decaf.regions.roi_pooling import roi_features, roi_scaled
 from decaf.types import FloatArray, IntArray
@@ -105,23 +105,16 @@ def load_regions(plan: Plan, rows: Sequence[int]) -> RegionBatch:
         The rows, or why they cannot be had.
     """
     batch, how = RegionBatch(), _how(plan)
-    for file, image in decoded(read(plan, rows[:1], batch), batch, plan.decoder):
-        start = perf_counter()
-        boxes = np.asarray(plan.dataset.boxes)[list(rows)]
-        try:
-            if how.route == "crop":
-                batch.pixels = warp_boxes(image, boxes, plan.backbone.preprocessing, how.size_px)
-            else:
-                batch.pixels = roi_scaled(image, how.size_px)[None]
-        except DataError as error:
-            batch.failures.append((file.row, str(error)))
-            continue
-        batch.rows, batch.boxes = list(rows), boxes
-        batch.sha256 = [file.sha256] * len(rows)
-        batch.sizes_px = dict.fromkeys(rows, (image.shape[2], image.shape[1]))
-        batch.seconds.view = perf_counter() - start
-    batch.failures = [(row, reason) for _, reason in batch.failures for row in rows]
-    batch.stamps = {row: stamp for stamp in batch.stamps.values() for row in rows}
+    boxes = np.asarray(plan.dataset.boxes)[list(rows)]
+
+    def show(image: torch.Tensor) -> None:
+        if how.route == "crop":
+            batch.pixels = warp_boxes(image, boxes, plan.backbone.preprocessing, how.size_px)
+        else:
+            batch.pixels = roi_scaled(image, how.size_px)[None]
+        batch.boxes = boxes
+
+    load_rows_of_image(plan, rows, batch, show)
     return batch
 
 

@@ -11,7 +11,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from decaf.backbones import DensePass, TorchBackbone, pool_features
-from decaf.engines.batch import Loaded, decoded, read
+from decaf.engines.batch import Loaded, load_rows_of_image
 from decaf.engines.plan import Plan
 from decaf.errors import ConfigError, DataError
 from decaf.images.patches import DenseScale, dense_scales
@@ -43,18 +43,11 @@ def image_blocks(pending: IntArray, image_ids: Sequence[str]) -> Iterator[IntArr
 def load_dense(plan: Plan, rows: Sequence[int]) -> DenseBatch:
     """Read, decode and resize the image of some rows."""
     batch = DenseBatch()
-    for file, image in decoded(read(plan, rows[:1], batch), batch, plan.decoder):
-        start = perf_counter()
-        try:
-            batch.scales, batch.wanted = _resized(plan, rows, image)
-        except DataError as error:
-            batch.failures.append((file.row, str(error)))
-            continue
-        batch.rows, batch.sha256 = list(rows), [file.sha256] * len(rows)
-        batch.sizes_px = dict.fromkeys(rows, (image.shape[2], image.shape[1]))
-        batch.seconds.view = perf_counter() - start
-    batch.failures = [(row, reason) for _, reason in batch.failures for row in rows]
-    batch.stamps = {row: stamp for stamp in batch.stamps.values() for row in rows}
+
+    def show(image: torch.Tensor) -> None:
+        batch.scales, batch.wanted = _resized(plan, rows, image)
+
+    load_rows_of_image(plan, rows, batch, show)
     return batch
 
 
