@@ -4,49 +4,32 @@ The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and und
 metadata a JSON object with every other field of :class:`Classifier`.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from decaf._version import __version__
-from decaf.backbones.weights import state_sha256
-from decaf.choices import Decoder, Precision, ViewName, choices_of
-from decaf.errors import DataError
+from decaf.choices import ViewName, choices_of
 from decaf.protocols import pool_patches
 from decaf.rowwise import normalized, probabilities
-from decaf.tensor_file import read_tensors, write_tensors
+from decaf.trained_net import TrainedOnNet, read_fields, read_model, said_fields, write_model
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
 SCHEMA_VERSION = 2
-_IN_JSON: dict[Any, Any] = {
-    int: int,
-    float: (int, float),
-    bool: bool,
-    tuple[str, ...]: list,
-    PatchRule | None: (dict, type(None)),
-}
-"""What a field is in the file, by its type; a text if that is not here."""
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class Classifier(TrainedOnNet):
     """Everything that turns an image into probabilities, but for the net's own weights.
+
+    Beside `TrainedOnNet`'s fields it has these; each of the class names is of one probability.
 
     Attributes
     ----------
-    backbone, weights, weights_sha256 : str
-        The net, where its weights came from, and their SHA-256 in hexadecimal.
-    seed : int
-        Seed of random weights.
-    precision : str
-        What the net computed in.
-    layer, pool, view, pixels : str
-        What is read of the net, of which view; see `decaf.extract`. Several crops are averaged.
+    view : str
+        What the net is shown of an image; see `decaf.extract`. Several crops are averaged.
     normalize : str
         ``none``, ``l2`` or ``signed-square``: what is done to a row of features.
     head : str
@@ -58,31 +41,17 @@ class Classifier:
         The exponent of that mean.
     multilabel : bool
         Whether an image may have several labels: sigmoids instead of a softmax.
-    class_names : tuple of str
-        One for each probability.
     layers : tuple of (numpy.ndarray, numpy.ndarray)
         Float32 weights ``(n_out, n_in)`` and biases ``(n_out,)``, with a ReLU between two.
-    folder : pathlib.Path or None
-        Where the file lies that it was read from; not written.
     """
 
-    backbone: str
-    weights: str
-    weights_sha256: str
-    seed: int
-    precision: Precision
-    layer: str
-    pool: str
     view: ViewName
-    decoder: Decoder
     normalize: Literal["none", "l2", "signed-square"]
     head: str
     patches: PatchRule | None
     patch_power: float
     multilabel: bool
-    class_names: tuple[str, ...]
     layers: tuple[tuple[FloatArray, FloatArray], ...]
-    folder: Path | None = None
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Return the probability of each class.
@@ -139,18 +108,16 @@ class Classifier:
         DataError
             If it cannot be written.
         """
-        settings = {name: getattr(self, name) for name in _SETTINGS}
-        settings["patches"] = None if self.patches is None else asdict(self.patches)
-        about = {"schema_version": SCHEMA_VERSION, "decaf_version": __version__, **settings}
+        about = said_fields(self, "patches", "layers") | {"schema_version": SCHEMA_VERSION}
+        about["patches"] = None if self.patches is None else asdict(self.patches)
         tensors = {}
         for number, (weight, bias) in enumerate(self.layers):
             tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
             tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
-        about["sha256"] = file_digest(about, tensors)
-        write_tensors(path, tensors, {"decaf": json.dumps(about)})
+        write_model(path, about, tensors)
 
     @classmethod
-    def load(cls, path: Path) -> "Classifier":
+    def load(cls, path: str | Path) -> "Classifier":
         """Read a file that `save` wrote.
 
         Raises
@@ -158,42 +125,14 @@ class Classifier:
         DataError
             If it is missing, damaged, of another kind, or holds values that are not finite.
         """
-        found = read_tensors(path, "the model", "give a trained one")
-        if found is None:
-            raise DataError(f"asked for the model {path}, found no such file; give a trained one")
-        tensors, metadata = found
-        try:
-            about = json.loads(metadata["decaf"])
-            return replace(_parsed(about, tensors), folder=path.absolute().parent)
-        except (LookupError, ValueError, TypeError, RecursionError) as error:
-            raise DataError(
-                f"asked for the model {path}, found a file that `decaf train` of this version did "
-                f"not write ({error}); train the model again"
-            ) from error
+        return read_model(path, _parsed, what="model", command="decaf train")
 
 
-_SETTINGS = {
-    field.name: _IN_JSON.get(field.type, str)
-    for field in fields(Classifier)
-    if field.name not in ("layers", "folder")
-}
-"""The fields that are written as JSON, and of what type they are there."""
-
-
-def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
-    if not isinstance(about, dict) or about.get("schema_version") != SCHEMA_VERSION:
+def _parsed(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Classifier:
+    if about.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"it is not of schema {SCHEMA_VERSION}")
-    sha256 = about.pop("sha256", None)  # which models of earlier versions do not have
-    if sha256 not in (None, file_digest(about, tensors)):
-        raise ValueError("it is damaged: its values are not those that were written")
     about.setdefault("decoder", about.get("pixels"))  # its name in models of earlier versions
-    values = {name: about[name] for name in _SETTINGS}
-    for name, kind in _SETTINGS.items():
-        if not isinstance(values[name], kind):
-            raise ValueError(f"{name} is {values[name]!r}")  # noqa: TRY004 - the file is malformed, no argument
-    for name, choices in choices_of(Classifier).items():
-        if values[name] not in choices:
-            raise ValueError(f"{name} is {values[name]!r}")
+    values = read_fields(Classifier, about, "layers")
     if values["patches"] is not None:
         # older files also name the share of background patches, which only training used
         found = {name: values["patches"][name] for name in vars(PatchRule())}
@@ -201,15 +140,7 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
         if rule.edges not in choices_of(PatchRule)["edges"] or not all(s > 0 for s in rule.scales):
             raise ValueError(f"patches is {rule}")
         values["patches"] = rule
-    values["class_names"] = tuple(map(str, values["class_names"]))
     return Classifier(layers=_layers(tensors, len(values["class_names"])), **values)
-
-
-def file_digest(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
-    """Return the SHA-256 of all that a model's file says but this, in hexadecimal."""
-    values = state_sha256({name: tensors[name] for name in sorted(tensors)})
-    text = json.dumps([about, values], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _layers(

@@ -115,17 +115,18 @@ def test_the_file_of_a_detector_is_checked(model, tmp_path):
         decaf.detect(tmp_path / "net.safetensors", [model.parent / "a.png"], out=tmp_path / "x.csv")
 
 
-def test_proposals_from_a_file_take_the_place_of_others(collages, kept, model, tmp_path):
+def test_proposals_from_a_file_take_the_place_of_others(collages, kept, model, tmp_path, capsys):
     images = load_boxed(collages).side("test")
     lines = ["path,x1,y1,x2,y2,score"]
     read = Applied(proposals=str(tmp_path / "boxes.csv"))
     for name, objects in zip(images.table.image_ids, images.objects, strict=True):
         lines += [f"{name},{','.join(map(str, box))},1" for box in objects.boxes.tolist()]
-        lines += [f"{name},0,0,30,30,2"]
+        lines += [f"{name},0,0,30,30,2", f"{name},900,0,930,30,2"]
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
     options = {"source": kept, "compute": QUIET}
     found = decaf.evaluate_detector(model, collages, applied=read, **options)
     assert found.n_proposals == 3
+    assert "4 proposals lie outside their image" in capsys.readouterr().err
     assert found.recall[None].min() == 1
     (tmp_path / "boxes.csv").write_text("\n".join(lines[:3]))
     with pytest.raises(DataError, match="has no boxes of"):
@@ -225,7 +226,7 @@ def test_the_commands(collages, kept, tmp_path):
         assert min(drawn.size) > 300
     assert "no box is drawn" not in done.stderr
     done = runner.invoke(app, [*asked, "--min-score", "1e6", *boxes])
-    assert "no box is drawn at all" in done.stderr
+    assert "no box is drawn on 1 of 1 images" in done.stderr
     asked = ["detect", "evaluate", model, "--dataset", str(collages), "--out", f"{home}/ap.csv"]
     done = runner.invoke(app, [*asked, "--figure", f"{home}/errors.svg", *boxes])
     assert done.exit_code == 0, done.output
@@ -258,7 +259,14 @@ def test_images_whose_boxes_all_score_low_are_told(tmp_path, capsys):
         Image.new("RGB", (40, 30)).save(tmp_path / f"{name}.png")
     lines = [f"{tmp_path}/{name}.png,cup,{score},1,1,9,9" for name, score in (("a", -1), ("b", 1))]
     found.write_text("\n".join(["path,class,score,x1,y1,x2,y2", *lines]))
-    assert len(draw_detections(found, tmp_path / "drawn")) == 2
+    Image.new("RGB", (40, 30)).save(tmp_path / "none.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    asked = [str(tmp_path / f"{name}.png") for name in ("a", "b", "none", "broken")]
+    drawn = draw_detections(found, tmp_path / "drawn", images=asked)
+    assert [one.name for one in drawn] == ["a.png", "b.png", "none.png"]
     told = capsys.readouterr().err
-    assert "on 1 of 2 images" in told
+    assert "on 2 of 3 images" in told
     assert "a.png" in told
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(DataError, match="cannot be read any more"):
+        draw_detections(found, tmp_path / "drawn", images=asked)
