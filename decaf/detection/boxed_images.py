@@ -108,7 +108,7 @@ def load_boxed(dataset: str | Path | BoxedImages, source: Source = Source()) -> 
         found = _of_adapter(str(dataset), source)
     elif (path / "Annotations").is_dir():
         found = _of_folder(path)
-    elif path.suffix.lower() == ".csv" and path.is_file():
+    elif path.suffix.lower() == ".csv":
         found = _of_csv(path)
     else:
         raise ConfigError(

@@ -41,6 +41,7 @@ def test_planted_objects_are_found_by_both_routes(collages, kept, model, tmp_pat
         assert [one.n_objects for one in result.matched] == [4, 4]
         assert np.nanmean(result.ap_area) > 0.9
         assert result.recall[None][0] == 1
+        assert list(result.recall) == [100, None]  # of 150 proposals at most
         assert 20 < result.n_proposals <= 150
 
 
@@ -171,6 +172,20 @@ def test_images_and_objects_that_cannot_be_used_are_said(collages, kept, tmp_pat
             "JPEGImages/3.png", "JPEGImages/4.jpg"
         }  # fmt: skip
     assert decaf.Detector.load(out).class_names == NAMES
+
+
+def test_images_without_objects_are_refused(model, tmp_path):
+    lines = ["path,label,x1,y1,x2,y2,difficult,split"]
+    for name, rest in (("a", "disc,0,0,9,9,1,test"), ("b", ",,,,,,train")):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{name}.png")
+        lines.append(f"{name}.png,{rest}")
+    (tmp_path / "few.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="to test on 1 images of few, found no object of disc"):
+        decaf.evaluate_detector(model, tmp_path / "few.csv", compute=QUIET)
+    with pytest.raises(DataError, match="to train on 1 images of few, found no object"):
+        train_detector(tmp_path / "few.csv", MINI, out=tmp_path / "m.safetensors", compute=QUIET)
+    with pytest.raises(DataError, match=r"absent\.csv, found: No such file"):
+        load_boxed(tmp_path / "absent.csv")
 
 
 def test_proposals_that_cannot_be_kept_are_said(collages, tmp_path):
