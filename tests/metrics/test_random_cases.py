@@ -106,7 +106,7 @@ def test_calibration_error_by_hand():
 
 def test_names_of_metrics():
     asked = ["accuracy", "balanced-accuracy", "macro_f1", "log-loss", "top1"]
-    keys = asked_metrics(asked, several=False, n_classes=9)
+    keys = asked_metrics(asked, "one", 9)
     assert keys == ("top1", "mean_per_class", "macro_f1", "log_loss")
 
 
@@ -121,4 +121,4 @@ def test_names_of_metrics():
 )
 def test_a_metric_that_does_not_fit_is_refused(name, several, said):
     with pytest.raises(ConfigError, match=said):
-        asked_metrics([name], several=several, n_classes=5)
+        asked_metrics([name], "several" if several else "one", 5)
