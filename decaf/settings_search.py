@@ -117,7 +117,6 @@ def tune(
         "layer": offered or nets[0].default_layers,
         "pool": pools,
         "normalize": (rule.normalize,),
-        "head": heads[:1],
     }
     whole = read_space(space.space, defaults, heads)
     settings = tried(whole, space.trials, rule.seed)

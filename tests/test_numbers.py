@@ -200,4 +200,4 @@ def test_r2_of_resamples_is_that_of_rows_drawn_again(grouped: bool) -> None:
         some = np.concatenate([np.flatnonzero(units == one) for one in drawn])
         found.append(r2_score(y[some], predicted[some]))
     for share in (0.025, 0.5, 0.975):
-        assert np.quantile(quick, share) == pytest.approx(np.quantile(found, share), abs=0.02)
+        assert np.quantile(quick, share) == pytest.approx(np.quantile(found, share), abs=0.03)

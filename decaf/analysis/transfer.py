@@ -52,7 +52,7 @@ def logme(X: FloatArray, labels: IntArray) -> float:
 
 def _columns(labels: IntArray) -> FloatArray:
     if label_kind(labels) == "number":
-        return labels
+        return labels.astype(np.float64)
     present = labels > 0 if labels.ndim == 2 else labels[:, None] == np.unique(labels)
     Y: FloatArray = present.astype(np.float64)
     return Y[:, (Y.min(axis=0) == 0) & (Y.max(axis=0) == 1)]

@@ -46,7 +46,7 @@ def image_table(
     name: str,
     root: Path,
     image_ids: Sequence[str],
-    labels: Sequence[int] | IntArray,
+    labels: Sequence[int] | IntArray | FloatArray,
     class_names: Sequence[str],
     *,
     partial: bool = False,
@@ -117,7 +117,7 @@ def names_of(name: str, names: Sequence[str]) -> Names:
         ) from error
 
 
-def _as_labels(labels: Sequence[int] | IntArray) -> IntArray:
+def _as_labels(labels: Sequence[int] | IntArray | FloatArray) -> IntArray:
     array = np.asarray(labels)
     if label_kind(array) == "number":
         return array

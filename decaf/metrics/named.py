@@ -114,7 +114,9 @@ def _number_metric(
     return Metric(
         name,
         label,
-        score=lambda labels, scores, _: float(measure(labels[:, 0], scores[:, 0])),
+        score=lambda labels, scores, _: float(
+            measure(labels[:, 0].astype(np.float64), scores[:, 0])
+        ),
         other=other,
         labels="number",
         is_share=is_share,

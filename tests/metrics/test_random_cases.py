@@ -115,8 +115,8 @@ def test_names_of_metrics():
     [
         ("macro-f2", False, "unknown metric 'macro-f2'; did you mean 'macro-f1'"),
         ("top5", False, "found 5 classes, of which every one is among the first five"),
-        ("ece", True, "found images of several labels, and it is for images of one"),
-        ("map", False, "found images of one label, and it is for images of several"),
+        ("ece", True, "found several labels an image, and it is for one label"),
+        ("map", False, "found one label an image, and it is for several labels"),
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused(name, several, said):
