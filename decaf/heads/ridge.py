@@ -13,7 +13,7 @@ from decaf.types import FloatArray
 
 
 class RidgeRegression(RegressorMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
-    """scikit-learn's Ridge in the form of the heads: ``||W||^2 / 2 + C sum(errors^2) / 2``.
+    """Scikit-learn's Ridge in the form of the heads: ``||W||^2 / 2 + C sum(errors^2) / 2``.
 
     Parameters
     ----------
