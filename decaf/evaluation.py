@@ -102,7 +102,7 @@ def evaluate(
     StoreError
         If the store cannot be read or written.
     """
-    names = _head_names(heads or "svm", overrides)
+    names = _head_names("svm" if heads is None else heads, overrides)
     if out is not None:
         require_csv(Path(out))
     find_device(compute.device)
