@@ -110,6 +110,9 @@ def test_the_file_of_a_detector_is_checked(model, tmp_path):
         (tmp_path / name).write_bytes(change(model.read_bytes()))
         with pytest.raises(DataError, match="asked for the detector"):
             decaf.Detector.load(tmp_path / name)
+    replace(detector, decoder="crystal").save(tmp_path / "word.safetensors")
+    with pytest.raises(DataError, match="decoder is 'crystal'"):
+        decaf.Detector.load(tmp_path / "word.safetensors")
     (model.parent / "a.png").touch()
     replace(detector, weights_sha256="0" * 64).save(tmp_path / "net.safetensors")
     with pytest.raises(BackboneError, match="train the model again"):
