@@ -141,7 +141,8 @@ def read_fields(model: type[TrainedOnNet], about: Mapping[str, Any], *but: str) 
     ValueError
         If one has another type, or none of the words that it may have.
     """
-    words, values = choices_of(model), {}
+    words = choices_of(model)  # type: ignore[arg-type] # every class is hashable
+    values = {}
     for name, kind in _field_types(model, but).items():
         values[name] = value = about[name]
         if not isinstance(value, _IN_JSON.get(kind, str)) or value not in words.get(name, (value,)):

@@ -127,7 +127,7 @@ def _cut_to_images(found: BoxedImages) -> BoxedImages:
             boxes = clipped(one.boxes, *row_size(found.table, row))
         except (DataError, OSError):  # a failure when it is read
             boxes = one.boxes
-        inside = (sides(boxes) > 0).all(1)
+        inside = sides(boxes).min(1) > 0
         outside += [name] * int((~inside).sum())
         beyond += [name] * int((boxes[inside] != one.boxes[inside]).any(1).sum())
         cut.append(replace(one, boxes=np.where(inside[:, None], boxes, one.boxes)))

@@ -113,7 +113,7 @@ def _regions(
         return _UNUSABLE, np.array([-1]), 0
     boxes = np.concatenate([clipped(objects.boxes, *size), clipped(proposed, *size)])
     labels = np.concatenate([objects.labels, np.full(len(boxes) - len(objects.labels), -1)])
-    inside = (sides(boxes) > 0).all(1)
+    inside = sides(boxes).min(1) > 0
     n_outside = int((~inside[labels < 0]).sum())
     if not inside.any():
         return np.array([[0, 0, *size]], np.float32), np.array([-1]), n_outside

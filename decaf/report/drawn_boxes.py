@@ -64,7 +64,8 @@ def draw_detections(
     names = sorted({name for boxes in found.values() for name, _, _ in boxes})
     outs: dict[Path, None] = {}
     bare = []
-    for path, boxes in ({csv_path(name): [] for name in images} | found).items():
+    asked: dict[str, list[Box]] = {csv_path(name): [] for name in images}
+    for path, boxes in (asked | found).items():
         image = pillow_image(ImageFiles(), path)
         if image is None and path in found:
             raise DataError(f"asked to draw {path}, which cannot be read any more; put it back")
