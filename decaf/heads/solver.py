@@ -293,7 +293,7 @@ def _conjugate_gradients(
 
     A group is when its residual has fallen to a share of the gradient that shrinks with the
     distance from the optimum, so that the steps converge superlinearly (Nocedal and Wright,
-    "Numerical optimization", 2006, section 7.1), but no further than `tol` asks.
+    "Numerical optimization", 2006, section 7.1), but to no less than leaves a thousandth of `tol`.
     """
     design, loss, gradient = system.design, system.loss, system.gradient
     mean = system.curvature.mean()
@@ -302,8 +302,9 @@ def _conjugate_gradients(
     Fp = design.forward(p)
     step, change = torch.zeros_like(p), torch.zeros_like(Fp)
     rz = loss.total(inner(design, r, p, Fp))
-    least = max(torch.finfo(rz.dtype).eps ** 0.5, min(system.tol, 0.01))
-    goal = rz * (rz / (2 * system.objective)).square().clamp(least, 0.01).to(rz)
+    distance = rz / (2 * system.objective)
+    share = torch.maximum(0.1 * distance.sqrt(), 1e-3 * system.tol / distance)
+    goal = rz * share.clamp(torch.finfo(rz.dtype).eps ** 0.5, 0.01).to(rz)
     met = (gradient == 0).all(0) if loss.n_groups > 1 else (gradient == 0).all().reshape(1)
     met = met.clone()
     on = torch.arange(len(met), device=met.device)  # groups that are still computed
@@ -331,5 +332,5 @@ def _conjugate_gradients(
             Fz = None if Fz is None else Fz[:, left]
             rz, goal, mean, ratio = rz[left], goal[left], mean[left], ratio[left]
         p = z + ratio * p
-        Fp = (design.forward(z) if Fz is None else Fz) + ratio * Fp
+        Fp = design.forward(p) if Fz is None else Fz + ratio * Fp
     return step, change, met
