@@ -40,7 +40,7 @@ from decaf.heads.conditioning import (
     nystroem,
 )
 from decaf.heads.designs import Design, Gram, TrainingSet, inner, penalised
-from decaf.heads.losses import Curvature, Loss, LossType
+from decaf.heads.losses import Loss, LossType
 from decaf.heads.targets import Targets
 
 DEFAULT_TOL = {torch.float32: 1e-4, torch.float64: 1e-10}
@@ -223,7 +223,8 @@ class _System:
 
     design: Design
     loss: Loss
-    curvature: Curvature
+    D: Tensor
+    """The curvature of the loss at the scores."""
     gradient: Tensor
     objective: Tensor
     tol: float
@@ -233,7 +234,7 @@ class _System:
         return _System(
             self.design,
             self.loss.columns(classes),
-            self.curvature.columns(classes),
+            self.D[:, classes],
             self.gradient[:, classes],
             self.objective[classes],
             self.tol,
@@ -244,17 +245,15 @@ def _newton_step(
     system: _System, P: Tensor, F: Tensor, preconditioner: Preconditioner
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the step ``-H^-1 gradient``, its change of the scores, and where it was solved."""
-    design, curvature = system.design, system.curvature
+    design, D = system.design, system.D
     if not can_factorise(design, system.loss):
         return _conjugate_gradients(system, preconditioner)
     step, change = torch.zeros_like(P), torch.zeros_like(F)
-    solved = cheap_to_factorise(design, curvature.D)
+    solved = cheap_to_factorise(design, D)
     exact, rest = (part.nonzero()[:, 0] for part in (solved, ~solved))
     if len(exact):
         part = system.columns(exact)
-        step[:, exact] = exact_step(
-            design, part.loss, curvature.D[:, exact], part.gradient, P[:, exact]
-        )
+        step[:, exact] = exact_step(design, part.loss, part.D, part.gradient, P[:, exact])
         change[:, exact] = design.forward(step[:, exact])
     if len(rest):
         found = _conjugate_gradients(system.columns(rest), preconditioner)
@@ -296,7 +295,7 @@ def _conjugate_gradients(
     "Numerical optimization", 2006, section 7.1), but to no less than leaves a thousandth of `tol`.
     """
     design, loss, gradient = system.design, system.loss, system.gradient
-    mean = system.curvature.mean()
+    mean = loss.mean_curvature(system.D)
     r = -gradient
     p = loss.visible(preconditioner.solve(r, mean))
     Fp = design.forward(p)
@@ -310,7 +309,7 @@ def _conjugate_gradients(
     on = torch.arange(len(met), device=met.device)  # groups that are still computed
     columns: Any = slice(None)
     for _ in range(MAX_PRODUCTS):
-        Hp = penalised(design, p) + design.adjoint(system.curvature.product(Fp))
+        Hp = penalised(design, p) + design.adjoint(loss.hessian(system.D, Fp))
         pHp = loss.total(inner(design, Hp, p, Fp))
         length = torch.where((pHp > 0) & ~met[on], rz / pHp, 0.0)
         step[:, columns] += length * p
