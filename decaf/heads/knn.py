@@ -146,7 +146,7 @@ class KNN(Predictions):
 
     def _poll(self, X: Any) -> FloatArray:
         distances, index = self.kneighbors(X)
-        weight = 1 + TIE_BREAK * 0.5 ** np.arange(distances.shape[1]) + 0 * distances
+        weight = np.ones_like(distances) + TIE_BREAK * 0.5 ** np.arange(distances.shape[1])
         if self.weights == "distance":
             at_zero = distances == 0
             inverse = 1 / np.maximum(distances, 1e-38)
