@@ -47,7 +47,7 @@ DEFAULT_TOL = {torch.float32: 1e-4, torch.float64: 1e-10}
 """As the last step about squares the distance that is left, these end at the rounding error."""
 ROUGH_TOL = {torch.float32: 1e-2, torch.float64: 1e-6}
 """For fits that are only to be compared: objectives are within a percent of their minima."""
-WARM_UP_TOL = 1e-2
+WARM_UP_TOL = 0.1
 MAX_HALVINGS = 30
 ARMIJO = 1e-4
 MAX_UNSOLVED = 5
@@ -151,14 +151,14 @@ class _Problem:
     def warm_up(self, C: float) -> Tensor:
         """Return a start for `C`, by way of smaller values.
 
-        At ten over the largest eigenvalue of ``X' X`` penalty and loss weigh about the same, and
-        the problem is easy. A start at 0 makes every row a support row, which is hard at a large C.
+        At a hundred over the largest eigenvalue of ``X' X`` the penalty still weighs much, and the
+        problem is easy. A start at 0 makes every row a support row, which is hard at a large C.
         """
         eigenvalues = self.preconditioner.eigenvalues
         start = self.zeros
         if not len(eigenvalues) or not float(eigenvalues.max()):
             return start
-        steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 10))
+        steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 100))
         for k in range(steps, 0, -1):
             solution = self.solve(C / 10**k, start, WARM_UP_TOL)
             start = solution.params
