@@ -59,9 +59,10 @@ def check_pool(pool: str) -> int | None:
     if kind == "grid" and cells.isdecimal() and int(cells) > 0:
         return int(cells)
     if pool not in POOLS or pool == "grid:N":
+        hint = did_you_mean(pool, {*POOLS} - {"grid:N"})
         raise ConfigError(
-            f"unknown pooling {pool!r}; {did_you_mean(pool, POOLS)}choose one of: "
-            f"{', '.join(POOLS)} (for instance grid:3)"
+            f"unknown pooling {pool!r}; {hint}choose one of: {', '.join(POOLS)} "
+            "(for instance grid:3)"
         )
     return None
 

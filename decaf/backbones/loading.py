@@ -190,6 +190,12 @@ def wrap_module(
     return _load(definition, "imagenet", device, precision=precision, runtime=runtime, seed=0)
 
 
+def _weights(definition: Definition, weights: str | Weights) -> Weights:
+    if isinstance(weights, Weights):
+        return weights
+    return local_weights(Path(weights)) if Path(weights).suffix else definition.published()
+
+
 def _load(
     definition: Definition,
     weights: str | Weights,
@@ -208,10 +214,7 @@ def _load(
     if weights == "random" and net.state_dict():
         found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fitting()
     else:
-        if isinstance(weights, Weights):
-            found = weights
-        else:
-            found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
+        found = _weights(definition, weights)
         bare = not net.state_dict()  # such as pixels
         fit = Fitting() if bare else fill(net, definition.name, found.label, found.state)
     size_px, layout = definition.preprocessing.input_size_px, definition.layout

@@ -13,7 +13,7 @@ def doctor(*, data_root: options.DataRoot = Path("data")) -> None:
 
     Ends with status 1 where decaf cannot do its work.
     """
-    from decaf.doctor import examine
+    from decaf.health import examine
 
     found = examine(data_root)
     width = max(len(one.name) for one in found)
