@@ -57,6 +57,15 @@ def test_several_labels_and_a_class_that_nothing_was_trained_on() -> None:
     np.testing.assert_allclose(found["margin"], [2])
 
 
+def test_numbers_are_off_by_something_and_neither_right_nor_wrong() -> None:
+    one = kept([[1.5], [2.0]], [[1.0], [4.0]], "ab", classes=np.arange(1))
+    found = predictions(one)
+    assert found["true"].tolist() == [1.5, 2.0]
+    np.testing.assert_allclose(found["margin"], [0.5, 2.0])
+    assert "suspect" not in found
+    assert errors([one]).empty
+
+
 def test_errors_over_splits() -> None:
     first = kept([0, 1, 1], [[0, 3, 0], [0, 1, 0], [1, 0, 0]], "abc")
     second = kept([0, 1, 0], [[0, 4, 0], [2, 1, 0], [5, 0, 0]], "acd")

@@ -11,9 +11,10 @@ from decaf.escapes import csv_cell, csv_path
 from decaf.metrics.kept_scores import KeptScores
 from decaf.results.files import beside, find_scores
 from decaf.results.rows import Result
-from decaf.types import FloatArray
+from decaf.types import FloatArray, label_kind
 from decaf.whole_files import write_whole
 
+_OF_IMAGE = ("path", "split", "true", "predicted", "score", "right", "margin", "suspect")
 _SAID = ("backbone", "weights", "layer", "head", "shots", "key")
 """What tells the rows of a table apart, after what is said of an image."""
 
@@ -51,11 +52,9 @@ def write_predictions(path: Path, results: Iterable[Result]) -> Path:
             said = {name: getattr(result, name) for name in _SAID}
             frames.append(predictions(kept).assign(split=result.split, **said))
     frame = pd.concat(frames) if frames else pd.DataFrame(columns=["path"])
-    said = ("path", "split", "true", "predicted", "score", "right", "margin", "suspect")
-    frame = frame.reindex(columns=[*said, *_SAID])
+    frame = frame.reindex(columns=[*_OF_IMAGE, *_SAID])
     frame["path"] = frame["path"].map(csv_path)
-    for name in ("true", "predicted", "backbone", "weights", "layer"):
-        frame[name] = frame[name].map(csv_cell)
+    frame = frame.map(lambda cell: csv_cell(cell) if isinstance(cell, str) else cell)
     write_whole(predictions_path(path), frame.to_csv(index=False, lineterminator="\n"))
     return predictions_path(path)
 
@@ -77,12 +76,15 @@ def predictions(kept: KeptScores) -> pd.DataFrame:
         A row an image: `path`; `true`, its class, several joined by ``|``; `predicted`, the class
         of the highest score; `score`, its probability, or its score where there is none; `right`,
         whether that is the true one; `margin`, by how much its score is above that of the true
-        class, 0 where it is right; `suspect`, whether the label is.
+        class, 0 where it is right; `suspect`, whether the label is. Where numbers are predicted,
+        `true` and `predicted` are such, `margin` is their difference, and the others are missing.
 
     References
     ----------
     .. [1] Northcutt, Jiang and Chuang, Confident learning, JAIR 70, 2021, section 3.
     """
+    if label_kind(kept.labels) == "number":
+        return _numbers(kept)
     scores = _columns(kept.probabilities if kept.probabilities.size else kept.scores)
     truth = _truth(kept)
     rows = np.arange(len(scores))
@@ -109,6 +111,13 @@ def predictions(kept: KeptScores) -> pd.DataFrame:
     )
 
 
+def _numbers(kept: KeptScores) -> pd.DataFrame:
+    """Return what is said where a number is predicted: how far it is off, and no right or wrong."""
+    true, predicted = kept.labels[:, 0], kept.scores[:, 0]
+    off = np.abs(predicted - true)
+    return pd.DataFrame({"path": kept.ids, "true": true, "predicted": predicted, "margin": off})
+
+
 def errors(kept: Sequence[KeptScores]) -> pd.DataFrame:
     """Return the images that a head gets wrong, over splits, the surest errors first.
 
@@ -117,9 +126,9 @@ def errors(kept: Sequence[KeptScores]) -> pd.DataFrame:
     pandas.DataFrame
         A row an image: `path`, `true`, `predicted` (the most frequent error), `n_wrong` of
         `n_tested` splits, mean `margin` of the errors, and `suspect`: it is so in each split in
-        which it is tested.
+        which it is tested. Of numbers none.
     """
-    if not kept:
+    if not kept or label_kind(kept[0].labels) == "number":
         return pd.DataFrame()
     frame = pd.concat([predictions(one) for one in kept])
     tested = frame.groupby("path").agg(n_tested=("path", "size"), suspect=("suspect", "all"))
