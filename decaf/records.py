@@ -86,7 +86,6 @@ class Net(Record):
     pool: Pool = option(
         default="none",
         about="How maps become vectors: none, avg, max or grid:N; of tokens: cls or mean.",
-        metavar="POOL",
     )
     precision: Precision = option(
         default="fp32", about="What the net computes in; auto: bf16 where the device has it."
@@ -207,7 +206,6 @@ class Compute(Record):
     device: str = option(
         default="auto",
         about="auto, cpu, cuda, cuda:N, or cuda:all for every GPU here.",
-        metavar="DEVICE",
     )
     batch_size: str | int | None = option(
         default=None,

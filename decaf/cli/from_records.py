@@ -88,7 +88,7 @@ def declared(kind: type[Record], name: str, unless: str = "") -> Any:
 
 def _panel(kind: type[Record]) -> str:
     """Return what stands above a record's options: the beginning of its first sentence."""
-    return re.split("[:;,.]", kind.__doc__ or kind.__name__, maxsplit=1)[0]
+    return re.split("[:;.]", kind.__doc__ or kind.__name__, maxsplit=1)[0]
 
 
 def _options(kind: Any) -> dict[str, Parameter]:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import ArgumentInfo, OptionInfo
 
-_PLACEHOLDERS = {bool: "", int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
+_PLACEHOLDERS = {bool: "", int: "INTEGER", float: "NUMBER", Path: "PATH"}
 _WIDEST = 16  # wider words would leave no room for what is said of them
 
 
@@ -62,7 +62,7 @@ def with_placeholders(function: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(info, ArgumentInfo):
                 info.metavar = info.metavar or one.name.upper()
             elif info.metavar is None:
-                _place(info, hint)
+                _place(info, hint, one.name)
     return function
 
 
@@ -70,7 +70,7 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
 
 
-def _place(info: OptionInfo, hint: Any) -> None:
+def _place(info: OptionInfo, hint: Any, name: str) -> None:
     """Say what an option takes; many fixed words stand in its help, so that they may wrap."""
     (kind, *_) = [part for part in get_args(hint) or (hint,) if part is not NoneType]
     fixed = hint if get_origin(hint) is Literal else kind
@@ -82,4 +82,5 @@ def _place(info: OptionInfo, hint: Any) -> None:
             info.help = f"{info.help} One of: {', '.join(words)}."
     else:
         series = "omma-separated" in (info.help or "")
-        info.metavar = "A,B,..." if series and kind is str else _PLACEHOLDERS.get(kind, "TEXT")
+        text = "A,B,..." if series else name.rpartition("_")[2].upper()
+        info.metavar = _PLACEHOLDERS.get(kind, text)
