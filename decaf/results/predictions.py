@@ -149,9 +149,11 @@ def _columns(scores: FloatArray) -> FloatArray:
 
 def _truth(kept: KeptScores) -> npt.NDArray[np.bool_]:
     """Return ``(n, len(classes))`` whether an image bears a class."""
-    if kept.labels.ndim == 2:
-        return kept.labels[:, kept.classes] == 1
-    return kept.labels[:, None] == kept.classes[None]
+    several = kept.labels.ndim == 2
+    found: npt.NDArray[np.bool_] = (
+        kept.labels[:, kept.classes] == 1 if several else kept.labels[:, None] == kept.classes
+    )
+    return found
 
 
 def _names(kept: KeptScores) -> list[str]:
