@@ -1,10 +1,11 @@
 """A trained classifier of images as one file: how pixels become features, and the head.
 
-The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and under ``decaf`` in the
-metadata a JSON object with every other field of :class:`Classifier`.
+The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, the net's weights as
+``net.NAME`` where it carries them, and under ``decaf`` in the metadata a JSON object with every
+other field of :class:`Classifier`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +15,24 @@ import torch
 from decaf.choices import ViewName, choices_of
 from decaf.protocols import pool_patches
 from decaf.rowwise import normalized, probabilities
-from decaf.trained_net import TrainedOnNet, read_fields, read_model, said_fields, write_model
+from decaf.tensor_file import group
+from decaf.trained_net import (
+    TrainedOnNet,
+    load_net,
+    read_fields,
+    read_model,
+    said_fields,
+    write_model,
+)
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
 SCHEMA_VERSION = 2
+_NET = "net."
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier(TrainedOnNet):
-    """Everything that turns an image into probabilities, but for the net's own weights.
+    """Everything that turns an image into probabilities; the net's weights with it or elsewhere.
 
     Beside `TrainedOnNet`'s fields it has these; each of the class names is of one probability.
 
@@ -114,6 +124,7 @@ class Classifier(TrainedOnNet):
         for number, (weight, bias) in enumerate(self.layers):
             tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
             tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
+        tensors |= {f"{_NET}{name}": value for name, value in (self.net or {}).items()}
         write_model(path, about, tensors)
 
     @classmethod
@@ -140,7 +151,38 @@ def _parsed(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Classifi
         if rule.edges not in choices_of(PatchRule)["edges"] or not all(s > 0 for s in rule.scales):
             raise ValueError(f"patches is {rule}")
         values["patches"] = rule
-    return Classifier(layers=_layers(tensors, len(values["class_names"])), **values)
+    net = group(tensors, "net")
+    head = {name: value for name, value in tensors.items() if not name.startswith(_NET)}
+    layers = _layers(head, len(values["class_names"]))
+    return Classifier(layers=layers, net=net or None, **values)
+
+
+def save_with_net(
+    classifier: Classifier, path: Path, *, weights: str | None = None, allow_code: bool = False
+) -> None:
+    """Write a model with the weights of its net, so that another machine needs this file alone.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The model.
+    path : pathlib.Path
+        The file.
+    weights : str, optional
+        Where its net's weights are now.
+    allow_code : bool
+        Whether a backbone ``package.module:function`` may be imported and called; whoever reads
+        the file needs its code too.
+
+    Raises
+    ------
+    BackboneError
+        If the net cannot be had, or its weights are others.
+    DataError
+        If the file cannot be written.
+    """
+    net = load_net(classifier, weights=weights, device="cpu", allow_code=allow_code)
+    replace(classifier, net=net.state_for(classifier.layer)).save(path)
 
 
 def _layers(

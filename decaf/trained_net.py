@@ -15,7 +15,7 @@ from torch import Tensor
 
 from decaf._version import __version__
 from decaf.backbones import TorchBackbone, load_backbone
-from decaf.backbones.weights import file_sha256, state_sha256
+from decaf.backbones.weights import Weights, file_sha256, state_sha256
 from decaf.choices import Decoder, Precision, choices_of
 from decaf.errors import BackboneError, ConfigError, DataError
 from decaf.tensor_file import read_tensors, write_tensors
@@ -49,6 +49,8 @@ class TrainedOnNet:
         Names of the classes that the model tells apart.
     folder : pathlib.Path or None
         Where the file lies that the model was read from; not written.
+    net : mapping of str to torch.Tensor, optional
+        Weights of the net, as far as the layer needs them; None where they are elsewhere.
     """
 
     backbone: str
@@ -61,6 +63,7 @@ class TrainedOnNet:
     decoder: Decoder
     class_names: tuple[str, ...]
     folder: Path | None = field(default=None, kw_only=True)
+    net: Mapping[str, Tensor] | None = field(default=None, kw_only=True)
 
 
 Model = TypeVar("Model", bound=TrainedOnNet)
@@ -151,7 +154,7 @@ def read_fields(model: type[TrainedOnNet], about: Mapping[str, Any], *but: str) 
 
 
 def _field_types(model: type[TrainedOnNet], but: Collection[str]) -> dict[str, Any]:
-    return {one.name: one.type for one in fields(model) if one.name not in ("folder", *but)}
+    return {one.name: one.type for one in fields(model) if one.name not in ("folder", "net", *but)}
 
 
 def _about(text: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -180,8 +183,8 @@ def load_net(
 ) -> TorchBackbone:
     """Return the net of a model, with the weights that it was trained on.
 
-    A file of weights is looked for where it was in training, beside the model, and in the working
-    directory.
+    They are in the model itself, or a file of them is looked for where it was in training, beside
+    the model, and in the working directory.
 
     Parameters
     ----------
@@ -201,7 +204,7 @@ def load_net(
     """
     net = load_backbone(
         model.backbone,
-        weights=weights or _weights_of(model),
+        weights=weights or _carried(model) or _weights_of(model),
         device=device,
         precision=model.precision,
         runtime="auto",
@@ -211,6 +214,13 @@ def load_net(
     if net.weights_sha256 != model.weights_sha256:
         raise BackboneError(f"{_trained_on(model)}, {_found(net.weights, net.weights_sha256)}")
     return net
+
+
+def _carried(model: TrainedOnNet) -> Weights | None:
+    """Return the weights that a model carries; the digest of its file has been checked."""
+    if model.net is None:
+        return None
+    return Weights(model.weights, model.net, model.weights_sha256)
 
 
 def _weights_of(model: TrainedOnNet) -> str:

@@ -1,10 +1,13 @@
 """The one-page report of results."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from decaf.analysis.thumbnails import image_files
 from decaf.errors import StoreError
+from decaf.metrics import METRICS
 from decaf.records import Images, takes_records
 from decaf.report.compare import comparison
 from decaf.report.details import Details
@@ -54,13 +57,21 @@ def write_report(
         for number, part in enumerate(parts, 1)
         for first in [part.table.results[0]]
     ]
+    titles = Counter(one.title for one in made)
+    made = [
+        replace(one, title=" · ".join((one.title, METRICS[first.metric].label, digest)))
+        if titles[one.title] > 1
+        else one
+        for one, part in zip(made, parts, strict=True)
+        for first in part.table.results[:1]
+        for digest in [f"images {first.dataset_digest[:8]}"]
+    ]
     compared = comparison(details.table)
     words = frozenset({"protocol", "layer and head", "inside"})
-    names = ", ".join(files)
     return write_page(
         "report.html.j2",
         Path(out),
-        f"decaf: {names}",
+        f"{'; '.join(dict.fromkeys(one.title for one in made))} – decaf",
         compared=grid_table(compared, words=words) if compared.rows else None,
         sections=made,
     )

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from result_rows import ONE
 from decaf.errors import ConfigError, DataError
 from decaf.report.details import ClassValue
 from decaf.report.drawing import inline_svg, save
-from decaf.report.embedding import embed, embedding_figure
+from decaf.report.embedding import apart, embed, embedding_figure
 from decaf.report.figures import classes_figure, curve_figure, domains_figure, layers_figure
 from decaf.report.matrix import confusion_figure, similar_order
 from decaf.results import ResultTable
@@ -125,6 +126,16 @@ def test_few_classes_are_named_where_they_lie():
     assert [text.get_text() for text in figure.axes[0].texts] == ["ant", "cat"]
 
 
+def test_names_that_would_overlap_are_moved_apart_and_others_stay():
+    places = np.array([[0.0, 0], [3, 1], [2, 0], [100, 100]])
+    sizes = np.full((4, 2), (10.0, 4))
+    moved = apart(places, sizes)
+    for i, j in combinations(range(4), 2):
+        assert (np.abs(moved[i] - moved[j]) >= (sizes[i] + sizes[j]) / 2 - 1e-6).any()
+    np.testing.assert_array_equal(moved[3], places[3])
+    assert np.abs(moved - places).max() < 12
+
+
 def test_domains_are_drawn_way_by_way_with_their_controls():
     ways = [("S", "none"), ("S", "coral"), ("T", "none"), ("ST", "daume")]
     results = tuple(
@@ -144,3 +155,21 @@ def test_domains_are_drawn_way_by_way_with_their_controls():
     assert "a → b" in drawn.axes[0].get_title("left")
     with pytest.raises(DataError, match="use --domains"):
         domains_figure(ResultTable((ONE,)))
+
+
+def test_settings_that_differ_are_lines_of_their_own(make_table):
+    rows = [
+        result
+        for normalize in ("none", "l2")
+        for result in make_table(layers=("fc6", "fc7"), shots=(1, 5), normalize=normalize)
+    ]
+    for draw, expected in (
+        (layers_figure, ["none svm", "l2 svm"]),
+        (
+            curve_figure,
+            [f"alexnet {layer} {n} svm" for layer in ("fc6", "fc7") for n in ("l2", "none")],
+        ),
+    ):
+        (axes,) = draw(ResultTable(tuple(rows))).axes
+        _, labels = axes.get_legend_handles_labels()
+        assert [label for label in labels if "published" not in label] == expected
