@@ -1,6 +1,7 @@
 """How good a store's features are for search, by layer, dimensions and code: `evaluate_search`."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from decaf.store import FeatureStore, mean_of_views
 from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
 
 _QUERIES_AT_ONCE = 256
+_OWN = re.compile("(spherical|hamming):([1-9][0-9]{0,4})")
 _LEARNT = 10_000
 """Rows that spherical hashing learns from, as in its paper."""
 
@@ -79,15 +81,17 @@ def evaluate_search(
     Raises
     ------
     ConfigError
-        If a code or layer is unknown.
+        If a code or layer is unknown, or there are fewer dimensions than are asked for.
     DataError
-        If the images have no labels to judge by, or no official queries.
+        If the images have no groups to judge by, or no official queries.
     """
     with FeatureStore(store) as opened:
         done = np.flatnonzero(opened.done)
         task = _task(opened.table(), done, how.queries)
+        layers = words(how.layers) or opened.layers
+        _check(how, {layer: opened[layer].shape[-1] for layer in layers}, len(done))
         lines = []
-        for layer in words(how.layers) or opened.layers:
+        for layer in layers:
             X = unit_rows(mean_of_views(opened[layer][done]))
             for n in numbers("dims", how.dims):
                 start = perf_counter()
@@ -143,12 +147,13 @@ class _Ranking:
         for queries, distances in blocks:
             for query, far in zip(queries.tolist(), distances, strict=True):
                 relevance = self.relevance(query)
-                counted = relevance != 0
                 if not (relevance > 0).any():
                     continue
-                ranked = relevance[np.argsort(far, kind="stable")]
+                order = np.argsort(far, kind="stable")
+                ranked = relevance[order]
+                counted = ranked != 0
                 aps.append(
-                    step_ap(relevance[counted] > 0, far[counted])
+                    step_ap(ranked[counted] > 0, far[order][counted])
                     if self.rule == "labels"
                     else trapezoid_ap(ranked)
                 )
@@ -175,6 +180,14 @@ def _task(table: ImageDataset, done: IntArray, asked: str) -> _Ranking:
     labels, every = table.labels[done], np.arange(len(done))
     if asked == "leave-one-out":
         return _Ranking("labels", every, every, labels)
+    if asked == "groups":
+        if table.groups is None:
+            raise DataError(
+                f"asked to find the group of images of {table.name}, found none; extract with "
+                "--group-by, or a column group"
+            )
+        _, numbers_of = np.unique([table.groups[row] for row in done], return_inverse=True)
+        return _Ranking("labels", every, every, numbers_of)
     if table.name == "ukbench":
         return _Ranking("UKBench", every, every, labels)
     if table.official is None or not (table.official[done, 0] == 1 + SIDES.index("test")).any():
@@ -196,14 +209,24 @@ def _codes(how: SearchTest) -> tuple[str, ...]:
     return words(how.codes)
 
 
+def _check(how: SearchTest, features: Mapping[str, int], n_rows: int) -> None:
+    """Refuse dimensions and codes that some layer cannot have, before any work."""
+    for layer, n_features in features.items():
+        for n in numbers("dims", how.dims):
+            if n < 0 or n != int(n) or n > min(n_features, n_rows):
+                raise ConfigError(
+                    f"asked for {n:g} dimensions of {layer}, found {n_features} features of "
+                    f"{n_rows} images; give fewer, or choose --layers"
+                )
+            for code in _codes(how):
+                if code != "float32" and not _OWN.fullmatch(code):
+                    make_code(code, int(n) or n_features, "l2", how.seed)
+
+
 def _reduced(X: FloatArray, n: int, how: SearchTest) -> FloatArray:
     """Return rows of length 1 after PCA to n dimensions; 0 leaves them as they are."""
     if n == 0:
         return X
-    if n > min(X.shape):
-        raise ConfigError(
-            f"asked for {n} dimensions of {X.shape[1]} features of {len(X)} images; give fewer"
-        )
     return unit_rows(PCA(n, whiten=how.whiten, random_state=how.seed).fit_transform(X))
 
 
@@ -233,12 +256,11 @@ def _ranker(code: str, X: FloatArray, seed: int) -> tuple[Ranker, float]:
     """Return what measures distances to all rows by their codes, and the bytes of a code."""
     if code == "float32":
         return lambda Q: 1 - Q @ X.T, 4.0 * X.shape[1]
-    kind, _, bits = code.partition(":")
-    if kind in ("spherical", "hamming") and bits.isdecimal() and int(bits) > 0:
+    if own := _OWN.fullmatch(code):
         some = np.random.default_rng(seed).permutation(len(X))[:_LEARNT]
-        hashing = SphericalHashing(int(bits), seed).fit(X[some])
+        hashing = SphericalHashing(int(own[2]), seed).fit(X[some])
         codes = pack_bits(hashing.transform(X))
-        measure: Any = spherical_hamming if kind == "spherical" else hamming
+        measure: Any = spherical_hamming if own[1] == "spherical" else hamming
         return lambda Q: measure(pack_bits(hashing.transform(Q)), codes), codes.nbytes / len(X)
     return _faiss_ranker(code, X, seed)
 

@@ -45,6 +45,8 @@ class Border(TyperGroup):
             raise
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):  # wrong usage, or an exit
+                if isinstance(said := getattr(error, "message", None), str):
+                    error.message = said.removeprefix("Value error, ")  # type: ignore[attr-defined] # pydantic's words
                 raise
             raise translated(error) from error
 

@@ -1,4 +1,4 @@
-"""fc6 and fc7 from a stored pool5: the same bits, and no image is touched."""
+"""fc6 and fc7 from a stored pool5, other poolings from maps: the same bits, no image touched."""
 
 from pathlib import Path
 
@@ -35,6 +35,29 @@ def test_deeper_layers_follow_to_the_bit_without_a_image(
     assert verify(found) == []
     reasons = [path.with_suffix(".failures.csv").read_text() for path in (found, whole)]
     assert reasons[0] == reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("layer", "pool", "view", "runtime"),
+    [
+        ("features.pool2", "rmac", "center", "torch"),
+        ("pool5", "gem:3", "ten-crop", "torch"),
+        ("pool5", "avg", "center", "onnx"),
+    ],
+)
+def test_stored_maps_are_pooled_to_the_bit_without_an_image(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    layer: str, pool: str, view: str, runtime: str,
+) -> None:  # fmt: skip
+    options = {**OPTIONS, "view": view, "limit": 6, "runtime": runtime}
+    whole = extract(many, **options, layers=layer, pool=pool, out=tmp_path / "whole.h5")
+    extract(many, **options, layers=f"{layer},fc6", out=tmp_path / "stores")
+    monkeypatch.setattr(local, "load_batches", None)  # what reads images
+    found = extract(many, **options, layers=layer, pool=pool, out=tmp_path / "stores")
+    with FeatureStore(found) as pooled, FeatureStore(whole) as expected:
+        np.testing.assert_array_equal(pooled[layer][:], expected[layer][:])
+        assert pooled.provenance == expected.provenance
+        assert pooled.done.all()
 
 
 @pytest.mark.parametrize(
