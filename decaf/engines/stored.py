@@ -31,11 +31,11 @@ def find_start(folder: Path, plan: Plan, asked: Provenance) -> StoredStart | Non
     asked : Provenance
         What decides its features' values.
     """
-    if asked.dtype != "float32":
+    if asked.dtype != "float32" or plan.dense is not None:
         return None
     net, layers = plan.backbone, plan.layers
-    whole = plan.regions is None and plan.dense is None
-    pooled = layers if plan.pool != "none" and whole and len(layers) == 1 else ()
+    alone = plan.regions is None and len(layers) == 1
+    pooled = layers if plan.pool != "none" and alone else ()
     for layer in (*pooled, *({START} & {*net.layers} - {*layers})):
         unpooled = replace(asked, layers=(layer,), pooling="none")
         found = find_fresh(folder, unpooled, plan.dataset, growing=False)

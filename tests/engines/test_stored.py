@@ -87,6 +87,16 @@ def test_pooled_maps_are_no_start(many: Path, tmp_path: Path) -> None:
         assert store.done.all()
 
 
+def test_windows_of_one_pass_do_not_start_at_stored_ones(many: Path, tmp_path: Path) -> None:
+    options = {**OPTIONS, "limit": 2, "view": "dense", "patch_scales": "1"}
+    extract(many, **options, layers="pool5", out=tmp_path)
+    found, fresh = (
+        extract(many, **options, layers="fc6", out=out) for out in (tmp_path, tmp_path / "fresh")
+    )
+    with FeatureStore(found) as one, FeatureStore(fresh) as other:
+        np.testing.assert_array_equal(one["fc6"][:], other["fc6"][:])
+
+
 def test_layers_that_need_more_than_pool5_are_computed_from_images(
     many: Path, tmp_path: Path
 ) -> None:
