@@ -177,10 +177,7 @@ class _Ranking:
 
 def _task(table: ImageDataset, done: IntArray, asked: str) -> _Ranking:
     """Return what is asked; rows are numbered among those that have features."""
-    table.require_classes("an evaluation of search")
-    labels, every = table.labels[done], np.arange(len(done))
-    if asked == "leave-one-out":
-        return _Ranking("labels", every, every, labels)
+    every = np.arange(len(done))
     if asked == "groups":
         if table.groups is None:
             raise DataError(
@@ -189,6 +186,10 @@ def _task(table: ImageDataset, done: IntArray, asked: str) -> _Ranking:
             )
         _, numbers_of = np.unique([table.groups[row] for row in done], return_inverse=True)
         return _Ranking("labels", every, every, numbers_of)
+    table.require_classes("an evaluation of search")
+    labels = table.labels[done]
+    if asked == "leave-one-out":
+        return _Ranking("labels", every, every, labels)
     if table.name == "ukbench":
         return _Ranking("UKBench", every, every, labels)
     if table.official is None or not (table.official[done, 0] == 1 + SIDES.index("test")).any():
