@@ -41,7 +41,7 @@ LAYERS = {
 }
 DIMS = (0, 16, 32, 64, 128, 256, 512)
 POOLS = ("avg", "max", "grid:2", "gem:3", "spoc", "crow", "rmac")
-CODES = "float32 spherical:64 spherical:128 spherical:256 spherical:512 hamming:256 SQ8 PQ16 PQ32"
+CODES = "spherical:64 spherical:128 spherical:256 spherical:512 hamming:256 SQ8 PQ16 PQ32"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if lines:
             print_whole(terminal_grid(search_grid(lines, floors if lines is scores else {}, name)))
             print(write_scores(lines, options.results / f"search-{name}.csv"))
-    by_code = [one for one in scores if " by code" in one.layer]
-    print(save(pareto_figure(by_code), options.results / "search-codes.svg"))
+    coded = {one.layer for one in scores if one.code != "float32"}
+    figure = pareto_figure([one for one in scores if one.layer in coded])
+    print(save(figure, options.results / "search-codes.svg"))
 
 
 def stored(
@@ -116,7 +117,7 @@ def labels(
         pooled = stored(options, options.dataset, net, weights, last, pool=pool)
         measure(pooled, last, pool, (0, 128) if pool != "avg" else ())
         measure(pooled, last, f"{pool} whitened", (128,), whiten=True)
-    measure(averaged, last, "by code", (128,), codes=options.codes)
+    measure(averaged, last, "avg", (128,), codes=options.codes)
     chance = stored(options, options.dataset, net, "random", last, pool="avg")
     measure(chance, last, "random weights", (0, 128))
     return scores, floors

@@ -106,7 +106,7 @@ def test_search_runs_on_small_images(
         shutil.copytree(data_root / "caltech101", pairs / name)
     where = ["--data-root", data_root, "--features", tmp_path / "f", "--results", tmp_path / "r"]
     main = runpy.run_path(str(PIPELINES / "search_codes.py"))["main"]
-    codes = ["--codes", "float32 spherical:64", "--pairs", pairs]
+    codes = ["--codes", "spherical:64", "--pairs", pairs]
     main([*map(str, [*where, *codes]), *NET[:6], "--device", "cpu", "--allow-partial"])
     found = pd.read_csv(tmp_path / "r" / "search-pairs.csv")
     assert found["layer"].iloc[-1] == "decaf-mini pool5 rmac"
