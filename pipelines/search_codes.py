@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(
         __doc__, arguments, ",".join(LAYERS), dataset="caltech101", pairs="", codes=CODES
     )
-    nets = options.backbone.split(",")
-    weights = options.weights.split(",")
+    nets, weights = options.backbone.split(","), options.weights.split(",")
     scores, floors, pairs, objects = [], {}, [], []
     for net, given in zip(nets, weights * (1 if len(weights) > 1 else len(nets)), strict=True):
         found, floors = labels(options, net, given)
