@@ -10,6 +10,7 @@ Stewenius, CVPR 2006 (UKBench).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,12 +61,35 @@ def step_ap(relevant: npt.NDArray[np.bool_], distances: FloatArray) -> float:
     if not relevant.any():
         return float("nan")
     order = np.argsort(distances, kind="stable")
-    far = distances[order]
-    found = relevant[order].cumsum()
-    ends = np.flatnonzero(np.append(far[1:] != far[:-1], True))
-    new = np.diff(found[ends], prepend=0)
-    precision = np.where(np.isinf(far[ends]), 0, found[ends] / (ends + 1))
-    return float((new * precision).sum() / found[-1])
+    return float(step_aps(relevant[None, order], distances[None, order])[0])
+
+
+def step_aps(
+    relevant: npt.NDArray[np.bool_], distances: npt.NDArray[np.floating[Any]]
+) -> FloatArray:
+    """Return the average precision by steps of several rankings; see `step_ap`.
+
+    Parameters
+    ----------
+    relevant : numpy.ndarray
+        ``(n_queries, n)`` of ranked items; one or more of each query.
+    distances : numpy.ndarray
+        ``(n_queries, n)``, ascending.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n_queries,)``.
+    """
+    n = relevant.shape[1]
+    found = relevant.cumsum(1)
+    ends = np.full(relevant.shape, n - 1)
+    ends[:, :-1] = np.where(distances[:, 1:] != distances[:, :-1], np.arange(n - 1), n - 1)
+    ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]  # where an item's group ends
+    precision = np.take_along_axis(found, ends, 1) / (ends + 1)
+    counts = relevant & ~np.isinf(distances)
+    aps: FloatArray = (precision * counts).sum(1) / found[:, -1]
+    return aps
 
 
 def random_ap(n_items: int, n_relevant: int) -> float:
