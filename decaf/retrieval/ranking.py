@@ -43,43 +43,22 @@ def trapezoid_ap(relevance: IntArray, n_relevant: int | None = None) -> float:
     return float(((before + after) / 2)[hits].sum() / total)
 
 
-def step_ap(relevant: npt.NDArray[np.bool_], distances: FloatArray) -> float:
-    """Return the average precision by steps; items at one distance are one group.
-
-    Parameters
-    ----------
-    relevant : numpy.ndarray
-        ``(n,)``.
-    distances : numpy.ndarray
-        ``(n,)``, in any order; infinity for what was not found.
-
-    Returns
-    -------
-    float
-        From 0 to 1; nan where nothing is relevant.
-    """
-    if not relevant.any():
-        return float("nan")
-    order = np.argsort(distances, kind="stable")
-    return float(step_aps(relevant[None, order], distances[None, order])[0])
-
-
 def step_aps(
     relevant: npt.NDArray[np.bool_], distances: npt.NDArray[np.floating[Any]]
 ) -> FloatArray:
-    """Return the average precision by steps of several rankings; see `step_ap`.
+    """Return the average precision by steps of rankings; items at one distance are one group.
 
     Parameters
     ----------
     relevant : numpy.ndarray
-        ``(n_queries, n)`` of ranked items; one or more of each query.
+        ``(n_queries, n)`` of ranked items, nearest first; one or more of each query.
     distances : numpy.ndarray
-        ``(n_queries, n)``, ascending.
+        ``(n_queries, n)``, ascending; infinity for what was not found.
 
     Returns
     -------
     numpy.ndarray
-        ``(n_queries,)``.
+        ``(n_queries,)`` from 0 to 1.
     """
     n = relevant.shape[1]
     found = relevant.cumsum(1)
