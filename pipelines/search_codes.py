@@ -80,7 +80,7 @@ def stored(
     """Extract features; other poolings follow from maps that were stored before."""
     source = Source(
         data_root=str(options.data_root),
-        allow_partial=options.allow_partial,
+        allow_partial=options.allow_partial and isinstance(dataset, str),  # a folder is whole
         features=str(options.features),
     )
     return decaf.extract(
