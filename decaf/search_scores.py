@@ -147,7 +147,8 @@ class _Ranking:
 
     def measures(self, blocks: Iterator[tuple[IntArray, FloatArray]]) -> dict[str, float]:
         """Return the measures of rankings that come as blocks of queries and distances."""
-        aps, firsts, classes = [], [], []
+        aps: list[float] = []
+        firsts, classes = [], []
         for queries, distances in blocks:
             relevance = self.relevance(queries)
             judged = (relevance > 0).any(1)

@@ -100,7 +100,8 @@ def _spoc(maps: torch.Tensor, _: float) -> torch.Tensor:
 
 def _crow(maps: torch.Tensor, _: float) -> torch.Tensor:
     active = maps.sum(1, keepdim=True).clamp(min=_LEAST)
-    places = (active / torch.linalg.vector_norm(active, dim=(2, 3), keepdim=True)).sqrt()
+    norm = active.square().sum((2, 3), keepdim=True).sqrt()
+    places = (active / norm).sqrt()
     share = (maps != 0).to(maps.dtype).mean((2, 3))
     rarity = (share.sum(1, keepdim=True) / share.clamp(min=_LEAST)).log()
     return (maps * places).sum((2, 3)) * torch.where(share > 0, rarity, 0)
