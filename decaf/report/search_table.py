@@ -91,7 +91,7 @@ def pareto_figure(scores: Sequence[SearchScore]) -> Figure:
     name = next(iter(scores[0].values))
     kinds = dict.fromkeys(_kind_of(one.code) for one in scores)
     with house_style():
-        figure = Figure((WIDTH_IN, 3.2), layout="constrained")
+        figure = Figure((WIDTH_IN, 3.6), layout="constrained")
         axes = figure.subplots()
         for number, layer in enumerate(dict.fromkeys(one.layer for one in scores)):
             own = [one for one in scores if one.layer == layer]
@@ -114,7 +114,7 @@ def pareto_figure(scores: Sequence[SearchScore]) -> Figure:
         axes.xaxis.set_major_formatter(lambda size, _: f"{size:g}")
         axes.set_xlabel("bytes a row")
         axes.set_ylabel(name)
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.legend(loc="outside upper left", ncols=3)
     return figure
 
 
