@@ -132,8 +132,11 @@ class Forward:
         return pad(part, (0, 0) * (part.ndim - 1) + (0, n_missing)) if n_missing else part
 
     def _pass(self, given: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        if self._plan.start is not None:
-            return self._net.activations_after(START, given, self._plan.layers)
+        start = self._plan.start
+        if start is not None and start.layer in self._plan.layers:
+            return {start.layer: given}
+        if start is not None:
+            return self._net.activations_after(start.layer, given, self._plan.layers)
         return self._net.activations(given, self._plan.layers)
 
     def _in_two_parts(self, pixels: torch.Tensor, limit: int) -> dict[str, torch.Tensor]:

@@ -151,6 +151,7 @@ def check_every_pooling_of_maps_is_a_row(name: str, stated: Net) -> None:
             ("avg", 1),
             ("max", 1),
             ("grid:2", 4),
+            *((pool, 1) for pool in ("gem:3", "spoc", "crow", "rmac")),
         ):
             if pool == "grid:2" and min(value.shape[2:]) < 2:
                 continue
