@@ -1,0 +1,24 @@
+"""Backbones of plain nets, and images for them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from decaf.backbones import TorchBackbone, wrap_module
+from decaf.types import Preprocessing
+
+SIDE = 24
+AS_IS = Preprocessing(SIDE, SIDE, "bilinear", "center", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+@pytest.fixture
+def wrap() -> Callable[[nn.Module], TorchBackbone]:
+    """Make a backbone whose normalised input is ``pixel / 255``."""
+    return lambda net: wrap_module(net, AS_IS, device="cpu")
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
