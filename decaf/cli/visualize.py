@@ -1,14 +1,15 @@
-"""`decaf visualize deconv`: what a net sees."""
+"""`decaf visualize deconv` and `occlusion`: what a net sees."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from decaf.cli import border, options
-from decaf.cli.from_records import with_records
+from decaf.cli.from_records import declared, with_records
 from decaf.cli.plot import Out, visualize
-from decaf.insight.asked import Projection
-from decaf.records import Images, Net
+from decaf.insight.asked import Occlusion, Projection
+from decaf.records import Compute, Images, Net
 
 NetName = Annotated[str, typer.Argument(metavar="NET", help="A net from `decaf models`.")]
 
@@ -43,3 +44,36 @@ def deconv(
     border.say(
         plot_deconv(opened, seen, out=out, projection=projection, images=images, device=device)
     )
+
+
+@visualize.command()
+@with_records
+def occlusion(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|NET",
+            help="A model that decaf train wrote (.safetensors), or a net from `decaf models`.",
+        ),
+    ],
+    image: Annotated[Path, typer.Argument(help="An image.")],
+    *,
+    out: Out,
+    weights: options.ModelWeights = None,
+    device: options.Device = "auto",
+    batch_size: Annotated[int, declared(Compute, "batch_size")] = 32,
+    seed: options.Seed = 0,
+    allow_code: options.AllowCode = False,
+    quiet: options.Quiet = False,
+    occlusion: Occlusion,
+) -> None:
+    """Cover an image with a square at every place, and draw what becomes of the answer.
+
+    Three maps: total activation of the strongest map of a layer, probability of the true (or the
+    given) class, most probable class.
+    """
+    from decaf.report.occlusion_maps import plot_occlusion
+
+    net = Net(subject, weights=weights or "imagenet", seed=seed, allow_code=allow_code)
+    compute = Compute(device=device, batch_size=batch_size, quiet=quiet)
+    border.say(plot_occlusion(net, image, out=out, occlusion=occlusion, compute=compute))

@@ -28,6 +28,7 @@ from decaf.report.drawing import check_output, house_style, save
 from decaf.report.tiles import block
 from decaf.store import FeatureStore
 from decaf.stored_images import store_at
+from decaf.types import FloatArray
 
 _GAP_PX, _ACROSS = 8, 2
 _CONTRAST = 99.5
@@ -148,16 +149,22 @@ def unit_tiles(seen: Sequence[UnitInImage]) -> npt.NDArray[np.uint8]:
 
 
 def projection_pixels(one: UnitInImage) -> npt.NDArray[np.uint8]:
-    """Return a projection as pixels: grey where it is 0; Grad-CAM laid over the image.
-
-    Each is drawn at its own contrast.
-    """
-    signal = one.projection
-    size = np.percentile(np.abs(signal), _CONTRAST) or np.abs(signal).max() or 1.0
-    if signal.ndim == 3:
-        return _bytes(0.5 + 0.5 * signal / size)
-    heat: Any = mpl.colormaps["inferno"](np.clip(signal / size, 0, 1))[..., :3]
+    """Return a projection as pixels, at its own contrast; Grad-CAM is laid over the image."""
+    if one.projection.ndim == 3:
+        return signal_pixels(one.projection)
+    heat: Any = mpl.colormaps["inferno"](np.clip(_scaled(one.projection), 0, 1))[..., :3]
     return _bytes(0.35 * one.crop.mean(2, keepdims=True) / 255 + 0.65 * heat)
+
+
+def signal_pixels(signal: FloatArray) -> npt.NDArray[np.uint8]:
+    """Return a signal ``(height, width, 3)`` as pixels that are grey where it is 0."""
+    return _bytes(0.5 + 0.5 * _scaled(signal))
+
+
+def _scaled(signal: FloatArray) -> FloatArray:
+    size = np.percentile(np.abs(signal), _CONTRAST) or np.abs(signal).max() or 1.0
+    scaled: FloatArray = signal / size
+    return scaled
 
 
 def _bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
