@@ -71,6 +71,8 @@ class Occluded:
         ``(S, S, 3)`` uint8: the net's input.
     starts, square : numpy.ndarray, int
         ``(n_places,)`` first pixels of the square, down and across alike, and its side in pixels.
+    fill : str
+        What the square shows.
     layer, unit : str, int
         The map whose total activation is the largest without a square.
     activation, total : numpy.ndarray, float
@@ -91,6 +93,7 @@ class Occluded:
     pixels: npt.NDArray[np.uint8]
     starts: IntArray
     square: int
+    fill: SquareFill
     layer: str
     unit: int
     activation: FloatArray
@@ -202,6 +205,7 @@ def occlude(
         pixels=pixels.permute(1, 2, 0).cpu().numpy(),
         starts=starts,
         square=square,
+        fill=occlusion.fill,
         layer=layer,
         unit=unit,
         activation=np.concatenate(totals).reshape(grid),

@@ -28,6 +28,7 @@ MODEL = ".safetensors"
 _MOST_NAMED = 7
 _PALETTE = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#eeca3b")
 _OTHERS = "#bdbdc4"
+_COLOURS = {"mean": "the net's mean colour", "grey": "grey", "black": "black"}
 
 
 @takes_records
@@ -118,7 +119,7 @@ def occlusion_figure(found: Occluded, name: str) -> Figure:
     n_panels = 2 + (found.projection is not None) + n_known
     with house_style():
         figure = Figure((2.3 * n_panels, 3.5), layout="constrained")
-        above, below = figure.subplots(2, n_panels, height_ratios=(14, 1), squeeze=False)
+        above, below = figure.subplots(2, n_panels, height_ratios=(20, 1), squeeze=False)
         for axes in (*above, *below):
             axes.set_axis_off()
         panels = iter(zip(above, below, strict=True))
@@ -126,7 +127,7 @@ def occlusion_figure(found: Occluded, name: str) -> Figure:
         if found.projection is not None:
             axes, _ = next(panels)
             axes.imshow(signal_pixels(found.projection))
-            _title(axes, f"unit {found.unit} of {found.layer}", "sent down: strongest map")
+            _title(axes, "strongest map, sent down", f"{found.unit} of {found.layer}")
         _draw_map(*next(panels), found, found.activation)
         _title(
             above[n_panels - n_known - 1], "its total activation", f"{found.total:.3g} uncovered"
@@ -141,8 +142,8 @@ def occlusion_figure(found: Occluded, name: str) -> Figure:
             axes.set_ylim(side - 0.5, -0.5)
         steps = f", every {found.starts[1]} px" if len(found.starts) > 1 else ""
         figure.supxlabel(
-            f"A place is the centre of a square of {found.square} px{steps}, in an input of "
-            f"{side} px.",
+            f"A place is the centre of a square of {found.square} px ({_COLOURS[found.fill]})"
+            f"{steps}, in an input of {side} px.",
             fontsize=8,
         )
     return figure

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result as Outcome
-from flat import extract
+from flat import extract, train
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -120,3 +120,37 @@ def test_what_cannot_be_shown_is_said(
     assert isinstance(error, DecafError), error
     assert said in str(error)
     assert not (tmp_path / "seen.png").exists()
+
+
+def test_what_an_answer_rests_on(image_folder: Path, tmp_path: Path) -> None:
+    image, net = str(image_folder / "blue" / "0.png"), ["--device", "cpu", "--quiet"]
+    small = ["--square", "32", "--stride", "16"]
+    widths = {}
+    for name, subject, more in (
+        ("net", "decaf-mini", []),
+        ("gelu", "timm/test_convnext", ["--weights", "random", "--layer", "stages.1"]),
+    ):
+        out = tmp_path / f"{name}.png"
+        command = ["visualize", "occlusion", subject, image, "--out", str(out), *small, *net, *more]
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+        with Image.open(out) as drawn:
+            widths[name] = drawn.width
+    assert widths["gelu"] < widths["net"]  # no projection
+
+
+def test_what_a_trained_models_answer_rests_on(image_folder: Path, tmp_path: Path) -> None:
+    model = train(
+        image_folder, backbone="decaf-mini", device="cpu", layers="features.pool2", pool="avg",
+        view="squash", out=tmp_path / "model.safetensors", features=tmp_path, quiet=True,
+    )  # fmt: skip
+    image, out = str(image_folder / "red" / "0.png"), tmp_path / "red.png"
+    options = ["--device", "cpu", "--quiet", "--square", "40", "--stride", "24", "--out", str(out)]
+    command = ["visualize", "occlusion", str(model), image, *options]
+    done = CliRunner().invoke(app, [*command, "--label", "red"])
+    assert done.exit_code == 0, done.output
+    assert out.exists()
+    for more, said in ((["--label", "rde"], "did you mean 'red'"), (["--seed", "1"], "seed")):
+        error = CliRunner().invoke(app, [*command, *more]).exception
+        assert isinstance(error, ConfigError)
+        assert said in str(error)
