@@ -81,6 +81,13 @@ class TorchBackbone:
         """How torch computes convolutions: ``direct``, or ``winograd`` where some gain by that."""
         return "direct" if self._reader is self._net else "winograd"
 
+    @property
+    def scores(self) -> str | None:
+        """Name of the layer of class scores, which a pass ends in; None where there is none."""
+        tap = list(self._net._trace.shapes)[-1]
+        row = next((row for row in self._shapes if row.tap == tap), None)
+        return row.name if row and all(side == 1 for side in row.shape[1:]) else None
+
     def shape(self, layer: str) -> tuple[int, ...]:
         """Return the shape of one image's output at `layer`.
 

@@ -14,6 +14,7 @@ from decaf.cli import (
     finetune,
     inspect,
     listings,
+    looks,
     plot,
     report,
     search,
@@ -44,6 +45,7 @@ app.command("inspect")(inspect.inspect)
 app.command("demo")(evaluate.demo)
 app.command("layers")(listings.layers)
 app.add_typer(plot.app, name="plot")
+plot.visualize.command("invariance")(looks.invariance)
 app.add_typer(plot.visualize, name="visualize")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(listings.app, name="models")
