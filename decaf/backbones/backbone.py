@@ -203,6 +203,42 @@ class TorchBackbone:
             outputs = self._reader.read_after(none, given, layer, layers)
             return {name: output.float() for name, output in outputs.items()}
 
+    def with_gradients(
+        self, given: torch.Tensor, layers: Sequence[str], after: str | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return layers as `activations` does, through which gradients flow; always by torch.
+
+        Parameters
+        ----------
+        given : torch.Tensor
+            ``(n, 3, input_size_px, input_size_px)`` normalised images, or outputs of `after`.
+        layers : sequence of str
+            Canonical or dotted names.
+        after : str, optional
+            A shallower layer that is given; see `activations_after`.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Float32 outputs.
+
+        Raises
+        ------
+        BackboneError
+            If a layer is unknown, or `after` is passed more than once.
+        RuntimeError
+            If the net cannot run from `after`.
+        """
+        size_px = self.preprocessing.input_size_px
+        with torch.enable_grad():
+            x = given.to(PRECISIONS[self.precision])
+            if after is None:
+                outputs = self._net.read(x, layers)
+            else:
+                none = x.new_empty((0, 3, size_px, size_px))
+                outputs = self._net.read_after(none, x.clone(), after, layers)
+        return {name: output.float() for name, output in outputs.items()}
+
     def follows(self, layer: str, layers: Sequence[str]) -> bool:
         """Return whether `layers` can be computed from `layer` alone, to the bit.
 

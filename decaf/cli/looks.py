@@ -1,18 +1,19 @@
-"""`decaf visualize` of what a net keeps of images: how it takes it that they are moved."""
+"""`decaf visualize` of what a net keeps of an image, and of what it looks for."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from decaf.cli import border
-from decaf.cli.from_records import with_records
-from decaf.insight.settings import Moves, OpenNet
+from decaf.cli import border, options
+from decaf.cli.from_records import declared, with_records
+from decaf.cli.plot import Out
+from decaf.cli.visualize import Net, visualize
+from decaf.insight.asked import Moves
+from decaf.records import Net, Source
 
-NetName = Annotated[str, typer.Argument(metavar="NET", help="A net from `decaf models`.")]
-Figure = Annotated[Path, typer.Option(help="The figure: .png, .svg or .pdf.")]
 
-
+@visualize.command()
 @with_records
 def invariance(
     net: NetName,
@@ -20,10 +21,7 @@ def invariance(
     images: Annotated[
         str, typer.Option(help="A data set or folder of class folders, or a store (.h5).")
     ],
-    layers: Annotated[
-        str | None,
-        typer.Option(help="Comma-separated; the net's own of pool5,fc6,fc7 if not given."),
-    ] = None,
+    layers: options.StoreLayers = None,
     classes: Annotated[
         Path | None,
         typer.Option(
@@ -34,15 +32,30 @@ def invariance(
     folder: Annotated[
         Path | None, typer.Option(help="Where the images of a store of a folder are.")
     ] = None,
-    out: Figure,
+    limit: Annotated[int, declared(Source, "limit", "50 if not given.")] = 50,
+    out: Out,
+    weights: options.Weights = "imagenet",
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    allow_code: options.AllowCode = False,
     moves: Moves,
-    opened: OpenNet,
 ) -> None:
     """Draw how features and predictions change when images are moved, scaled or rotated.
 
     The values of every image go to a .csv file beside the figure.
     """
-    arguments = dict(locals())
     from decaf.report.invariance_curves import plot_invariance
 
-    border.say(plot_invariance(**arguments))
+    opened = Net(net, weights=weights, layers=layers, seed=seed, allow_code=allow_code)
+    border.say(
+        plot_invariance(
+            opened,
+            images,
+            out=out,
+            classes=classes,
+            folder=folder,
+            limit=limit,
+            moves=moves,
+            device=device,
+        )
+    )

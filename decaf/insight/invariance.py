@@ -13,8 +13,8 @@ from scipy.special import softmax
 
 from decaf.backbones import TorchBackbone
 from decaf.errors import DataError
+from decaf.insight.asked import Moves
 from decaf.insight.moved import amounts_of, moved
-from decaf.insight.settings import Moves
 from decaf.insight.shown_images import ShownImages
 from decaf.progress import Advance, show_progress
 from decaf.types import FloatArray, IntArray

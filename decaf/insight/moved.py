@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from decaf.choices import checked
+from decaf.choices import Border, Transform, checked
 from decaf.errors import ConfigError
-from decaf.insight.settings import Fill, Moves, Transform
+from decaf.insight.asked import Moves
 from decaf.records import numbers
 from decaf.types import Preprocessing
 
@@ -46,7 +46,7 @@ def amounts_of(moves: Moves) -> tuple[float, ...]:
 
 @checked
 def moved(
-    pixels: Tensor, transform: Transform, amount: float, fill: Fill, preprocessing: Preprocessing
+    pixels: Tensor, transform: Transform, amount: float, fill: Border, preprocessing: Preprocessing
 ) -> Tensor:
     """Return images that are moved, interpolated linearly and rounded to whole grey levels.
 

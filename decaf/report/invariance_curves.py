@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from decaf.escapes import csv_cell, csv_path, figure_text
+from decaf.insight.asked import Moves
 from decaf.insight.invariance import Invariance, invariance
-from decaf.insight.settings import Moves, OpenNet
+from decaf.insight.loaded import loaded
 from decaf.insight.shown_images import shown_images
-from decaf.records import takes_records, words
+from decaf.records import Net, takes_records
 from decaf.report.drawing import COLOURS, INK, check_output, house_style, save
 from decaf.types import FloatArray
 from decaf.whole_files import require_output, whole_file
@@ -29,36 +30,37 @@ _UNITS = {
 
 @takes_records
 def plot_invariance(
-    net: str,
+    net: Net,
     images: str | Path,
     *,
-    layers: str | None = None,
     out: Path,
     classes: Path | None = None,
     folder: Path | None = None,
+    limit: int = 50,
     moves: Moves = Moves(),
-    opened: OpenNet = OpenNet(),
+    device: str = "auto",
 ) -> str:
     """Write how features and probabilities change when images are moved.
 
     Parameters
     ----------
-    net : str
-        A net from `decaf models`.
+    net : Net
+        Its backbone, weights, layers, seed and allow_code; the layers are the net's own of
+        pool5,fc6,fc7 if not given.
     images : str or pathlib.Path
         A data set as `decaf.extract` takes it, or a store.
-    layers : str, optional
-        Comma-separated; the net's own of pool5,fc6,fc7 if not given.
     out : pathlib.Path
         The figure; the values of every image go to a ``.csv`` file of the same name beside it.
     classes : pathlib.Path, optional
         Names of the net's classes, one a line.
     folder : pathlib.Path, optional
         Where the images of a store are.
+    limit : int
+        At most so many images, evenly spaced.
     moves : Moves
         What is done to the images.
-    opened : OpenNet
-        How the net is loaded.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
 
     Returns
     -------
@@ -77,10 +79,10 @@ def plot_invariance(
     table = out.with_suffix(".csv")
     check_output(out)
     require_output(table, ".csv", inputs=[images, classes or ""])
-    shown = shown_images(images, moves.limit, folder=folder)
-    loaded = opened.load(net)
-    names = words(layers) or loaded.default_layers
-    found = invariance(loaded, shown, names, moves, classes=classes)
+    shown = shown_images(images, limit, folder=folder)
+    opened = loaded(net, device)
+    names = net.layer_names or opened.default_layers
+    found = invariance(opened, shown, names, moves, classes=classes)
     save(invariance_figure(found), out)
     write_invariance(found, table)
     return f"{out}\n{table}"

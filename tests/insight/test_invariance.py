@@ -12,9 +12,9 @@ from decaf.backbones import wrap_module
 from decaf.backbones.mini import PREPROCESSING
 from decaf.cli.app import app
 from decaf.errors import ConfigError, DataError
+from decaf.insight.asked import Moves
 from decaf.insight.invariance import invariance
 from decaf.insight.moved import IDENTITY, moved
-from decaf.insight.settings import Moves
 from decaf.insight.shown_images import shown_images
 
 LAYERS = ["features.relu1", "pool5", "fc7"]

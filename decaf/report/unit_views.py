@@ -1,0 +1,164 @@
+"""What units see, as Zeiler and Fergus show it: nine projections, and the nine image parts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.figure import Figure
+
+from decaf.analysis.thumbnails import store_images
+from decaf.analysis.top_images import top_images
+from decaf.backbones import TorchBackbone, load_backbone
+from decaf.escapes import figure_text
+from decaf.insight.asked import Projection
+from decaf.insight.units import (
+    UnitInImage,
+    deepest_maps,
+    see_units,
+    strongest_of,
+    units_of,
+)
+from decaf.prediction import find_images
+from decaf.records import Images, Net, takes_records
+from decaf.report.drawing import check_output, house_style, save
+from decaf.report.tiles import block
+from decaf.store import FeatureStore
+from decaf.stored_images import store_at
+
+_GAP_PX, _ACROSS = 8, 2
+_CONTRAST = 99.5
+"""Percentile of a signal's size that is drawn as full contrast."""
+
+
+@takes_records
+def plot_deconv(
+    net: Net,
+    seen: Sequence[str | Path],
+    *,
+    out: Path,
+    projection: Projection = Projection(),
+    images: Images = Images(),
+    device: str = "auto",
+) -> Path:
+    """Draw what excites units in the nine images that activate them most.
+
+    Parameters
+    ----------
+    net : Net
+        Backbone, weights, seed and allow_code are used.
+    seen : sequence of str or pathlib.Path
+        One store (``.h5``) of the net's features, whose images are looked at; or image files,
+        folders and lists.
+    out : pathlib.Path
+        The figure's file.
+    projection : Projection
+        Which units, and how.
+    images : Images
+        Where the images of the store are.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    ConfigError
+        An option is wrong, or the method has no rule for the net.
+    DataError
+        Images are not there.
+    StoreMismatchError
+        The store is another net's.
+    """
+    check_output(out, seen)
+    net.only("a look into a net", "backbone", "weights", "seed", "allow_code")
+    units = units_of(projection.units)
+    store = store_at(seen[0]) if len(seen) == 1 else None
+    if store is None:
+        images.only("a look at images that are named", "data_root")
+        paths = list(find_images(seen))
+    opened = load_backbone(
+        net.backbone, weights=net.weights, device=device, seed=net.seed, allow_code=net.allow_code
+    )
+    scores = opened.scores if projection.method == "grad-cam" else None
+    layer = projection.layer or scores or deepest_maps(opened)
+    strongest = (
+        strongest_of(opened, paths, layer, units)
+        if store is None
+        else strongest_in(store, opened, layer, units, images)
+    )
+    found = see_units(opened, strongest, layer, projection.method, projection.maps)
+    return save(units_figure(found, layer, f"{opened.name}: {projection.method}"), out)
+
+
+def strongest_in(
+    store: Path, net: TorchBackbone, layer: str, units: Sequence[int], images: Images
+) -> Mapping[int, torch.Tensor]:
+    """Return for each unit the inputs ``(n, 3, S, S)`` that activate it most, from a store.
+
+    Raises
+    ------
+    DataError
+        If the images are not there.
+    StoreMismatchError
+        If the store is another net's.
+    """
+    with FeatureStore(store) as opened:
+        opened[layer]  # says at once which layers there are
+        found = top_images(opened, net, layer, units, store_images(opened, images))
+    return {unit: torch.stack([one.pixels for one in tops]) for unit, tops in found.items()}
+
+
+def units_figure(units: Mapping[int, Sequence[UnitInImage]], layer: str, title: str) -> Figure:
+    """Draw units side by side, each as `unit_tiles` shows it.
+
+    Parameters
+    ----------
+    units : mapping of int to sequence of UnitInImage
+        Up to nine images a unit, the most active first.
+    layer : str
+        Name of the layer.
+    title : str
+        What stands above all.
+    """
+    across = min(_ACROSS, len(units))
+    down = -(-len(units) // across)
+    with house_style():
+        figure = Figure((4.2 * across, 2.3 * down + 0.3), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, (unit, seen) in zip(grid, units.items(), strict=False):
+            axes.imshow(unit_tiles(seen))
+            axes.set_title(figure_text(f"{layer}, unit {unit}"))
+        figure.suptitle(figure_text(title), fontsize=9)
+    return figure
+
+
+def unit_tiles(seen: Sequence[UnitInImage]) -> npt.NDArray[np.uint8]:
+    """Return ``(height, width, 3)`` pixels: projections in a square, and beside it the parts."""
+    across = 1 if len(seen) == 1 else 3 if len(seen) > 4 else 2
+    blocks = [
+        block([projection_pixels(one) for one in seen], across),
+        block([one.crop for one in seen], across),
+    ]
+    gap = np.full((len(blocks[0]), _GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([blocks[0], gap, blocks[1]], axis=1)
+
+
+def projection_pixels(one: UnitInImage) -> npt.NDArray[np.uint8]:
+    """Return a projection as pixels: grey where it is 0; Grad-CAM laid over the image.
+
+    Each is drawn at its own contrast.
+    """
+    signal = one.projection
+    size = np.percentile(np.abs(signal), _CONTRAST) or np.abs(signal).max() or 1.0
+    if signal.ndim == 3:
+        return _bytes(0.5 + 0.5 * signal / size)
+    heat: Any = mpl.colormaps["inferno"](np.clip(signal / size, 0, 1))[..., :3]
+    return _bytes(0.35 * one.crop.mean(2, keepdims=True) / 255 + 0.65 * heat)
+
+
+def _bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
