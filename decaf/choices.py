@@ -38,6 +38,10 @@ Decoder = Literal["auto", "pillow", "gpu"]
 Route = Literal["crop", "roi"]
 """How a detector sees regions: each warped by itself, or all pooled from one pass an image."""
 
+Transform = Literal["translate", "scale", "rotate"]
+Border = Literal["mean", "edge", "reflect"]
+"""What comes into an image that is moved: the mean colour, the edge's, or what is mirrored."""
+
 SignalRule = Literal["deconvnet", "guided", "gradient", "grad-cam"]
 """How a unit's signal goes down to the pixels; see `decaf.insight.deconvnet`."""
 

@@ -14,13 +14,13 @@ from decaf.cli import (
     finetune,
     inspect,
     listings,
+    looks,
     plot,
     report,
     search,
     store,
     train,
     tune,
-    visualize,
 )
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ app.command("inspect")(inspect.inspect)
 app.command("demo")(evaluate.demo)
 app.command("layers")(listings.layers)
 app.add_typer(plot.app, name="plot")
-app.add_typer(visualize.visualize, name="visualize")
+app.add_typer(looks.visualize, name="visualize")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(listings.app, name="models")
 app.add_typer(search.app, name="index")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from decaf.choices import SignalRule, SquareFill
+from decaf.choices import Border, SignalRule, SquareFill, Transform
 from decaf.fields import Record, option, record
 
 
@@ -48,4 +48,23 @@ class Occlusion(Record):
     )
     fill: SquareFill = option(
         default="mean", about="What the square shows: the net's mean colour, grey (128) or black."
+    )
+
+
+@record
+class Moves(Record):
+    """How images are moved in the net's input."""
+
+    transform: Transform = option(
+        default="translate",
+        about="translate: downwards, in pixels; scale: enlarged by a factor; rotate: to the left, "
+        "in degrees; all about the centre.",
+    )
+    amounts: str | None = option(
+        default=None,
+        about="Comma-separated; -60 to 60 by 10, 1 to 1.8 by 0.1, or 0 to 350 by 10 if not given.",
+    )
+    fill: Border = option(
+        default="mean",
+        about="What comes in at the border: the net's mean colour, the edge's, or a mirror image.",
     )
