@@ -8,7 +8,7 @@ import typer
 from decaf.cli import border, options
 from decaf.cli.from_records import declared, with_records
 from decaf.cli.plot import Out
-from decaf.cli.visualize import Net, visualize
+from decaf.cli.visualize import NetName, visualize
 from decaf.insight.asked import Moves
 from decaf.records import Net, Source
 

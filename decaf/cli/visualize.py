@@ -1,13 +1,14 @@
-"""`decaf visualize deconv` and `occlusion`: what a net sees."""
+"""`decaf visualize deconv`, `occlusion` and `page`: what a net sees."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from decaf.choices import SignalRule
 from decaf.cli import border, options
 from decaf.cli.from_records import declared, with_records
-from decaf.cli.plot import Out, visualize
+from decaf.cli.plot import Out, Store, visualize
 from decaf.insight.asked import Occlusion, Projection
 from decaf.records import Compute, Images, Net
 
@@ -77,3 +78,37 @@ def occlusion(
     net = Net(subject, weights=weights or "imagenet", seed=seed, allow_code=allow_code)
     compute = Compute(device=device, batch_size=batch_size, quiet=quiet)
     border.say(plot_occlusion(net, image, out=out, occlusion=occlusion, compute=compute))
+
+
+@visualize.command()
+@with_records
+def page(
+    net: NetName,
+    store: Store,
+    *,
+    out: Annotated[Path, typer.Option(help="The page (.html).")] = Path("net.html"),
+    units: Annotated[str, declared(Projection, "units")] = "0-15",
+    method: Annotated[SignalRule, declared(Projection, "method")] = "deconvnet",
+    invariance: Annotated[
+        list[Path] | None,
+        typer.Option(help="A table that decaf visualize invariance wrote; repeatable."),
+    ] = None,
+    weights: options.Weights = "imagenet",
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    allow_code: options.AllowCode = False,
+    images: Images,
+) -> None:
+    """Write a page of a net: its layers, first filters, what units see, statistics."""
+    from decaf.report.net_page import write_net_page
+
+    written = write_net_page(
+        Net(net, weights=weights, seed=seed, allow_code=allow_code),
+        store,
+        out=out,
+        projection=Projection(units=units, method=method),
+        images=images,
+        invariance=invariance or (),
+        device=device,
+    )
+    border.say(written)

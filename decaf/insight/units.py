@@ -92,6 +92,47 @@ def deepest_maps(net: TorchBackbone, before: str | None = None) -> str:
     return max(layers, key=net.depth)
 
 
+def first_filters(net: TorchBackbone) -> tuple[str, FloatArray]:
+    """Return the first layer of a net that has filters, and what each looks for in the input.
+
+    Parameters
+    ----------
+    net : TorchBackbone
+        A net whose first maps are linear in its input.
+
+    Returns
+    -------
+    layer : str
+        The first layer that gives more than three maps.
+    filters : numpy.ndarray
+        ``(n_units, height, width, 3)`` float32: the gradient of a unit in the middle of its map.
+
+    Raises
+    ------
+    ConfigError
+        If no layer gives maps.
+    """
+    layers = [name for name in net.layers if len(net.shape(name)) == 3 and net.shape(name)[0] > 3]
+    if not layers:
+        raise ConfigError(f"asked for the filters of {net.name}, found no layer that gives maps")
+    layer = min(layers, key=net.depth)
+    n_units, height, width = net.shape(layer)
+    side = net.preprocessing.input_size_px
+    units = torch.arange(n_units, device=net.device)
+
+    def middle(output: torch.Tensor) -> torch.Tensor:
+        signal = torch.zeros_like(output)
+        signal[units, units, height // 2, width // 2] = 1
+        return signal
+
+    inputs = torch.zeros(n_units, 3, side, side, device=net.device)
+    signals = send_down(net, inputs, layer, middle, "gradient")
+    ys, xs = torch.nonzero(signals.abs().amax((0, 1)), as_tuple=True)
+    part = signals[:, :, ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    found: FloatArray = part.permute(0, 2, 3, 1).cpu().numpy()
+    return layer, found
+
+
 def strongest_of(
     net: TorchBackbone, paths: Sequence[str], layer: str, units: Sequence[int]
 ) -> dict[int, torch.Tensor]:

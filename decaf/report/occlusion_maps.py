@@ -10,12 +10,13 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from decaf.backbones import TorchBackbone, load_backbone, pool_features
+from decaf.backbones import TorchBackbone, pool_features
 from decaf.choices import CropView
 from decaf.classifier import Classifier
 from decaf.errors import ConfigError
 from decaf.escapes import figure_text
 from decaf.insight.asked import Occlusion
+from decaf.insight.loaded import loaded
 from decaf.insight.occlusion import ClassScores, Occluded, occlude, own_classes
 from decaf.insight.units import inputs_of
 from decaf.progress import log
@@ -67,7 +68,6 @@ def plot_occlusion(
         The net cannot be had, or its weights are not those of the training.
     """
     check_output(out, [image])
-    net.only("an occlusion", "backbone", "weights", "seed", "allow_code")
     compute.only("an occlusion", "device", "batch_size", "quiet")
     model = str(net.backbone).endswith(MODEL)
     opened, classes, view = (_model if model else _net)(net, compute.device)
@@ -80,9 +80,7 @@ def plot_occlusion(
 
 
 def _net(net: Net, device: str) -> tuple[TorchBackbone, ClassScores | None, CropView]:
-    opened = load_backbone(
-        net.backbone, weights=net.weights, device=device, seed=net.seed, allow_code=net.allow_code
-    )
+    opened = loaded(net, device)
     return opened, own_classes(opened), "center"
 
 

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from decaf.analysis.thumbnails import store_images
 from decaf.analysis.top_images import top_images
-from decaf.backbones import TorchBackbone, load_backbone
+from decaf.backbones import TorchBackbone
 from decaf.escapes import figure_text
 from decaf.insight.asked import Projection
+from decaf.insight.loaded import loaded
 from decaf.insight.units import (
     UnitInImage,
     deepest_maps,
@@ -31,7 +32,7 @@ from decaf.stored_images import store_at
 from decaf.types import FloatArray
 
 _GAP_PX, _ACROSS = 8, 2
-_CONTRAST = 99.5
+_CONTRAST = 98.5
 """Percentile of a signal's size that is drawn as full contrast."""
 
 
@@ -73,29 +74,26 @@ def plot_deconv(
         The store is another net's.
     """
     check_output(out, seen)
-    net.only("a look into a net", "backbone", "weights", "seed", "allow_code")
     units = units_of(projection.units)
     store = store_at(seen[0]) if len(seen) == 1 else None
     if store is None:
         images.only("a look at images that are named", "data_root")
         paths = list(find_images(seen))
-    opened = load_backbone(
-        net.backbone, weights=net.weights, device=device, seed=net.seed, allow_code=net.allow_code
-    )
+    opened = loaded(net, device)
     scores = opened.scores if projection.method == "grad-cam" else None
     layer = projection.layer or scores or deepest_maps(opened)
-    strongest = (
-        strongest_of(opened, paths, layer, units)
-        if store is None
-        else strongest_in(store, opened, layer, units, images)
-    )
+    if store is None:
+        strongest = strongest_of(opened, paths, layer, units)
+    else:
+        with FeatureStore(store) as features:
+            strongest = strongest_in(features, opened, layer, units, images)
     found = see_units(opened, strongest, layer, projection.method, projection.maps)
     return save(units_figure(found, layer, f"{opened.name}: {projection.method}"), out)
 
 
 def strongest_in(
-    store: Path, net: TorchBackbone, layer: str, units: Sequence[int], images: Images
-) -> Mapping[int, torch.Tensor]:
+    store: FeatureStore, net: TorchBackbone, layer: str, units: Sequence[int], images: Images
+) -> dict[int, torch.Tensor]:
     """Return for each unit the inputs ``(n, 3, S, S)`` that activate it most, from a store.
 
     Raises
@@ -105,9 +103,8 @@ def strongest_in(
     StoreMismatchError
         If the store is another net's.
     """
-    with FeatureStore(store) as opened:
-        opened[layer]  # says at once which layers there are
-        found = top_images(opened, net, layer, units, store_images(opened, images))
+    store[layer]  # says at once which layers there are
+    found = top_images(store, net, layer, units, store_images(store, images))
     return {unit: torch.stack([one.pixels for one in tops]) for unit, tops in found.items()}
 
 

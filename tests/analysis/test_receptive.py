@@ -21,6 +21,7 @@ def net(*modules, size=64):
     [
         ([torch.nn.Conv2d(3, 4, 16, 16)], [(0, 16), (16, 32), (32, 48), (48, 64)]),
         ([torch.nn.Conv2d(3, 4, 32, 16, 8)], [(0, 24), (8, 40), (24, 56), (40, 64)]),
+        ([torch.nn.Conv2d(3, 4, 6, 20)], [(0, 6), (20, 26), (40, 46)]),  # small ones are finer
         (
             [torch.nn.Conv2d(3, 8, 8, 8), torch.nn.ReLU(), torch.nn.MaxPool2d(2)],
             [(0, 16), (16, 32), (32, 48), (48, 64)],
