@@ -21,7 +21,7 @@ from common import read_options
 
 import decaf
 from decaf import Compute, Net, Source
-from decaf.insight.asked import Moves, Occlusion, Projection
+from decaf.insight.asked import Moves, Projection
 from decaf.prediction import find_images
 from decaf.records import Images
 from decaf.report.invariance_curves import plot_invariance
@@ -65,8 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in range(n_covered):
             image = paths[number * len(paths) // n_covered]
             out = results / f"zf-figure-7-{number + 1}.png"
-            compute = Compute(device=device)
-            print(plot_occlusion(net, image, out=out, occlusion=Occlusion(), compute=compute))
+            print(plot_occlusion(net, image, out=out, device=device))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class _Sent(torch.autograd.Function):
         return computed.view_as(computed)
 
     @staticmethod
-    def backward(ctx: Any, *signals: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # type: ignore[override] # one output
+    def backward(ctx: Any, *signals: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (signal,) = signals
         return (signal.clamp(min=0) if ctx.rectify else signal), None, None
 

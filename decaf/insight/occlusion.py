@@ -149,7 +149,7 @@ def occlude(
     classes: ClassScores | None,
     occlusion: Occlusion = Occlusion(),
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     quiet: bool = False,
 ) -> Occluded:
     """Cover an image with a square at every place, and watch a map and the classes.
@@ -164,8 +164,8 @@ def occlude(
         How probabilities are had; None: the map alone is watched.
     occlusion : Occlusion
         The square, the layer, the class.
-    batch_size : int
-        Images in one pass.
+    batch_size : int, optional
+        Images in one pass; 32 on a CPU, 256 on a GPU if not given.
     quiet : bool
         No progress on stderr.
 
@@ -186,6 +186,7 @@ def occlude(
     if len(net.shape(layer)) != 3:
         raise ConfigError(f"asked for the strongest map of {layer}, which gives no maps")
     pixels = pixels.to(net.device)
+    batch_size = batch_size or (32 if net.device.type == "cpu" else 256)
     maps, clean = _watched(net, pixels[None], layer, classes)
     unit = int(maps[0].argmax())
     label = 0 if classes is None else int(clean[0].argmax())

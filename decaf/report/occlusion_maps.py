@@ -20,7 +20,7 @@ from decaf.insight.loaded import loaded
 from decaf.insight.occlusion import ClassScores, Occluded, occlude, own_classes
 from decaf.insight.units import inputs_of
 from decaf.progress import log
-from decaf.records import Compute, Net, takes_records
+from decaf.records import Net, takes_records
 from decaf.report.drawing import check_output, house_style, save
 from decaf.report.unit_views import signal_pixels
 from decaf.trained_net import load_net
@@ -39,7 +39,8 @@ def plot_occlusion(
     *,
     out: Path,
     occlusion: Occlusion = Occlusion(),
-    compute: Compute = Compute(),
+    device: str = "auto",
+    quiet: bool = False,
 ) -> Path:
     """Draw what a net's or a model's answer rests on in an image.
 
@@ -55,8 +56,10 @@ def plot_occlusion(
         The figure's file.
     occlusion : Occlusion
         The square, the layer, the class.
-    compute : Compute
-        Device, batch_size and quiet are used.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    quiet : bool
+        No progress on stderr.
 
     Raises
     ------
@@ -68,14 +71,12 @@ def plot_occlusion(
         The net cannot be had, or its weights are not those of the training.
     """
     check_output(out, [image])
-    compute.only("an occlusion", "device", "batch_size", "quiet")
     model = str(net.backbone).endswith(MODEL)
-    opened, classes, view = (_model if model else _net)(net, compute.device)
+    opened, classes, view = (_model if model else _net)(net, device)
     if classes is None:
         log(f"{opened.name} has no class scores, so its maps alone are watched; give a model")
     (pixels,) = inputs_of(opened, [str(image)], view)
-    size = 32 if compute.batch_size in (None, "auto") else int(compute.batch_size or 0)
-    found = occlude(opened, pixels, classes, occlusion, batch_size=size, quiet=compute.quiet)
+    found = occlude(opened, pixels, classes, occlusion, quiet=quiet)
     return save(occlusion_figure(found, Path(image).name), out)
 
 

@@ -165,4 +165,5 @@ def _scaled(signal: FloatArray) -> FloatArray:
 
 
 def _bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    return pixels
