@@ -42,8 +42,11 @@ Transform = Literal["translate", "scale", "rotate"]
 Border = Literal["mean", "edge", "reflect"]
 """What comes into an image that is moved: the mean colour, the edge's, or what is mirrored."""
 
-SignalRule = Literal["deconvnet", "guided", "gradient", "grad-cam"]
-"""How a unit's signal goes down to the pixels; see `decaf.insight.deconvnet`."""
+SignalRule = Literal["deconvnet", "guided", "gradient"]
+"""What a ReLU does to a signal that goes down to the pixels; see `decaf.insight.deconvnet`."""
+
+Look = Literal[SignalRule, "grad-cam"]
+"""How it is shown what of an image excites a unit."""
 
 SquareFill = Literal["mean", "grey", "black"]
 """What an occluding square shows: the net's mean colour, or 128 or 0 of every colour."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from decaf.choices import SignalRule
+from decaf.choices import Look
 from decaf.cli import border, options
 from decaf.cli.from_records import declared, with_records
 from decaf.cli.plot import Out, Store, visualize
@@ -102,7 +102,7 @@ def page(
     *,
     out: Annotated[Path, typer.Option(help="The page (.html).")] = Path("net.html"),
     units: Annotated[str, declared(Projection, "units")] = "0-15",
-    method: Annotated[SignalRule, declared(Projection, "method")] = "deconvnet",
+    method: Annotated[Look, declared(Projection, "method")] = "deconvnet",
     invariance: Annotated[
         list[Path] | None,
         typer.Option(help="A table that decaf visualize invariance wrote; repeatable."),

@@ -12,7 +12,7 @@ from decaf.analysis.receptive import receptive_extents
 from decaf.analysis.top_images import N_TOP, check_units
 from decaf.backbones import START, TorchBackbone
 from decaf.backbones.normalize import normalize
-from decaf.choices import SignalRule
+from decaf.choices import Look
 from decaf.datasets import ImageFiles, read_image
 from decaf.errors import ConfigError
 from decaf.images.views import make_view
@@ -189,7 +189,7 @@ def see_units(
     net: TorchBackbone,
     strongest: Mapping[int, torch.Tensor],
     layer: str,
-    method: SignalRule = "deconvnet",
+    method: Look = "deconvnet",
     maps: str | None = None,
 ) -> dict[int, tuple[UnitInImage, ...]]:
     """Look at units where they are most active, and send their activation down to the pixels.
@@ -215,19 +215,19 @@ def see_units(
     Raises
     ------
     ConfigError
-        If the method has no rule for the net.
+        If the method has no rule for the net, or does not use `maps`.
     """
     whole = method == "grad-cam" or len(net.shape(layer)) != 3
     extents = None if whole else receptive_extents(net, layer)
-    if method == "grad-cam":
-        maps = maps or deepest_maps(net, before=layer)
+    if maps is not None and method != "grad-cam":
+        raise ConfigError(f"{method} does not use maps, found {maps!r}; leave it out")
     found = {}
     for unit, pixels in strongest.items():
         inputs = normalize(pixels.to(net.device), net.preprocessing, torch.float32)
         outputs = net.activations(pixels.to(net.device), [layer])[layer]
         values, places = outputs[:, unit].reshape(len(outputs), -1).max(1)
-        if maps is not None:
-            signals = grad_cam(net, inputs, layer, unit, maps)
+        if method == "grad-cam":
+            signals = grad_cam(net, inputs, layer, unit, maps or deepest_maps(net, before=layer))
         else:
             start = partial(_start, unit=unit, places=places, at_activation=method == "deconvnet")
             signals = send_down(net, inputs, layer, start, method).permute(0, 2, 3, 1)

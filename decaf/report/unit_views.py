@@ -77,7 +77,7 @@ def plot_deconv(
     units = units_of(projection.units)
     store = store_at(seen[0]) if len(seen) == 1 else None
     if store is None:
-        images.only("a look at images that are named", "data_root")
+        images.only("a look at images that are named")
         paths = list(find_images(seen))
     opened = loaded(net, device)
     scores = opened.scores if projection.method == "grad-cam" else None
@@ -88,7 +88,8 @@ def plot_deconv(
         with FeatureStore(store) as features:
             strongest = strongest_in(features, opened, layer, units, images)
     found = see_units(opened, strongest, layer, projection.method, projection.maps)
-    return save(units_figure(found, layer, f"{opened.name}: {projection.method}"), out)
+    title = f"{opened.name}, {layer}: {projection.method}, and what units see"
+    return save(units_figure(found, title), out)
 
 
 def strongest_in(
@@ -108,15 +109,13 @@ def strongest_in(
     return {unit: torch.stack([one.pixels for one in tops]) for unit, tops in found.items()}
 
 
-def units_figure(units: Mapping[int, Sequence[UnitInImage]], layer: str, title: str) -> Figure:
+def units_figure(units: Mapping[int, Sequence[UnitInImage]], title: str) -> Figure:
     """Draw units side by side, each as `unit_tiles` shows it.
 
     Parameters
     ----------
     units : mapping of int to sequence of UnitInImage
         Up to nine images a unit, the most active first.
-    layer : str
-        Name of the layer.
     title : str
         What stands above all.
     """
@@ -129,7 +128,7 @@ def units_figure(units: Mapping[int, Sequence[UnitInImage]], layer: str, title: 
             axes.set_axis_off()
         for axes, (unit, seen) in zip(grid, units.items(), strict=False):
             axes.imshow(unit_tiles(seen))
-            axes.set_title(figure_text(f"{layer}, unit {unit}"))
+            axes.set_title(figure_text(f"unit {unit}"))
         figure.suptitle(figure_text(title), fontsize=9)
     return figure
 

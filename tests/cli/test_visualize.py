@@ -94,6 +94,7 @@ WRONG = (
     (["{store}", *LAYER, "--images", "{folder}", "--seed", "3"], "give its net"),
     (["{image}", "--method", "grad-cam", "--maps", "fc7"], "give --maps another layer"),
     (["{image}", "--layer", "features.pool9"], "unknown layer"),
+    (["{image}", "--maps", "pool5"], "deconvnet does not use maps"),
 )
 
 
