@@ -26,16 +26,17 @@ class Traceable(Protocol):
     def device(self) -> torch.device:
         """Where the net is."""
 
-    def activations(self, batch: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
-        """Return the named layers' outputs for a batch."""
+    def with_gradients(self, given: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
+        """Return the named layers' outputs for normalised images, by plain convolutions."""
 
 
 def receptive_extents(net: Traceable, layer: str) -> list[tuple[int, int]]:
     """Return which columns of the input each column of a layer's map depends on.
 
     Strip after strip of a noise image is replaced by other noise; a column of the map depends on
-    the strips that change any of its values. This asks nothing of the net but its outputs. Rows
-    are like columns, because inputs are square.
+    the strips that change any of its values. This asks nothing of the net but its outputs, those
+    of its plain convolutions, as faster ones round tile by tile. Rows are like columns, because
+    inputs are square.
 
     Parameters
     ----------
@@ -58,12 +59,12 @@ def receptive_extents(net: Traceable, layer: str) -> list[tuple[int, int]]:
 def _extents(net: Traceable, layer: str, strip: int) -> list[tuple[int, int]]:
     size = net.preprocessing.input_size_px
     draw = torch.Generator().manual_seed(_SEED)
-    noise, other = torch.randint(0, 256, (2, 3, size, size), generator=draw, dtype=torch.uint8)
+    noise, other = torch.randn((2, 3, size, size), generator=draw)
     starts = range(0, size, strip)
     changed = torch.stack([noise, *(_with_strip(noise, other, start, strip) for start in starts)])
     outputs = torch.cat(
         [
-            net.activations(batch.to(net.device), [layer])[layer].cpu()
+            net.with_gradients(batch.to(net.device), [layer])[layer].detach().cpu()
             for batch in torch.split(changed, _BATCH)
         ]
     )
