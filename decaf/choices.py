@@ -42,6 +42,9 @@ Transform = Literal["translate", "scale", "rotate"]
 Border = Literal["mean", "edge", "reflect"]
 """What comes into an image that is moved: the mean colour, the edge's, or what is mirrored."""
 
+InvertMethod = Literal["2015", "2016"]
+MaximizeMethod = Literal["2016", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4"]
+
 SignalRule = Literal["deconvnet", "guided", "gradient"]
 """What a ReLU does to a signal that goes down to the pixels; see `decaf.insight.deconvnet`."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
+from torch import nn
 
 from decaf.backbones.code import code_sha256
 from decaf.backbones.families import define
@@ -17,6 +18,7 @@ from decaf.progress import log
 from decaf.types import Preprocessing
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_UNDRAWN = (nn.Dropout, nn.Identity, nn.Flatten, nn.AdaptiveAvgPool2d)
 START = "pool5"
 """The maps that fully connected layers start at."""
 CANONICAL = (START, "fc6", "fc7", "pixels")
@@ -107,6 +109,30 @@ class TorchBackbone:
             If there is no such layer.
         """
         return self._net.depth(layer)
+
+    def progress(self, layer: str) -> float:
+        """Return the share of the net's modules that a pass has gone through at `layer`.
+
+        Containers do not count, nor does what AlexNet's paper does not draw as a layer: dropout
+        and adaptive pooling.
+
+        Raises
+        ------
+        BackboneError
+            If there is no such layer.
+        """
+        counted = {
+            name
+            for name, module in self._net.net.named_modules()
+            if not next(module.children(), None) and not isinstance(module, _UNDRAWN)
+        }
+        places = [
+            place
+            for place, tap in enumerate(self._net._trace.shapes)
+            if tap.module in counted and not tap.enters
+        ]
+        passed = sum(place <= self.depth(layer) for place in places)
+        return passed / max(len(places), 1)
 
     def activations(self, batch: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return layers of a batch from one forward pass that stops after the deepest.

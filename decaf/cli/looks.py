@@ -9,7 +9,7 @@ from decaf.cli import border, options
 from decaf.cli.from_records import declared, with_records
 from decaf.cli.plot import Out
 from decaf.cli.visualize import NetName, visualize
-from decaf.insight.asked import Moves
+from decaf.insight.asked import Moves, Preimage
 from decaf.records import Net, Source
 
 
@@ -56,6 +56,77 @@ def invariance(
             folder=folder,
             limit=limit,
             moves=moves,
+            device=device,
+        )
+    )
+
+
+@visualize.command()
+@with_records
+def invert(
+    net: NetName,
+    image: Annotated[Path, typer.Argument(help="The image; its centre view is inverted.")],
+    *,
+    layer: options.StoreLayers = None,
+    method: Annotated[str, typer.Option(help="2015 or 2016: Mahendran and Vedaldi's.")] = "2015",
+    out: Out,
+    weights: options.Weights = "imagenet",
+    device: options.Device = "auto",
+    allow_code: options.AllowCode = False,
+    asked: Preimage,
+) -> None:
+    """Draw images that a net's layers cannot tell from an image.
+
+    Above each stands its error: the squared distance of the features as a share of their squared
+    norm. A run that was stopped goes on when it is called again.
+    """
+    from decaf.report.preimages import plot_inversions
+
+    opened = Net(net, weights=weights, layers=layer, seed=asked.seed, allow_code=allow_code)
+    border.say(
+        plot_inversions(opened, image, out=out, method=method, asked=asked, device=device)  # type: ignore[arg-type] # it is checked there
+    )
+
+
+@visualize.command()
+@with_records
+def maximize(
+    net: NetName,
+    *,
+    layer: options.StoreLayers = None,
+    unit: Annotated[str, typer.Option(help="Units, as 0-15,40; of class scores the classes.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="yosinski-1 to yosinski-4: the published settings; 2016: Mahendran and Vedaldi's."
+        ),
+    ] = "yosinski-3",
+    images: Annotated[
+        list[str] | None,
+        typer.Option(help="Images to say their largest activation of beside; 2016 needs them."),
+    ] = None,
+    out: Out,
+    weights: options.Weights = "imagenet",
+    device: options.Device = "auto",
+    allow_code: options.AllowCode = False,
+    asked: Preimage,
+) -> None:
+    """Draw images that activate units most, each start beside the other.
+
+    Above each stands the activation, and in brackets the largest in natural images. A run that was
+    stopped goes on when it is called again.
+    """
+    from decaf.report.preimages import plot_maximized
+
+    opened = Net(net, weights=weights, layers=layer, seed=asked.seed, allow_code=allow_code)
+    border.say(
+        plot_maximized(
+            opened,
+            unit,
+            out=out,
+            method=method,  # type: ignore[arg-type] # it is checked there
+            images=images or (),
+            asked=asked,
             device=device,
         )
     )

@@ -68,3 +68,21 @@ class Moves(Record):
         default="mean",
         about="What comes in at the border: the net's mean colour, the edge's, or a mirror image.",
     )
+
+
+@record
+class Preimage(Record):
+    """How an image is sought that a net sees as asked."""
+
+    starts: int = option(default=1, about="Random images that the search starts from.", low=1)
+    steps: int | None = option(
+        default=None, about="Steps, shared by the method's phases; its own number if not given.",
+        low=2,
+    )  # fmt: skip
+    tv: float | None = option(
+        default=None,
+        about="Weight of total variation, for the methods 2015 and 2016; their own if not given.",
+        low=0,
+    )
+    seed: int = option(default=0, about="Seed of random weights, and of all that is drawn.",
+                       low=0, high=2**32 - 1)  # fmt: skip
