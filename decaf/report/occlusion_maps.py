@@ -117,7 +117,7 @@ def occlusion_figure(found: Occluded, name: str) -> Figure:
     side, n_known = len(found.pixels), 2 * bool(found.class_names)
     n_panels = 2 + (found.projection is not None) + n_known
     with house_style():
-        figure = Figure((2.3 * n_panels, 3.5), layout="constrained")
+        figure = Figure((2.3 * n_panels, 3.3), layout="constrained")
         above, below = figure.subplots(2, n_panels, height_ratios=(20, 1), squeeze=False)
         for axes in (*above, *below):
             axes.set_axis_off()
@@ -129,7 +129,7 @@ def occlusion_figure(found: Occluded, name: str) -> Figure:
             _title(axes, "strongest map, sent down", f"{found.unit} of {found.layer}")
         _draw_map(*next(panels), found, found.activation)
         _title(
-            above[n_panels - n_known - 1], "its total activation", f"{found.total:.3g} uncovered"
+            above[n_panels - n_known - 1], "its total activation", f"{found.total:.4g} uncovered"
         )
         if n_known:
             _draw_map(*next(panels), found, found.probability)
