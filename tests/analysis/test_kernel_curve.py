@@ -86,4 +86,4 @@ def test_pretrained_features_score_above_random_ones(assets, tmp_path):
         )  # fmt: skip
         with FeatureStore(path) as store:
             scores.append(kernel_curve(store["pool5"][:], store.labels, 60).scores)
-    assert scores[0].min() > scores[1].max() + 0.1
+    assert scores[0].min() > scores[1].max() + 0.05
