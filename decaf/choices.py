@@ -45,8 +45,11 @@ Border = Literal["mean", "edge", "reflect"]
 InvertMethod = Literal["2015", "2016"]
 MaximizeMethod = Literal["2016", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4"]
 
-SignalRule = Literal["deconvnet", "guided", "gradient", "grad-cam"]
-"""How a unit's signal goes down to the pixels; see `decaf.insight.deconvnet`."""
+SignalRule = Literal["deconvnet", "guided", "gradient"]
+"""What a ReLU does to a signal that goes down to the pixels; see `decaf.insight.deconvnet`."""
+
+Look = Literal[SignalRule, "grad-cam"]
+"""How it is shown what of an image excites a unit."""
 
 SquareFill = Literal["mean", "grey", "black"]
 """What an occluding square shows: the net's mean colour, or 128 or 0 of every colour."""

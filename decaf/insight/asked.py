@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from decaf.choices import Border, SignalRule, SquareFill, Transform
+from decaf.choices import Border, Look, SquareFill, Transform
 from decaf.fields import Record, option, record
 
 
@@ -19,7 +19,7 @@ class Projection(Record):
 
     layer: str | None = _layer()
     units: str = option(default="0-15", about="Units, as 0-15,40.")
-    method: SignalRule = option(
+    method: Look = option(
         default="deconvnet",
         about="deconvnet (Zeiler and Fergus), guided (Springenberg et al.), gradient, or grad-cam.",
     )

@@ -37,22 +37,10 @@ _RELUS: dict[str, Callable[..., torch.Tensor]] = {
 }
 """ReLUs by the functions and methods that nets call, and what each computes, never in place."""
 
-_WITHOUT_RULE = frozenset(
-    [
-        "elu",
-        "gelu",
-        "hardsigmoid",
-        "hardswish",
-        "layer_norm",
-        "leaky_relu",
-        "mish",
-        "scaled_dot_product_attention",
-        "sigmoid",
-        "silu",
-        "softmax",
-        "tanh",
-    ]
-)
+_WITHOUT_RULE = frozenset({
+    "elu", "gelu", "hardsigmoid", "hardswish", "layer_norm", "leaky_relu", "mish",
+    "scaled_dot_product_attention", "sigmoid", "silu", "softmax", "tanh",
+})  # fmt: skip
 
 
 class _Sent(torch.autograd.Function):
@@ -64,7 +52,7 @@ class _Sent(torch.autograd.Function):
         return computed.view_as(computed)
 
     @staticmethod
-    def backward(ctx: Any, *signals: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # type: ignore[override] # one output
+    def backward(ctx: Any, *signals: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (signal,) = signals
         return (signal.clamp(min=0) if ctx.rectify else signal), None, None
 
@@ -175,6 +163,5 @@ def grad_cam(
     scores = net.with_gradients(given, [layer], after=maps)[layer][:, unit]
     (gradient,) = torch.autograd.grad(scores.reshape(len(scores), -1).amax(1).sum(), given)
     found = (given.detach() * gradient.mean((2, 3), keepdim=True)).sum(1, keepdim=True).relu()
-    return functional.interpolate(found, inputs.shape[2:], mode="bilinear", align_corners=False)[
-        :, 0
-    ]
+    shown = functional.interpolate(found, inputs.shape[2:], mode="bilinear", align_corners=False)
+    return shown[:, 0]

@@ -12,7 +12,7 @@ from decaf.analysis.receptive import receptive_extents
 from decaf.analysis.top_images import N_TOP, check_units
 from decaf.backbones import START, TorchBackbone
 from decaf.backbones.normalize import normalize
-from decaf.choices import SignalRule
+from decaf.choices import Look
 from decaf.datasets import ImageFiles, read_image
 from decaf.errors import ConfigError
 from decaf.images.views import make_view
@@ -92,6 +92,47 @@ def deepest_maps(net: TorchBackbone, before: str | None = None) -> str:
     return max(layers, key=net.depth)
 
 
+def first_filters(net: TorchBackbone) -> tuple[str, FloatArray]:
+    """Return the first layer of a net that has filters, and what each looks for in the input.
+
+    Parameters
+    ----------
+    net : TorchBackbone
+        A net whose first maps are linear in its input.
+
+    Returns
+    -------
+    layer : str
+        The first layer that gives more than three maps.
+    filters : numpy.ndarray
+        ``(n_units, height, width, 3)`` float32: the gradient of a unit in the middle of its map.
+
+    Raises
+    ------
+    ConfigError
+        If no layer gives maps.
+    """
+    layers = [name for name in net.layers if len(net.shape(name)) == 3 and net.shape(name)[0] > 3]
+    if not layers:
+        raise ConfigError(f"asked for the filters of {net.name}, found no layer that gives maps")
+    layer = min(layers, key=net.depth)
+    n_units, height, width = net.shape(layer)
+    side = net.preprocessing.input_size_px
+    units = torch.arange(n_units, device=net.device)
+
+    def middle(output: torch.Tensor) -> torch.Tensor:
+        signal = torch.zeros_like(output)
+        signal[units, units, height // 2, width // 2] = 1
+        return signal
+
+    inputs = torch.zeros(n_units, 3, side, side, device=net.device)
+    signals = send_down(net, inputs, layer, middle, "gradient")
+    ys, xs = torch.nonzero(signals.abs().amax((0, 1)), as_tuple=True)
+    part = signals[:, :, ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    found: FloatArray = part.permute(0, 2, 3, 1).cpu().numpy()
+    return layer, found
+
+
 def strongest_of(
     net: TorchBackbone, paths: Sequence[str], layer: str, units: Sequence[int]
 ) -> dict[int, torch.Tensor]:
@@ -148,7 +189,7 @@ def see_units(
     net: TorchBackbone,
     strongest: Mapping[int, torch.Tensor],
     layer: str,
-    method: SignalRule = "deconvnet",
+    method: Look = "deconvnet",
     maps: str | None = None,
 ) -> dict[int, tuple[UnitInImage, ...]]:
     """Look at units where they are most active, and send their activation down to the pixels.
@@ -174,19 +215,19 @@ def see_units(
     Raises
     ------
     ConfigError
-        If the method has no rule for the net.
+        If the method has no rule for the net, or does not use `maps`.
     """
     whole = method == "grad-cam" or len(net.shape(layer)) != 3
     extents = None if whole else receptive_extents(net, layer)
-    if method == "grad-cam":
-        maps = maps or deepest_maps(net, before=layer)
+    if maps is not None and method != "grad-cam":
+        raise ConfigError(f"{method} does not use maps, found {maps!r}; leave it out")
     found = {}
     for unit, pixels in strongest.items():
         inputs = normalize(pixels.to(net.device), net.preprocessing, torch.float32)
         outputs = net.activations(pixels.to(net.device), [layer])[layer]
         values, places = outputs[:, unit].reshape(len(outputs), -1).max(1)
-        if maps is not None:
-            signals = grad_cam(net, inputs, layer, unit, maps)
+        if method == "grad-cam":
+            signals = grad_cam(net, inputs, layer, unit, maps or deepest_maps(net, before=layer))
         else:
             start = partial(_start, unit=unit, places=places, at_activation=method == "deconvnet")
             signals = send_down(net, inputs, layer, start, method).permute(0, 2, 3, 1)

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv", "kernel
 MOST_SHOWN = 200
 """Duplicates that the page shows; the file lists all."""
 
-_STATISTICS = (
+STATISTICS_NOTES = (
     "sparseness: 0 if all values are alike, 1 if one alone is not 0 (Vinje and Gallant)",
     "correlation of units: root mean square over pairs",
     "LogME: log evidence of the labels per image (You et al.); higher transfers better",
@@ -31,6 +31,16 @@ _STATISTICS = (
 
 def statistics_grid(found: Inspection) -> Grid:
     """Return the statistics of every layer."""
+    rows = statistics_rows(found.statistics)
+    rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
+    rows.append(kernel_row(found.kernel))
+    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} images"
+    notes = (*STATISTICS_NOTES, *kernel_notes(found.kernel))
+    return Grid(title, "statistic", tuple(found.statistics), tuple(rows), notes)
+
+
+def statistics_rows(statistics: Mapping[str, LayerStatistics]) -> list[Row]:
+    """Return a row for each figure of layers, with a cell for each layer."""
     lines: dict[str, Callable[[LayerStatistics], str]] = {
         "features": lambda s: str(s.n_features),
         "zeros, %": lambda s: per_cent(s.zeros),
@@ -43,12 +53,7 @@ def statistics_grid(found: Inspection) -> Grid:
         "effective rank": lambda s: _number(s.effective_rank, 1),
         "norm": lambda s: f"{s.norm_mean:.3g} ± {s.norm_std:.2g}",
     }
-    rows = [Row(n, tuple(map(line, found.statistics.values()))) for n, line in lines.items()]
-    rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
-    rows.append(kernel_row(found.kernel))
-    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} images"
-    notes = (*_STATISTICS, *kernel_notes(found.kernel))
-    return Grid(title, "statistic", tuple(found.statistics), tuple(rows), notes)
+    return [Row(name, tuple(map(line, statistics.values()))) for name, line in lines.items()]
 
 
 def similarity_grid(found: Inspection) -> Grid:

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from decaf.analysis.thumbnails import store_images
 from decaf.analysis.top_images import top_images
-from decaf.backbones import TorchBackbone, load_backbone
+from decaf.backbones import TorchBackbone
 from decaf.escapes import figure_text
 from decaf.insight.asked import Projection
+from decaf.insight.loaded import loaded
 from decaf.insight.units import (
     UnitInImage,
     deepest_maps,
@@ -28,9 +29,10 @@ from decaf.report.drawing import check_output, house_style, save
 from decaf.report.tiles import block
 from decaf.store import FeatureStore
 from decaf.stored_images import store_at
+from decaf.types import FloatArray
 
 _GAP_PX, _ACROSS = 8, 2
-_CONTRAST = 99.5
+_CONTRAST = 98.5
 """Percentile of a signal's size that is drawn as full contrast."""
 
 
@@ -72,29 +74,27 @@ def plot_deconv(
         The store is another net's.
     """
     check_output(out, seen)
-    net.only("a look into a net", "backbone", "weights", "seed", "allow_code")
     units = units_of(projection.units)
     store = store_at(seen[0]) if len(seen) == 1 else None
     if store is None:
-        images.only("a look at images that are named", "data_root")
+        images.only("a look at images that are named")
         paths = list(find_images(seen))
-    opened = load_backbone(
-        net.backbone, weights=net.weights, device=device, seed=net.seed, allow_code=net.allow_code
-    )
+    opened = loaded(net, device)
     scores = opened.scores if projection.method == "grad-cam" else None
     layer = projection.layer or scores or deepest_maps(opened)
-    strongest = (
-        strongest_of(opened, paths, layer, units)
-        if store is None
-        else strongest_in(store, opened, layer, units, images)
-    )
+    if store is None:
+        strongest = strongest_of(opened, paths, layer, units)
+    else:
+        with FeatureStore(store) as features:
+            strongest = strongest_in(features, opened, layer, units, images)
     found = see_units(opened, strongest, layer, projection.method, projection.maps)
-    return save(units_figure(found, layer, f"{opened.name}: {projection.method}"), out)
+    title = f"{opened.name}, {layer}: {projection.method}, and what units see"
+    return save(units_figure(found, title), out)
 
 
 def strongest_in(
-    store: Path, net: TorchBackbone, layer: str, units: Sequence[int], images: Images
-) -> Mapping[int, torch.Tensor]:
+    store: FeatureStore, net: TorchBackbone, layer: str, units: Sequence[int], images: Images
+) -> dict[int, torch.Tensor]:
     """Return for each unit the inputs ``(n, 3, S, S)`` that activate it most, from a store.
 
     Raises
@@ -104,21 +104,18 @@ def strongest_in(
     StoreMismatchError
         If the store is another net's.
     """
-    with FeatureStore(store) as opened:
-        opened[layer]  # says at once which layers there are
-        found = top_images(opened, net, layer, units, store_images(opened, images))
+    store[layer]  # says at once which layers there are
+    found = top_images(store, net, layer, units, store_images(store, images))
     return {unit: torch.stack([one.pixels for one in tops]) for unit, tops in found.items()}
 
 
-def units_figure(units: Mapping[int, Sequence[UnitInImage]], layer: str, title: str) -> Figure:
+def units_figure(units: Mapping[int, Sequence[UnitInImage]], title: str) -> Figure:
     """Draw units side by side, each as `unit_tiles` shows it.
 
     Parameters
     ----------
     units : mapping of int to sequence of UnitInImage
         Up to nine images a unit, the most active first.
-    layer : str
-        Name of the layer.
     title : str
         What stands above all.
     """
@@ -131,7 +128,7 @@ def units_figure(units: Mapping[int, Sequence[UnitInImage]], layer: str, title: 
             axes.set_axis_off()
         for axes, (unit, seen) in zip(grid, units.items(), strict=False):
             axes.imshow(unit_tiles(seen))
-            axes.set_title(figure_text(f"{layer}, unit {unit}"))
+            axes.set_title(figure_text(f"unit {unit}"))
         figure.suptitle(figure_text(title), fontsize=9)
     return figure
 
@@ -148,17 +145,24 @@ def unit_tiles(seen: Sequence[UnitInImage]) -> npt.NDArray[np.uint8]:
 
 
 def projection_pixels(one: UnitInImage) -> npt.NDArray[np.uint8]:
-    """Return a projection as pixels: grey where it is 0; Grad-CAM laid over the image.
-
-    Each is drawn at its own contrast.
-    """
-    signal = one.projection
-    size = np.percentile(np.abs(signal), _CONTRAST) or np.abs(signal).max() or 1.0
-    if signal.ndim == 3:
-        return _bytes(0.5 + 0.5 * signal / size)
-    heat: Any = mpl.colormaps["inferno"](np.clip(signal / size, 0, 1))[..., :3]
+    """Return a projection as pixels, at its own contrast; Grad-CAM is laid over the image."""
+    if one.projection.ndim == 3:
+        return signal_pixels(one.projection)
+    heat: Any = mpl.colormaps["inferno"](np.clip(_scaled(one.projection), 0, 1))[..., :3]
     return _bytes(0.35 * one.crop.mean(2, keepdims=True) / 255 + 0.65 * heat)
 
 
+def signal_pixels(signal: FloatArray) -> npt.NDArray[np.uint8]:
+    """Return a signal ``(height, width, 3)`` as pixels that are grey where it is 0."""
+    return _bytes(0.5 + 0.5 * _scaled(signal))
+
+
+def _scaled(signal: FloatArray) -> FloatArray:
+    size = np.percentile(np.abs(signal), _CONTRAST) or np.abs(signal).max() or 1.0
+    scaled: FloatArray = signal / size
+    return scaled
+
+
 def _bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    return pixels

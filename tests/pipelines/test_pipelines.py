@@ -12,6 +12,7 @@ SHARED = ("common", "mini_training")
 SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem not in SHARED)
 TRAINING = ("ablate_depth", "pretrain_mini")  # tested by test_training.py
 DETECTION = ("rcnn_voc2007",)  # tested below
+FIGURES = ("zf_figures",)  # tested below
 NET = [
     "--backbone", "decaf-mini", "--weights", "random", "--layers", "pool5",
     "--pool", "grid:2", "--device", "cpu", "--allow-partial",
@@ -54,7 +55,7 @@ OPTIONS = {
 
 
 def test_every_script_is_expected_here() -> None:
-    assert sorted([*EXPECTED, *TRAINING, *DETECTION]) == SCRIPTS
+    assert sorted([*EXPECTED, *TRAINING, *DETECTION, *FIGURES]) == SCRIPTS
 
 
 SLOW = ("oquab_voc2012", "oquab_voc2007")
@@ -100,6 +101,20 @@ def test_detection_runs_on_small_collages(
     for layer in ("pool5", "fc6"):
         classes = pd.read_csv(tmp_path / f"rcnn-{layer}.csv")["class"]
         assert list(classes) == ["disc", "stripes", "mean"]
+
+
+def test_figures_of_what_a_net_sees(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(PIPELINES)
+    main = runpy.run_path(str(PIPELINES / "zf_figures.py"))["main"]
+    where = ["--images", image_folder, "--features", tmp_path / "f", "--results", tmp_path]
+    net = ["--backbone", "decaf-mini", "--layers", "features.relu1,pool5", "--device", "cpu"]
+    main([*map(str, where), *net, "--units", "0", "--n-covered", "1"])
+    drawn = sorted(path.name for path in tmp_path.glob("*.png"))
+    moved = [f"zf-figure-5-{name}.png" for name in ("rotate", "scale", "translate")]
+    seen = ["zf-figure-2-features.relu1.png", "zf-figure-2-pool5.png"]
+    assert drawn == [*seen, *moved, "zf-figure-7-1.png"]
 
 
 BESIDE = ("-splits", "-classes", "-confusion")
