@@ -116,6 +116,7 @@ def finetune(
         precision=tuning_precision(net.precision, backbone),
         folder=path.parent,
         digest=digest,
+        epochs=path.with_name(f"{path.stem}-epochs") if how.keep_epochs else None,
     )
     tuned = _fit(tuning, table, rule, rows, X, seed=fit.seed, quiet=compute.quiet)
     Classifier(
@@ -184,7 +185,5 @@ def _said_by(tuning: FineTuning, tuned: FineTuned) -> dict[str, Any]:
 
 def _write_weights(path: Path, tuned: FineTuned) -> str:
     """Write the net's weights and return the file's SHA-256."""
-    # what the net's own weights lack is nan, and stays missing
-    state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
-    write_tensors(path, state, {"format": "pt"})
+    write_tensors(path, tuned.state(), {"format": "pt"})
     return file_sha256(path)

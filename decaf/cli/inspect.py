@@ -20,6 +20,12 @@ def inspect(
     ] = None,
     layers: options.StoreLayers = None,
     limit: options.Sample = 2000,
+    kernel_rows: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Images of a sample of kernel analysis, whose cost grows with their cube."
+        ),
+    ] = 500,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="Look for mirror images too.")
     ] = False,
@@ -44,6 +50,7 @@ def inspect(
         against=against or (),
         layers=layers,
         limit=limit,
+        kernel_rows=kernel_rows,
         mirrored=mirrored,
         images=images,
         quiet=quiet,

@@ -130,3 +130,25 @@ def maximize(
             device=device,
         )
     )
+
+
+@visualize.command()
+@with_records
+def evolution(
+    net: NetName,
+    epochs: Annotated[
+        Path, typer.Argument(help="Folder of epochs' weights: finetune --recipe keep_epochs=yes.")
+    ],
+    images: Annotated[list[str], typer.Argument(help="Images, folders, .csv or .txt lists.")],
+    *,
+    layer: options.StoreLayers = None,
+    units: Annotated[str, typer.Option(help="Units, as 0-15,40.")] = "0-3",
+    out: Out,
+    device: options.Device = "auto",
+    allow_code: options.AllowCode = False,
+) -> None:
+    """Draw what activates units most, epoch by epoch of a fine-tuning."""
+    from decaf.report.evolution import plot_evolution
+
+    opened = Net(net, layers=layer, allow_code=allow_code)
+    border.say(plot_evolution(opened, epochs, images, units=units, out=out, device=device))

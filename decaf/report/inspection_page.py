@@ -13,10 +13,11 @@ from decaf.analysis.statistics import LayerStatistics
 from decaf.escapes import csv_cell, csv_path, figure_text
 from decaf.report.drawing import COLOURS, WIDTH_IN, house_style
 from decaf.report.grid import Grid, Row, per_cent
+from decaf.report.kernel_figure import kernel_notes, kernel_page_figure, kernel_row
 from decaf.report.page import PageTable, grid_table, image, page_figure, plain_table, write_page
 from decaf.whole_files import require_writable, whole_file
 
-FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv")
+FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv", "kernel.csv")
 
 MOST_SHOWN = 200
 """Duplicates that the page shows; the file lists all."""
@@ -32,8 +33,10 @@ def statistics_grid(found: Inspection) -> Grid:
     """Return the statistics of every layer."""
     rows = statistics_rows(found.statistics)
     rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
+    rows.append(kernel_row(found.kernel))
     title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} images"
-    return Grid(title, "statistic", tuple(found.statistics), tuple(rows), STATISTICS_NOTES)
+    notes = (*STATISTICS_NOTES, *kernel_notes(found.kernel))
+    return Grid(title, "statistic", tuple(found.statistics), tuple(rows), notes)
 
 
 def statistics_rows(statistics: Mapping[str, LayerStatistics]) -> list[Row]:
@@ -105,16 +108,26 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
     Returns
     -------
     tuple of pathlib.Path
-        ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``.
+        ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``,
+        and ``kernel.csv``, the curves of kernel analysis.
     """
     names = list(found.statistics)
     first = found.statistics[names[0]]
     fields = list(vars(first))
     _write_csv(
         out / "layers.csv",
-        ["layer", *fields, "logme"],
+        ["layer", *fields, "logme", "kernel_score", "kernel_rows"],
         [
-            [csv_cell(n), *(getattr(found.statistics[n], f) for f in fields), found.logme[n]]
+            [
+                csv_cell(n),
+                *(getattr(found.statistics[n], f) for f in fields),
+                found.logme[n],
+                *(
+                    ("", "")
+                    if (one := found.kernel[n]) is None
+                    else (one.scores.mean(), one.n_rows)
+                ),
+            ]
             for n in names
         ],
     )
@@ -138,6 +151,16 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
             for p in found.duplicates
         ],
     )  # fmt: skip
+    _write_csv(
+        out / "kernel.csv",
+        ["layer", "directions", "error"],
+        [
+            [csv_cell(n), d, error]
+            for n, one in found.kernel.items()
+            if one is not None
+            for d, error in enumerate(one.errors.tolist())
+        ],
+    )
     tables = [grid_table(statistics_grid(found)), grid_table(similarity_grid(found))]
     caption = "Norms of the images' features, layer by layer."
     page = write_page(
@@ -146,6 +169,7 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
         f"decaf inspect: {found.path.name}",
         tables=tables,
         figure_of_norms=page_figure(norms_figure(found), "norms", caption),
+        figure_of_kernels=kernel_page_figure(found.kernel),
         summary=grid_table(duplicates_grid(found)),
         duplicates=_duplicates(found),
     )

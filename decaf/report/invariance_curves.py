@@ -126,7 +126,8 @@ class _Panel:
 
 
 def _panels(found: Invariance) -> list[_Panel]:
-    top = max(1.0, 1.05 * float(found.relative.max()))
+    drawn = [found.relative[:_SINGLE].max(), (found.relative.mean(0) + found.relative.std(0)).max()]
+    top = max(1.0, float(max(drawn)))
     panels = [
         _Panel(layer, "relative distance", found.relative[:, :, number], top)
         for number, layer in enumerate(found.layers)
@@ -148,7 +149,7 @@ def _draw(axes: Axes, amounts: Sequence[float], panel: _Panel) -> None:
     axes.plot(amounts, mean, color=INK, linewidth=1.8)
     axes.set_title(figure_text(panel.title))
     axes.set_ylabel(panel.said)
-    axes.set_ylim(0, panel.top)
+    axes.set_ylim(0, 1.04 * panel.top)
 
 
 def write_invariance(found: Invariance, path: Path) -> None:

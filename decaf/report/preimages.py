@@ -30,6 +30,8 @@ from decaf.whole_files import require_output, whole_file
 
 _ACROSS = 5
 _TILE_IN = 1.5
+_FULL, _CONTRAST = 0.995, 110.0
+"""This share of an image's values lies within so many grey levels of the mean, as it is drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,10 @@ def plot_maximized(
     asked: Preimage = Preimage(),
     device: str = "auto",
 ) -> str:
-    """Draw images that activate units of a layer.
+    """Draw images that activate units of a layer, each at full contrast.
+
+    Activations are those of the images as they are found, with what lies outside of 0 to 255 cut
+    off; only the drawing is stretched.
 
     Parameters
     ----------
@@ -175,11 +180,18 @@ def plot_maximized(
         reached = _strengths(opened, drawn, layer, [unit])[:, 0].tolist()
         beside = f" ({largest[unit]:.1f})" if largest else ""
         titles = [f"unit {unit}: {value:.1f}{beside}" for value in reached]
-        rows.append([Tile(title, _image(one)) for title, one in zip(titles, drawn, strict=True)])
+        shown = plus_mean(_stretched(one.x), opened.preprocessing)
+        rows.append([Tile(title, _image(one)) for title, one in zip(titles, shown, strict=True)])
     if asked.starts == 1:
         tiles = [row[0] for row in rows]
         rows = [tiles[first : first + _ACROSS] for first in range(0, len(tiles), _ACROSS)]
     return _written(found, preimages_figure(rows, found, "energy"), out)
+
+
+def _stretched(x: torch.Tensor) -> torch.Tensor:
+    """Return images at full contrast: what excites a unit may be faint."""
+    sizes = x.abs().flatten(1).sort(1).values[:, int(_FULL * x[0].numel())]
+    return x * (_CONTRAST / sizes.clamp(min=1e-6))[:, None, None, None]
 
 
 def one_of(net: TorchBackbone, asked: Net) -> str:
