@@ -105,8 +105,7 @@ def finetune(
     stored = extract_table(table, [backbone], net, view, source=source, compute=compute)
     with FeatureStore(stored) as store:
         rows = training_rows(table, np.asarray(store.done, np.bool_))
-        X = view_features(store[layer][:], rule).train
-        digest = store.digest
+        X, digest = view_features(store[layer][:], rule).train, store.digest
     tuning = FineTuning(
         backbone=backbone,
         layer=layer,

@@ -130,8 +130,7 @@ def inspect_store(
             raise DataError(f"asked to inspect {path}, found {len(rows)} images; give 4 or more")
         dataset = store.provenance.dataset
         files = image_files(dataset, images)
-        total = len(names) + 2
-        with show_progress("inspecting", total, "steps", quiet=quiet) as advance:
+        with show_progress("inspecting", len(names) + 2, "steps", quiet=quiet) as advance:
             statistics, norms, scores, kernel = {}, {}, {}, {}
             for name in names:
                 X = layer_rows(store, name, rows)

@@ -1,5 +1,6 @@
 """`decaf visualize` of what a net keeps of an image, and of what it looks for."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +9,19 @@ import typer
 from decaf.cli import border, options
 from decaf.cli.from_records import declared, with_records
 from decaf.cli.plot import Out
-from decaf.cli.visualize import NetName, visualize
+from decaf.cli.visualize import Loading, NetName, visualize
 from decaf.insight.asked import Moves, Preimage
 from decaf.records import Net, Source
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which images are moved."""
+
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the images of a store of a folder are.")
+    ] = None
+    limit: Annotated[int, declared(Source, "limit", "50 if not given.")] = 50
 
 
 @visualize.command()
@@ -21,6 +32,7 @@ def invariance(
     images: Annotated[
         str, typer.Option(help="A data set or folder of class folders, or a store (.h5).")
     ],
+    shown: Shown,
     layers: options.StoreLayers = None,
     classes: Annotated[
         Path | None,
@@ -29,15 +41,8 @@ def invariance(
             "called; if not given, the images' classes in order where they are as many."
         ),
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Where the images of a store of a folder are.")
-    ] = None,
-    limit: Annotated[int, declared(Source, "limit", "50 if not given.")] = 50,
     out: Out,
-    weights: options.Weights = "imagenet",
-    device: options.Device = "auto",
-    seed: options.Seed = 0,
-    allow_code: options.AllowCode = False,
+    loading: Loading,
     moves: Moves,
 ) -> None:
     """Draw how features and predictions change when images are moved, scaled or rotated.
@@ -46,17 +51,17 @@ def invariance(
     """
     from decaf.report.invariance_curves import plot_invariance
 
-    opened = Net(net, weights=weights, layers=layers, seed=seed, allow_code=allow_code)
+    opened = loading.net(net, layers)
     border.say(
         plot_invariance(
             opened,
             images,
             out=out,
             classes=classes,
-            folder=folder,
-            limit=limit,
+            folder=shown.folder,
+            limit=shown.limit,
             moves=moves,
-            device=device,
+            device=loading.device,
         )
     )
 
@@ -70,9 +75,7 @@ def invert(
     layer: options.StoreLayers = None,
     method: Annotated[str, typer.Option(help="2015 or 2016: Mahendran and Vedaldi's.")] = "2015",
     out: Out,
-    weights: options.Weights = "imagenet",
-    device: options.Device = "auto",
-    allow_code: options.AllowCode = False,
+    loading: Loading,
     asked: Preimage,
 ) -> None:
     """Draw images that a net's layers cannot tell from an image.
@@ -82,9 +85,9 @@ def invert(
     """
     from decaf.report.preimages import plot_inversions
 
-    opened = Net(net, weights=weights, layers=layer, seed=asked.seed, allow_code=allow_code)
+    opened = loading.net(net, layer)
     border.say(
-        plot_inversions(opened, image, out=out, method=method, asked=asked, device=device)  # type: ignore[arg-type] # it is checked there
+        plot_inversions(opened, image, out=out, method=method, asked=asked, device=loading.device)  # type: ignore[arg-type] # it is checked there
     )
 
 
@@ -106,9 +109,7 @@ def maximize(
         typer.Option(help="Images to say their largest activation of beside; 2016 needs them."),
     ] = None,
     out: Out,
-    weights: options.Weights = "imagenet",
-    device: options.Device = "auto",
-    allow_code: options.AllowCode = False,
+    loading: Loading,
     asked: Preimage,
 ) -> None:
     """Draw images that activate units most, each start beside the other.
@@ -118,7 +119,7 @@ def maximize(
     """
     from decaf.report.preimages import plot_maximized
 
-    opened = Net(net, weights=weights, layers=layer, seed=asked.seed, allow_code=allow_code)
+    opened = loading.net(net, layer)
     border.say(
         plot_maximized(
             opened,
@@ -127,7 +128,7 @@ def maximize(
             method=method,  # type: ignore[arg-type] # it is checked there
             images=images or (),
             asked=asked,
-            device=device,
+            device=loading.device,
         )
     )
 

@@ -23,9 +23,15 @@ class Loading:
     seed: options.Seed = 0
     allow_code: options.AllowCode = False
 
-    def net(self, name: str) -> Net:
-        """Return the net of a name."""
-        return Net(name, weights=self.weights, seed=self.seed, allow_code=self.allow_code)
+    def net(self, name: str, layers: str | None = None) -> Net:
+        """Return the net of a name, and what is looked at of it."""
+        return Net(
+            name,
+            weights=self.weights,
+            layers=layers,
+            seed=self.seed,
+            allow_code=self.allow_code,
+        )
 
 
 NetName = Annotated[str, typer.Argument(metavar="NET", help="A net from `decaf models`.")]

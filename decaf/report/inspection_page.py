@@ -111,26 +111,7 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
         ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``,
         and ``kernel.csv``, the curves of kernel analysis.
     """
-    names = list(found.statistics)
-    first = found.statistics[names[0]]
-    fields = list(vars(first))
-    _write_csv(
-        out / "layers.csv",
-        ["layer", *fields, "logme", "kernel_score", "kernel_rows"],
-        [
-            [
-                csv_cell(n),
-                *(getattr(found.statistics[n], f) for f in fields),
-                found.logme[n],
-                *(
-                    ("", "")
-                    if (one := found.kernel[n]) is None
-                    else (one.scores.mean(), one.n_rows)
-                ),
-            ]
-            for n in names
-        ],
-    )
+    _write_csv(out / "layers.csv", *_layers_table(found))
     _write_csv(
         out / "similarity.csv",
         ["layer", *map(csv_cell, found.similarity_names)],
@@ -174,6 +155,18 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
         duplicates=_duplicates(found),
     )
     return (page, *(out / name for name in FILES[1:]))
+
+
+def _layers_table(found: Inspection) -> tuple[list[str], list[list[object]]]:
+    """Return the columns and the lines of the table of layers."""
+    fields = list(vars(next(iter(found.statistics.values()))))
+    rows: list[list[object]] = []
+    for name, statistics in found.statistics.items():
+        kernel = found.kernel[name]
+        scores = ["", ""] if kernel is None else [kernel.scores.mean(), kernel.n_rows]
+        values = [getattr(statistics, field) for field in fields]
+        rows.append([csv_cell(name), *values, found.logme[name], *scores])
+    return ["layer", *fields, "logme", "kernel_score", "kernel_rows"], rows
 
 
 def norms_figure(found: Inspection) -> Figure:

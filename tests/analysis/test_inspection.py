@@ -93,6 +93,7 @@ def test_the_command_prints_tables_and_writes_files(store_path, image_folder, tm
     assert sorted(path.name for path in out.iterdir()) == [
         "duplicates.csv",
         "index.html",
+        "kernel.csv",
         "layers.csv",
         "similarity.csv",
     ]
