@@ -11,7 +11,10 @@ from decaf.errors import ConfigError, DataError
 from decaf.insight import preimage
 from decaf.insight.asked import Preimage
 from decaf.insight.preimage import seek
+from decaf.insight.units import inputs_of
 from decaf.insight.wishes import activations_of, inversions, minus_mean, net_input, plus_mean
+from decaf.prediction import find_images
+from decaf.report.preimages import largest_of
 
 CPU = torch.device("cpu")
 DEPTHS = ["features.conv1", "features.relu2", "pool5"]
@@ -170,3 +173,28 @@ def test_what_cannot_be_asked_is_refused(mini, tmp_path):
     (tmp_path / "fc7.safetensors").write_bytes(b"no")
     with pytest.raises(DataError, match="damaged"):
         invert(mini, tmp_path, ["fc7"])
+
+
+@pytest.mark.data
+def test_errors_of_a_real_net_grow_with_depth(assets, tmp_path):
+    weights = str(assets / "weights" / "alexnet-conv.safetensors")
+    net = load_backbone("alexnet", weights=weights, device="cpu")
+    image = next((assets / "data" / "imagenet-200" / "n02086240").iterdir())
+    (pixels,) = inputs_of(net, [str(image)])
+    layers = ["features.0", "features.3", "features.6", "features.10"]
+    found = invert(net, tmp_path, layers, pixels=pixels, steps=60)
+    errors = [found[layer].losses.item() for layer in layers]
+    assert errors[0] <= 0.05
+    assert errors == sorted(errors)
+
+
+@pytest.mark.data
+def test_a_real_class_is_more_active_than_in_any_image(assets, tmp_path):
+    weights = str(assets / "weights" / "squeezenet1_1.safetensors")
+    net = load_backbone("squeezenet1_1", weights=weights, device="cpu")
+    paths = list(find_images([assets / "data" / "imagenet-200"]))
+    largest = largest_of(net, paths, "fc8", [130])  # flamingo
+    (wish,) = activations_of(net, "fc8", [130], "2016", largest=largest)
+    found = seek([wish], Preimage(steps=40), CPU, tmp_path, quiet=True)[wish.name]
+    drawn = plus_mean(found.x, net.preprocessing)
+    assert net.activations(drawn, ["fc8"])["fc8"][:, 130].item() > largest[130]
