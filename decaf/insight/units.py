@@ -14,7 +14,7 @@ from decaf.backbones import START, TorchBackbone
 from decaf.backbones.normalize import normalize
 from decaf.choices import Look
 from decaf.datasets import ImageFiles, read_image
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, DataError
 from decaf.images.views import make_view
 from decaf.insight.deconvnet import grad_cam, send_down
 from decaf.types import FloatArray
@@ -182,9 +182,16 @@ def inputs_of(net: TorchBackbone, paths: Sequence[str], view: str = "center") ->
     DataError
         If one cannot be read.
     """
-    return torch.stack(
-        [make_view(read_image(ImageFiles(), path), view, net.preprocessing) for path in paths]
-    )
+    return torch.stack([_input(net, path, view) for path in paths])
+
+
+def _input(net: TorchBackbone, path: str, view: str) -> torch.Tensor:
+    try:
+        return make_view(read_image(ImageFiles(), path), view, net.preprocessing)
+    except DataError as error:
+        raise DataError(
+            f"asked for the image {path}, found: {error}; correct or remove it"
+        ) from error
 
 
 def see_units(
