@@ -12,15 +12,13 @@ from matplotlib.figure import Figure
 
 from decaf.backbones import TorchBackbone
 from decaf.choices import InvertMethod, MaximizeMethod, checked
-from decaf.datasets import ImageFiles, read_image
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, DataError
 from decaf.escapes import csv_cell, figure_text
 from decaf.held import held, remove_free
-from decaf.images.views import make_view
 from decaf.insight.asked import Preimage
 from decaf.insight.loaded import loaded
 from decaf.insight.preimage import Preimages, Wish, seek
-from decaf.insight.units import deepest_maps, strongest_of, units_of
+from decaf.insight.units import deepest_maps, inputs_of, strongest_of, units_of
 from decaf.insight.wishes import activations_of, digest_of, inversions, plus_mean
 from decaf.prediction import find_images
 from decaf.records import Net, takes_records
@@ -29,7 +27,7 @@ from decaf.types import FloatArray
 from decaf.whole_files import require_output, whole_file
 
 _ACROSS = 5
-_TILE_IN = 1.5
+_TILE_IN, _WIDTH_IN = 1.5, 4.8
 _FULL, _CONTRAST = 0.995, 110.0
 """This share of an image's values lies within so many grey levels of the mean, as it is drawn."""
 
@@ -96,8 +94,10 @@ def plot_inversions(
     _check(out, image)
     opened = loaded(net, device)
     preprocessing = opened.preprocessing
-    files = ImageFiles(image.absolute().parent)
-    pixels = make_view(read_image(files, image.name), "center", preprocessing)
+    try:
+        (pixels,) = inputs_of(opened, [str(image)])
+    except DataError as error:
+        raise DataError(f"asked for the image {image}, found: {error}; give an image") from error
     layers = net.layer_names or opened.default_layers
     wishes = inversions(opened, pixels, layers, method, asked.tv)
     found = _sought(opened, wishes, asked, out, "invert", pixels.numpy().tobytes())
@@ -168,7 +168,7 @@ def plot_maximized(
     """
     _check(out, *images)
     numbers = units_of(units)
-    paths = list(find_images(images))
+    paths = list(find_images(images)) if images else []
     opened = loaded(net, device)
     layer = one_of(opened, net)
     largest = largest_of(opened, paths, layer, numbers) if paths else {}
@@ -278,7 +278,8 @@ def preimages_figure(
         What the energies are.
     """
     across = max(map(len, rows))
-    width, height = _TILE_IN * max(across, 3), (_TILE_IN + 0.2) * len(rows)
+    side = max(_TILE_IN, min(2.4, _WIDTH_IN / across))
+    width, height = max(side * across, _WIDTH_IN), (side + 0.2) * len(rows)
     with house_style():
         figure = Figure((width, height + 1.9), layout="constrained")
         above, below = figure.subfigures(2, 1, height_ratios=[height, 1.9])
