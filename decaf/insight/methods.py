@@ -92,7 +92,14 @@ def total_variation(x: Tensor, beta: float) -> Tensor:
 
 def colour_norm(x: Tensor) -> Tensor:
     """Return the Euclidean norm ``(n, 1, H, W)`` of each pixel's colour."""
-    return x.norm(dim=1, keepdim=True)
+    norm: Tensor = x.norm(dim=1, keepdim=True)
+    return norm
+
+
+def gaussian(noise: Tensor) -> Tensor:
+    """Return Gaussian noise of uniform noise in 0 to 1."""
+    normal: Tensor = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
+    return normal
 
 
 @dataclass(frozen=True)
@@ -133,8 +140,8 @@ class Momentum(_Phased):
 
     def start(self, noise: Tensor) -> Tensor:
         """Return Gaussian noise of norm sigma."""
-        x = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
-        return x * (self._energy(x) ** 0.5 / x.flatten(1).norm(dim=1)[:, None, None, None])
+        x = gaussian(noise)
+        return x * (self.sigma / x.square().mean((1, 2, 3), keepdim=True).sqrt())
 
     def penalty(self, x: Tensor) -> Tensor:
         """Return total variation and the sixth power of values, as shares of sigma squared."""
@@ -229,7 +236,7 @@ class Ascent(_Phased):
 
     def start(self, noise: Tensor) -> Tensor:
         """Return Gaussian noise of 10 grey levels."""
-        return 10 * torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
+        return 10 * gaussian(noise)
 
     def penalty(self, x: Tensor) -> Tensor:
         """Return 0: operators take a penalty's place."""
@@ -244,11 +251,10 @@ class Ascent(_Phased):
         step: int,
     ) -> tuple[Tensor, Memory]:
         """Return images after a step and the operators."""
-        rate = lr
         if self.gain is not None:
             squares = gradient.square().sum((1, 2, 3), keepdim=True)
-            rate = (self.gain / squares.clamp(min=1e-30)).clamp(max=lr)
-        x = (x - rate * gradient) * (1 - self.decay)
+            gradient = gradient * (self.gain / squares.clamp(min=1e-30) / lr).clamp(max=1)
+        x = (x - lr * gradient) * (1 - self.decay)
         if self.blur and step % self.every == 0:
             x = gaussian_blur(x, [2 * int(4 * self.blur + 0.5) + 1] * 2, [self.blur] * 2)
         for share, size in (

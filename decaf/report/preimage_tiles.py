@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,8 @@ def preimages_figure(rows: Sequence[Sequence[Tile]], found: Mapping[str, Preimag
     width, height = max(side * across, _WIDTH_IN), (side + 0.2) * len(rows)
     with house_style():
         figure = Figure((width, height + 1.9), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=[height, 1.9])
+        parts: Any = figure.subfigures(2, 1, height_ratios=[height, 1.9])
+        above, below = parts
         grid = above.subplots(len(rows), across, squeeze=False)
         for axes in grid.ravel():
             axes.set_axis_off()
