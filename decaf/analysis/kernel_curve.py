@@ -104,7 +104,9 @@ def kernel_errors(X: FloatArray, labels: IntArray) -> FloatArray:
             "all alike; give several classes"
         )
     T /= T.std()
-    return np.min([_errors(np.exp(-squared / width), T) for width in widths], axis=0)
+    curves = [_errors(np.exp(-squared / width), T) for width in widths]
+    least: FloatArray = np.min(curves, axis=0)
+    return least
 
 
 def _errors(K: FloatArray, T: FloatArray) -> FloatArray:

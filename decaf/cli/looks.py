@@ -8,10 +8,12 @@ import typer
 
 from decaf.cli import border, options
 from decaf.cli.from_records import declared, with_records
-from decaf.cli.plot import Out
-from decaf.cli.visualize import Loading, NetName, visualize
+from decaf.cli.plot import Out, visualize
+from decaf.cli.visualize import Loading, NetName
 from decaf.insight.asked import Moves, Preimage
 from decaf.records import Net, Source
+
+__all__ = ["evolution", "invariance", "invert", "maximize", "visualize"]
 
 
 @dataclass(frozen=True)

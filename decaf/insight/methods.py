@@ -21,9 +21,6 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from decaf.choices import InvertMethod, MaximizeMethod
-from decaf.errors import ConfigError
-
 Memory = Mapping[str, Tensor]
 """What a method keeps from step to step of a phase."""
 
@@ -95,7 +92,14 @@ def total_variation(x: Tensor, beta: float) -> Tensor:
 
 def colour_norm(x: Tensor) -> Tensor:
     """Return the Euclidean norm ``(n, 1, H, W)`` of each pixel's colour."""
-    return x.norm(dim=1, keepdim=True)
+    norm: Tensor = x.norm(dim=1, keepdim=True)
+    return norm
+
+
+def gaussian(noise: Tensor) -> Tensor:
+    """Return Gaussian noise of uniform noise in 0 to 1."""
+    normal: Tensor = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
+    return normal
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,8 @@ class Momentum(_Phased):
 
     def start(self, noise: Tensor) -> Tensor:
         """Return Gaussian noise of norm sigma."""
-        x = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
-        return x * (self._energy(x) ** 0.5 / x.flatten(1).norm(dim=1)[:, None, None, None])
+        x = gaussian(noise)
+        return x * (self.sigma / x.square().mean((1, 2, 3), keepdim=True).sqrt())
 
     def penalty(self, x: Tensor) -> Tensor:
         """Return total variation and the sixth power of values, as shares of sigma squared."""
@@ -232,7 +236,7 @@ class Ascent(_Phased):
 
     def start(self, noise: Tensor) -> Tensor:
         """Return Gaussian noise of 10 grey levels."""
-        return 10 * torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
+        return 10 * gaussian(noise)
 
     def penalty(self, x: Tensor) -> Tensor:
         """Return 0: operators take a penalty's place."""
@@ -247,11 +251,10 @@ class Ascent(_Phased):
         step: int,
     ) -> tuple[Tensor, Memory]:
         """Return images after a step and the operators."""
-        rate = lr
         if self.gain is not None:
             squares = gradient.square().sum((1, 2, 3), keepdim=True)
-            rate = (self.gain / squares.clamp(min=1e-30)).clamp(max=lr)
-        x = (x - rate * gradient) * (1 - self.decay)
+            gradient = gradient * (self.gain / squares.clamp(min=1e-30) / lr).clamp(max=1)
+        x = (x - lr * gradient) * (1 - self.decay)
         if self.blur and step % self.every == 0:
             x = gaussian_blur(x, [2 * int(4 * self.blur + 0.5) + 1] * 2, [self.blur] * 2)
         for share, size in (
@@ -262,59 +265,3 @@ class Ascent(_Phased):
                 least = size.flatten(1).quantile(share, 1)[:, None, None, None]
                 x = x * (size >= least)
         return x, {}
-
-
-def invert_method(name: InvertMethod, depth: float, tv: float | None = None) -> Method:
-    """Return a method for inverting a layer.
-
-    Parameters
-    ----------
-    name : {"2015", "2016"}
-        Mahendran and Vedaldi's.
-    depth : float
-        Share of the net's modules that a pass has gone through at the layer; in 2015 total
-        variation weighs 1, 10 or 100 by it, as in the paper for CaffeNet's 20 layers.
-    tv : float, optional
-        Another weight of total variation.
-    """
-    if name == "2016":
-        found: Momentum | AdaptiveSteps = _ADAPTIVE
-    else:
-        weight = 1.0 if depth <= 6 / 20 else 10.0 if depth <= 12 / 20 else 100.0
-        rates = ((100, 0.004), (200, 0.0004), (100, 0.00004))
-        found = Momentum(tuple(Phase(*one) for one in rates), tv=weight)
-    return found if tv is None else replace(found, tv=tv)
-
-
-_RATE = 0.05 * AdaptiveSteps.sigma**2 / AdaptiveSteps.alpha
-_ADAPTIVE = AdaptiveSteps((Phase(300, _RATE, jitter=True), Phase(50, 0.1 * _RATE)))
-_MAXIMIZE: Mapping[MaximizeMethod, Method] = {
-    "2016": AdaptiveSteps((Phase(300, _RATE, jitter=True),), leak=0.05, relative=True),
-    "yosinski-1": Ascent((Phase(500, 100.0),), blur=0.5, small_norm=0.5, gain=2.0),
-    "yosinski-2": Ascent((Phase(750, 100.0),), decay=0.3, small_norm=0.2),
-    "yosinski-3": Ascent((Phase(1000, 100.0),), decay=1e-4, blur=1.0),
-    "yosinski-4": Ascent((Phase(1000, 1e8),), blur=0.5, small_gain=0.9, gain=2.0),
-}
-
-
-def maximize_method(name: MaximizeMethod, tv: float | None = None) -> Method:
-    """Return a method for maximising a unit: Mahendran and Vedaldi's, or one of Yosinski's four.
-
-    Parameters
-    ----------
-    name : {"2016", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4"}
-        The numbers are the rows of Yosinski et al.'s table of published settings.
-    tv : float, optional
-        Another weight of total variation; of ``2016``.
-
-    Raises
-    ------
-    ConfigError
-        If a weight is given to a method that has none.
-    """
-    found = _MAXIMIZE[name]
-    if tv is None:
-        return found
-    if not isinstance(found, AdaptiveSteps):
-        raise ConfigError(f"{name} does not use tv, found {tv:g}; leave it out")
-    return replace(found, tv=tv)

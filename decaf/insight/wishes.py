@@ -19,8 +19,8 @@ from decaf.backbones import TorchBackbone
 from decaf.choices import InvertMethod, MaximizeMethod, checked
 from decaf.errors import ConfigError
 from decaf.insight.asked import Preimage
-from decaf.insight.methods import invert_method, maximize_method
 from decaf.insight.preimage import Wish
+from decaf.insight.published_methods import invert_method, maximize_method
 from decaf.types import Preprocessing
 
 

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -99,7 +100,8 @@ def invariance_figure(found: Invariance) -> Figure:
     down = -(-len(panels) // across)
     with house_style():
         figure = Figure((_SIDE_IN * across, 1.1 + 1.9 * down), layout="constrained")
-        strip, below = figure.subfigures(2, 1, height_ratios=[1.1, 1.9 * down])
+        parts: Any = figure.subfigures(2, 1, height_ratios=[1.1, 1.9 * down])
+        strip, below = parts
         row = strip.subplots(1, len(found.shown), squeeze=False)[0]
         for axes, image, amount in zip(row, found.shown, found.shown_amounts, strict=True):
             axes.imshow(image)

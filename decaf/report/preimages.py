@@ -1,53 +1,33 @@
 """Images that a net sees as asked, side by side, and how the search went."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from matplotlib.figure import Figure
 
 from decaf.backbones import TorchBackbone
 from decaf.choices import InvertMethod, MaximizeMethod, checked
-from decaf.datasets import ImageFiles, read_image
-from decaf.errors import ConfigError
-from decaf.escapes import csv_cell, figure_text
+from decaf.errors import ConfigError, DataError
+from decaf.escapes import csv_cell
 from decaf.held import held, remove_free
-from decaf.images.views import make_view
 from decaf.insight.asked import Preimage
 from decaf.insight.loaded import loaded
 from decaf.insight.preimage import Preimages, Wish, seek
-from decaf.insight.units import deepest_maps, strongest_of, units_of
+from decaf.insight.units import deepest_maps, inputs_of, strongest_of, units_of
 from decaf.insight.wishes import activations_of, digest_of, inversions, plus_mean
 from decaf.prediction import find_images
 from decaf.records import Net, takes_records
-from decaf.report.drawing import check_output, house_style, save
+from decaf.report.drawing import check_output, save
+from decaf.report.preimage_tiles import Tile, preimages_figure, tiles_of
 from decaf.types import FloatArray
 from decaf.whole_files import require_output, whole_file
 
 _ACROSS = 5
-_TILE_IN = 1.5
 _FULL, _CONTRAST = 0.995, 110.0
 """This share of an image's values lies within so many grey levels of the mean, as it is drawn."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tile:
-    """An image and what stands above it.
-
-    Attributes
-    ----------
-    title : str
-        One line.
-    pixels : numpy.ndarray
-        ``(S, S, 3)`` uint8.
-    """
-
-    title: str
-    pixels: npt.NDArray[np.uint8]
 
 
 @takes_records
@@ -95,25 +75,21 @@ def plot_inversions(
     """
     _check(out, image)
     opened = loaded(net, device)
-    preprocessing = opened.preprocessing
-    files = ImageFiles(image.absolute().parent)
-    pixels = make_view(read_image(files, image.name), "center", preprocessing)
+    try:
+        (pixels,) = inputs_of(opened, [str(image)])
+    except DataError as error:
+        raise DataError(f"asked for the image {image}, found: {error}; give an image") from error
     layers = net.layer_names or opened.default_layers
     wishes = inversions(opened, pixels, layers, method, asked.tv)
-    found = _sought(opened, wishes, asked, out, "invert", pixels.numpy().tobytes())
-    tiles = [Tile(image.name, _image(pixels))]
-    for layer, one in found.items():
-        drawn = plus_mean(one.x, preprocessing)
-        tiles += [
-            Tile(f"{layer}: {error:.3f}", _image(start))
-            for start, error in zip(drawn, one.losses.tolist(), strict=True)
-        ]
-    across = _ACROSS if asked.starts == 1 else asked.starts
-    rows = [tiles[first : first + across] for first in range(0, len(tiles), across)]
-    if asked.starts > 1:  # a row a layer, below the image
-        rest = tiles[1:]
-        rows = [tiles[:1], *(rest[i : i + across] for i in range(0, len(rest), across))]
-    return _written(found, preimages_figure(rows, found, "energy"), out)
+
+    def tiles(name: str, one: Preimages) -> list[Tile]:
+        drawn = plus_mean(one.x, opened.preprocessing)
+        titles = [f"{name}: {error:.3f}" for error in one.losses.tolist()]
+        return tiles_of(titles, drawn)
+
+    first = tiles_of([image.name], pixels[None])
+    search = _Search("invert", opened, wishes, asked, pixels.numpy().tobytes())
+    return _made(search, out, tiles, first)
 
 
 @takes_records
@@ -168,24 +144,21 @@ def plot_maximized(
     """
     _check(out, *images)
     numbers = units_of(units)
-    paths = list(find_images(images))
+    paths = list(find_images(images)) if images else []
     opened = loaded(net, device)
     layer = one_of(opened, net)
     largest = largest_of(opened, paths, layer, numbers) if paths else {}
     wishes = activations_of(opened, layer, numbers, method, largest=largest or None, tv=asked.tv)
-    found = _sought(opened, wishes, asked, out, "maximize", largest)
-    rows = []
-    for unit, one in zip(numbers, found.values(), strict=True):
+
+    def tiles(name: str, one: Preimages) -> list[Tile]:
+        unit = int(name.rpartition("-")[2])
         drawn = plus_mean(one.x, opened.preprocessing)
         reached = _strengths(opened, drawn, layer, [unit])[:, 0].tolist()
         beside = f" ({largest[unit]:.1f})" if largest else ""
         titles = [f"unit {unit}: {value:.1f}{beside}" for value in reached]
-        shown = plus_mean(_stretched(one.x), opened.preprocessing)
-        rows.append([Tile(title, _image(one)) for title, one in zip(titles, shown, strict=True)])
-    if asked.starts == 1:
-        tiles = [row[0] for row in rows]
-        rows = [tiles[first : first + _ACROSS] for first in range(0, len(tiles), _ACROSS)]
-    return _written(found, preimages_figure(rows, found, "energy"), out)
+        return tiles_of(titles, plus_mean(_stretched(one.x), opened.preprocessing))
+
+    return _made(_Search("maximize", opened, wishes, asked, largest), out, tiles)
 
 
 def _stretched(x: torch.Tensor) -> torch.Tensor:
@@ -235,71 +208,48 @@ def _check(out: Path, *inputs: str | Path) -> None:
     require_output(out.with_suffix(".csv"), ".csv", inputs=inputs)
 
 
-def _sought(
-    net: TorchBackbone,
-    wishes: Sequence[Wish],
-    asked: Preimage,
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What is searched, and all that decides what is found."""
+
+    verb: str
+    net: TorchBackbone
+    wishes: Sequence[Wish]
+    asked: Preimage
+    more: object
+
+    def folder(self, beside: Path) -> Path:
+        """Return where it keeps how far it is."""
+        digest = digest_of(self.net, self.wishes, self.asked, self.more)
+        return beside.absolute().parent / f"{self.verb}-{digest}"
+
+
+def _made(
+    search: _Search,
     out: Path,
-    verb: str,
-    *more: object,
-) -> dict[str, Preimages]:
-    """Search in a folder beside the figure, which goes when it is done."""
-    folder = out.absolute().parent / f"{verb}-{digest_of(net, wishes, asked, *more)}"
+    tiles: Callable[[str, Preimages], list[Tile]],
+    first: Sequence[Tile] = (),
+) -> str:
+    """Search, and write the figure and the table; what was kept of the search goes after that."""
+    folder, table = search.folder(out), out.with_suffix(".csv")
     with held(folder):
-        found = seek(wishes, asked, net.device, folder)
+        found = seek(search.wishes, search.asked, search.net.device, folder)
+        blocks = [tiles(name, one) for name, one in found.items()]
+        if search.asked.starts == 1:
+            flat = [*first, *(tile for block in blocks for tile in block)]
+            blocks = [flat[i : i + _ACROSS] for i in range(0, len(flat), _ACROSS)]
+        elif first:
+            blocks.insert(0, [*first])
+        save(preimages_figure(blocks, found), out)
+        _write_energies(found, table)
     remove_free(folder)
-    return found
+    return f"{out}\n{table}"
 
 
-def _written(found: Mapping[str, Preimages], figure: Figure, out: Path) -> str:
-    table = out.with_suffix(".csv")
-    save(figure, out)
-    with whole_file(table) as part, part.open("w", encoding="utf-8", newline="") as file:
+def _write_energies(found: Mapping[str, Preimages], path: Path) -> None:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(["wish", "start", "step", "energy"])
         for name, one in found.items():
             for (step, start), energy in np.ndenumerate(one.energies):
                 lines.writerow([csv_cell(name), start, step, f"{energy:.6g}"])
-    return f"{out}\n{table}"
-
-
-def preimages_figure(
-    rows: Sequence[Sequence[Tile]], found: Mapping[str, Preimages], said: str
-) -> Figure:
-    """Draw rows of images, and below them the energy of each search, step by step.
-
-    Parameters
-    ----------
-    rows : sequence of sequence of Tile
-        The images.
-    found : mapping of str to Preimages
-        The searches; the energy's mean over starts is drawn.
-    said : str
-        What the energies are.
-    """
-    across = max(map(len, rows))
-    width, height = _TILE_IN * max(across, 3), (_TILE_IN + 0.2) * len(rows)
-    with house_style():
-        figure = Figure((width, height + 1.9), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=[height, 1.9])
-        grid = above.subplots(len(rows), across, squeeze=False)
-        for axes in grid.ravel():
-            axes.set_axis_off()
-        for line, row in zip(grid, rows, strict=True):
-            for axes, tile in zip(line, row, strict=False):
-                axes.imshow(tile.pixels)
-                axes.set_title(figure_text(tile.title), fontsize=7, fontweight="normal")
-        axes = below.subplots()
-        for name, one in found.items():
-            axes.plot(one.energies.mean(1), linewidth=1, label=figure_text(name))
-        axes.set_xlabel("step")
-        axes.set_ylabel(said)
-        axes.legend(fontsize=6, ncols=2, loc="center left", bbox_to_anchor=(1, 0.5))
-        if all((one.energies > 0).all() for one in found.values()):
-            axes.set_yscale("log")
-    return figure
-
-
-def _image(pixels: torch.Tensor) -> npt.NDArray[np.uint8]:
-    image: npt.NDArray[np.uint8] = pixels.permute(1, 2, 0).cpu().numpy()
-    return image

@@ -11,10 +11,9 @@ from decaf.insight.methods import (
     Ascent,
     Momentum,
     Phase,
-    invert_method,
-    maximize_method,
     total_variation,
 )
+from decaf.insight.published_methods import invert_method, maximize_method
 
 ONE = (Phase(1, 1.0),)
 METHODS = [
