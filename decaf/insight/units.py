@@ -14,7 +14,7 @@ from decaf.backbones import START, TorchBackbone
 from decaf.backbones.normalize import normalize
 from decaf.choices import Look
 from decaf.datasets import ImageFiles, read_image
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, DataError
 from decaf.images.views import make_view
 from decaf.insight.deconvnet import grad_cam, send_down
 from decaf.types import FloatArray
@@ -92,13 +92,15 @@ def deepest_maps(net: TorchBackbone, before: str | None = None) -> str:
     return max(layers, key=net.depth)
 
 
-def first_filters(net: TorchBackbone) -> tuple[str, FloatArray]:
+def first_filters(net: TorchBackbone, most: int = 256) -> tuple[str, FloatArray]:
     """Return the first layer of a net that has filters, and what each looks for in the input.
 
     Parameters
     ----------
     net : TorchBackbone
         A net whose first maps are linear in its input.
+    most : int
+        At most so many filters.
 
     Returns
     -------
@@ -118,14 +120,14 @@ def first_filters(net: TorchBackbone) -> tuple[str, FloatArray]:
     layer = min(layers, key=net.depth)
     n_units, height, width = net.shape(layer)
     side = net.preprocessing.input_size_px
-    units = torch.arange(n_units, device=net.device)
+    units = torch.arange(min(most, n_units), device=net.device)
 
     def middle(output: torch.Tensor) -> torch.Tensor:
         signal = torch.zeros_like(output)
         signal[units, units, height // 2, width // 2] = 1
         return signal
 
-    inputs = torch.zeros(n_units, 3, side, side, device=net.device)
+    inputs = torch.zeros(len(units), 3, side, side, device=net.device)
     signals = send_down(net, inputs, layer, middle, "gradient")
     ys, xs = torch.nonzero(signals.abs().amax((0, 1)), as_tuple=True)
     part = signals[:, :, ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
@@ -180,9 +182,16 @@ def inputs_of(net: TorchBackbone, paths: Sequence[str], view: str = "center") ->
     DataError
         If one cannot be read.
     """
-    return torch.stack(
-        [make_view(read_image(ImageFiles(), path), view, net.preprocessing) for path in paths]
-    )
+    return torch.stack([_input(net, path, view) for path in paths])
+
+
+def _input(net: TorchBackbone, path: str, view: str) -> torch.Tensor:
+    try:
+        return make_view(read_image(ImageFiles(), path), view, net.preprocessing)
+    except DataError as error:
+        raise DataError(
+            f"asked for the image {path}, found: {error}; correct or remove it"
+        ) from error
 
 
 def see_units(

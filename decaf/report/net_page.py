@@ -140,7 +140,10 @@ def _filters(net: TorchBackbone) -> _Drawn:
     across = int(np.ceil(len(filters) ** 0.5))
     drawn = block([signal_pixels(one) for one in filters], across, _FILTER_PX)
     height, width = filters.shape[1:3]
-    caption = f"{len(filters)} filters of {layer}, {height} x {width} px, each at its own contrast"
+    caption = (
+        f"{len(filters)} of {net.shape(layer)[0]} filters of {layer}, {height} x {width} px, each "
+        "at its own contrast"
+    )
     return _Drawn(layer, _address(drawn, "PNG"), caption)
 
 

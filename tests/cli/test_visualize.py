@@ -157,3 +157,7 @@ def test_what_a_trained_models_answer_rests_on(image_folder: Path, tmp_path: Pat
         error = CliRunner().invoke(app, [*command, *more]).exception
         assert isinstance(error, ConfigError)
         assert said in str(error)
+    command[3] = str(tmp_path / "none.png")
+    error = CliRunner().invoke(app, command).exception
+    assert isinstance(error, DataError)
+    assert "none.png, found: " in str(error)

@@ -47,7 +47,7 @@ def test_a_page_is_whole_and_alone(
     assert re.findall(r'data-unit="(\d+)"', page) == ["0", "1", "2", *(2 * ["0", "1", "2", "40"])]
     assert "3 of 32 units" in page  # the first layer has no unit 40
     assert "4 of 1024 units" in page
-    assert "32 filters of features.conv1, 5 x 5 px" in page
+    assert "32 of 32 filters of features.conv1, 5 x 5 px" in page
     assert "sparseness of a unit" in page
     assert "mean of 1 images" in page
     for layer in load_backbone("decaf-mini", device="cpu").layers:
