@@ -25,7 +25,7 @@ from decaf.report.preimage_tiles import Tile, preimages_figure, tiles_of
 from decaf.types import FloatArray
 from decaf.whole_files import require_output, whole_file
 
-_ACROSS = 5
+_ACROSS = 6
 _FULL, _CONTRAST = 0.995, 110.0
 """This share of an image's values lies within so many grey levels of the mean, as it is drawn."""
 
