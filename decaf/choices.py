@@ -39,6 +39,22 @@ Decoder = Literal["auto", "pillow", "gpu"]
 Route = Literal["crop", "roi"]
 """How a detector sees regions: each warped by itself, or all pooled from one pass an image."""
 
+Transform = Literal["translate", "scale", "rotate"]
+Border = Literal["mean", "edge", "reflect"]
+"""What comes into an image that is moved: the mean colour, the edge's, or what is mirrored."""
+
+InvertMethod = Literal["2015", "2016"]
+MaximizeMethod = Literal["2016", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4"]
+
+SignalRule = Literal["deconvnet", "guided", "gradient"]
+"""What a ReLU does to a signal that goes down to the pixels; see `decaf.insight.deconvnet`."""
+
+Look = Literal[SignalRule, "grad-cam"]
+"""How it is shown what of an image excites a unit."""
+
+SquareFill = Literal["mean", "grey", "black"]
+"""What an occluding square shows: the net's mean colour, or 128 or 0 of every colour."""
+
 Engine = Literal["local", "ray"]
 Method = Literal["tsne", "umap"]
 ReportFormat = Literal["html", "markdown", "latex"]

@@ -12,7 +12,7 @@ PIPELINES = Path(__file__).parents[2] / "pipelines"
 SHARED = ("common", "mini_training")
 SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem not in SHARED)
 TRAINING = ("ablate_depth", "pretrain_mini")  # tested by test_training.py
-OTHER = ("rcnn_voc2007", "search_codes")  # detection and search, tested below
+OTHER = ("rcnn_voc2007", "search_codes", "zf_figures")  # tested below
 NET = [
     "--backbone", "decaf-mini", "--weights", "random", "--layers", "pool5",
     "--pool", "grid:2", "--device", "cpu", "--allow-partial",
@@ -122,6 +122,20 @@ def test_search_runs_on_small_images(
     assert labels["mAP"].between(0, 1).all()
     assert pd.read_csv(tmp_path / "r" / "search-ukbench.csv")["UKBench"].between(1, 4).all()
     assert (tmp_path / "r" / "search-codes.svg").stat().st_size > 1000
+
+
+def test_figures_of_what_a_net_sees(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(PIPELINES)
+    main = runpy.run_path(str(PIPELINES / "zf_figures.py"))["main"]
+    where = ["--images", image_folder, "--features", tmp_path / "f", "--results", tmp_path]
+    net = ["--backbone", "decaf-mini", "--layers", "features.relu1,pool5", "--device", "cpu"]
+    main([*map(str, where), *net, "--units", "0", "--n-covered", "1"])
+    drawn = sorted(path.name for path in tmp_path.glob("*.png"))
+    moved = [f"zf-figure-5-{name}.png" for name in ("rotate", "scale", "translate")]
+    seen = ["zf-figure-2-features.relu1.png", "zf-figure-2-pool5.png"]
+    assert drawn == [*seen, *moved, "zf-figure-7-1.png"]
 
 
 BESIDE = ("-splits", "-classes", "-confusion")
