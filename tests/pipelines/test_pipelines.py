@@ -109,7 +109,7 @@ def test_search_runs_on_small_images(
     monkeypatch.syspath_prepend(PIPELINES)
     pairs = tmp_path / "pairs"
     for name in ("one", "two"):
-        shutil.copytree(data_root / "caltech101", pairs / name)
+        shutil.copytree(data_root / "caltech101" / "101_ObjectCategories", pairs / name)
     where = ["--data-root", data_root, "--features", tmp_path / "f", "--results", tmp_path / "r"]
     main = runpy.run_path(str(PIPELINES / "search_codes.py"))["main"]
     codes = ["--codes", "spherical:64", "--pairs", pairs]
