@@ -189,9 +189,7 @@ def occlude(
     batch_size = batch_size or (32 if net.device.type == "cpu" else 256)
     maps, clean = _watched(net, pixels[None], layer, classes)
     unit = int(maps[0].argmax())
-    label = 0 if classes is None else int(clean[0].argmax())
-    if classes is not None and occlusion.label is not None:
-        label = classes.number(occlusion.label)
+    label = _label(classes, occlusion.label, clean[0])
     totals, scores = [], []
     colour = fill_of(occlusion.fill, net.preprocessing).to(pixels.device)
     with show_progress("occluding", len(starts) ** 2, "places", quiet=quiet) as advance:
@@ -218,6 +216,15 @@ def occlude(
         before=float(clean[0, label]),
         best=y.argmax(1).reshape(grid),
     )
+
+
+def _label(classes: ClassScores | None, asked: str | None, probabilities: FloatArray) -> int:
+    """Return the number of the class that is watched."""
+    if asked is None:
+        return 0 if classes is None else int(probabilities.argmax())
+    if classes is None:
+        raise ConfigError(f"asked for the class {asked!r}, found a net without; give a model")
+    return classes.number(asked)
 
 
 def _watched(

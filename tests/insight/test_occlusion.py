@@ -1,6 +1,7 @@
 """A square that moves over an image shows what an answer rests on."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from decaf.backbones import TorchBackbone, load_backbone
 from decaf.errors import ConfigError
 from decaf.insight.asked import Occlusion
 from decaf.insight.occlusion import ClassScores, Occluded, occlude, own_classes, places
+from decaf.insight.units import inputs_of
+from decaf.report.occlusion_maps import occlusion_figure
 
 Wrap = Callable[[nn.Module], TorchBackbone]
 
@@ -136,6 +139,19 @@ def test_what_is_wrong_is_said(wrap: Wrap, pixels: torch.Tensor) -> None:
         run(net, pixels, label="class 7")
     with pytest.raises(ConfigError, match="8, which gives no maps"):
         run(net, pixels, layer="8")
+    with pytest.raises(ConfigError, match="asked for the class 'cat', found a net without"):
+        occlude(net, pixels, None, Occlusion(label="cat"))
+
+
+def test_without_classes_a_map_alone_is_watched(wrap: Wrap, pixels: torch.Tensor) -> None:
+    net, asked = wrap(small_net()), Occlusion(square=8, stride=8, layer="5")
+    alone = occlude(net, pixels, None, asked, quiet=True)
+    assert alone.class_names == ()
+    assert np.isnan(alone.probability).all()
+    both = occlude(net, pixels, own_classes(net), asked, quiet=True)
+    np.testing.assert_array_equal(alone.activation, both.activation)
+    panels = [len(occlusion_figure(one, "x.png").axes) for one in (alone, both)]
+    assert panels == [2 * 3, 2 * 5]
 
 
 def test_imagenets_classes_have_names_of_their_own() -> None:
@@ -143,3 +159,17 @@ def test_imagenets_classes_have_names_of_their_own() -> None:
     assert classes is not None
     assert len(set(classes.class_names)) == 1000
     assert classes.class_names[155] == "Shih-Tzu"
+
+
+@pytest.mark.data
+def test_a_dalmatian_is_known_by_its_head(assets: Path) -> None:
+    weights = assets / "weights" / "squeezenet1_1.safetensors"
+    net = load_backbone("squeezenet1_1", weights=str(weights), device="cpu")
+    dog = assets / "data" / "caltech101" / "101_ObjectCategories" / "dalmatian" / "image_0001.jpg"
+    found = run(net, inputs_of(net, [str(dog)])[0], stride=24)
+    assert found.class_names[found.label] == "dalmatian"
+    y, x = np.unravel_index(found.probability.argmin(), found.probability.shape)
+    assert found.probability[y, x] < 0.5 * found.before
+    assert found.class_names[found.best[y, x]] == "Great Dane"
+    assert found.starts[x] > 80  # its head is on the right,
+    assert found.starts[y] < 120  # and above
