@@ -10,7 +10,7 @@ import decaf
 from decaf.cli.from_records import with_records
 from decaf.detection_records import Applied, Detection
 from decaf.errors import ConfigError
-from decaf.insight.asked import Moves, Occlusion, Projection
+from decaf.insight.asked import Moves, Occlusion, Preimage, Projection
 from decaf.records import (
     Cluster,
     Compute,
@@ -29,7 +29,7 @@ from decaf.records import (
 
 ALL = (
     Net, View, Patches, Images, Source, Compute, Cluster, Fit, Overrides, Search, SearchTest,
-    Detection, Applied, Projection, Occlusion, Moves,
+    Detection, Applied, Projection, Occlusion, Moves, Preimage,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from decaf.choices import InvertMethod, MaximizeMethod
 from decaf.cli import border, options
 from decaf.cli.from_records import declared, with_records
 from decaf.cli.plot import Out, visualize
@@ -75,7 +76,7 @@ def invert(
     image: Annotated[Path, typer.Argument(help="The image; its centre view is inverted.")],
     *,
     layer: options.StoreLayers = None,
-    method: Annotated[str, typer.Option(help="2015 or 2016: Mahendran and Vedaldi's.")] = "2015",
+    method: Annotated[InvertMethod, typer.Option(help="Mahendran and Vedaldi's.")] = "2015",
     out: Out,
     loading: Loading,
     asked: Preimage,
@@ -89,7 +90,7 @@ def invert(
 
     opened = loading.net(net, layer)
     border.say(
-        plot_inversions(opened, image, out=out, method=method, asked=asked, device=loading.device)  # type: ignore[arg-type] # it is checked there
+        plot_inversions(opened, image, out=out, method=method, asked=asked, device=loading.device)
     )
 
 
@@ -101,7 +102,7 @@ def maximize(
     layer: options.StoreLayers = None,
     unit: Annotated[str, typer.Option(help="Units, as 0-15,40; of class scores the classes.")],
     method: Annotated[
-        str,
+        MaximizeMethod,
         typer.Option(
             help="yosinski-1 to yosinski-4: the published settings; 2016: Mahendran and Vedaldi's."
         ),
@@ -127,7 +128,7 @@ def maximize(
             opened,
             unit,
             out=out,
-            method=method,  # type: ignore[arg-type] # it is checked there
+            method=method,
             images=images or (),
             asked=asked,
             device=loading.device,

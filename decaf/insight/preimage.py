@@ -114,9 +114,7 @@ def seek(
     if asked.steps is not None:
         wishes = [replace(one, method=one.method.with_steps(asked.steps)) for one in wishes]
     files = {one.name: folder / f"{one.name}.safetensors" for one in wishes}
-    walks = {one.name: _read(files[one.name]) or _begun(one, asked) for one in wishes}
-    for name, walk in walks.items():
-        walks[name] = _on(walk, device)
+    walks = {one.name: _on(_read(files[one.name]) or _begun(one, asked), device) for one in wishes}
     left = {one.name: _n_steps(one) - len(walks[one.name].energies) for one in wishes}
     if not quiet:
         todo = [one for one in wishes if left[one.name]]
