@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-quick gpu clean
+.PHONY: demo test check docs bench bench-quick gpu clean
 
 demo: .venv/ready
 	$(BIN)/decaf demo
@@ -17,6 +17,11 @@ check: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/numpydoc lint $$(git ls-files 'decaf/*.py')
 	$(BIN)/python -m pytest -q decaf
+	$(MAKE) docs
+
+# readable without a network: open build/site/index.html
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 bench-quick: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py --n-images 1000 --repeats 2
