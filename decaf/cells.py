@@ -9,7 +9,7 @@ import numpy as np
 
 from decaf.errors import ConfigError
 from decaf.finetuning import FINETUNE, row_numbers
-from decaf.heads import CHANCE, CONTROL_HEADS, HEADS, FittedSplit, fit_splits
+from decaf.heads import CHANCE, CONTROL_HEADS, HEADS, NUMBER_HEADS, FittedSplit, fit_splits
 from decaf.heads.select import held_out_scores
 from decaf.measuring import groups_of_rows, head_probabilities, names_of_rows
 from decaf.metrics import METRICS
@@ -17,7 +17,7 @@ from decaf.metrics.kept_scores import KeptScores
 from decaf.protocols import PatchFeatures, PublishedProtocol, ViewFeatures, trained
 from decaf.protocols.draw import folds, strata
 from decaf.stored_images import StoredImages
-from decaf.types import FloatArray, ImageDataset, IntArray, Split
+from decaf.types import OF_KIND, FloatArray, ImageDataset, IntArray, LabelKind, Split
 
 N_FOLDS = 5
 """Of the training rows, where margins become probabilities and the protocol holds nothing out."""
@@ -81,7 +81,7 @@ class Cell:
     ) -> Callable[..., Iterator[FittedSplit]]:
         """Return `fit_splits` for the rows of a split, with all but the rows and C said."""
         rule = self.rule
-        estimator = new_head(self.head, rule, self.data.device, several=self.table.labels.ndim == 2)
+        estimator = new_head(self.head, rule, self.data.device, kind=self.table.label_kind)
         if "checkpoint" in estimator.get_params():
             estimator.set_params(checkpoint=str(self.data.images.store.path.parent))
         if "random_state" in estimator.get_params():
@@ -197,7 +197,7 @@ def labels_to_train(table: ImageDataset, split: Split) -> IntArray:
     return labels
 
 
-def new_head(head: str, rule: PublishedProtocol, device: str, *, several: bool) -> Any:
+def new_head(head: str, rule: PublishedProtocol, device: str, *, kind: LabelKind) -> Any:
     """Return the unfitted head, with the protocol's weights of positives or of classes.
 
     Parameters
@@ -208,21 +208,25 @@ def new_head(head: str, rule: PublishedProtocol, device: str, *, several: bool) 
         Says the weights.
     device : str
         Where it is trained.
-    several : bool
-        Whether images have several labels.
+    kind : str
+        What the labels are; see `decaf.types.label_kind`.
 
     Raises
     ------
     ConfigError
-        If the head has no such weights, or such labels have none.
+        If the head does not learn such labels, has no such weights, or such labels have none.
     """
     balanced = rule.class_weight == "balanced"
     what = "classes" if balanced else "positives"
-    if balanced and several:
+    if balanced and kind != "one":
+        raise ConfigError(f"asked for class_weight balanced, found {OF_KIND[kind]}; leave it out")
+    if (kind == "number") != (head in NUMBER_HEADS) and head != CHANCE:
+        fitting = NUMBER_HEADS if kind == "number" else HEADS
         raise ConfigError(
-            "asked for class_weight balanced, found images of several labels; leave it out"
+            f"asked for the head {head}, found {OF_KIND[kind]}; choose one of: {', '.join(fitting)}"
         )
-    estimator = None if head == FINETUNE else {**HEADS, **CONTROL_HEADS}[head](device=device)
+    made: dict[str, Any] = {**HEADS, **NUMBER_HEADS, **CONTROL_HEADS}
+    estimator = None if head == FINETUNE else made[head](device=device)
     unweighted = not balanced and (estimator is None or rule.positive_weight == 1)
     if unweighted or head == CHANCE:  # which learns nothing
         return estimator

@@ -19,7 +19,7 @@ from decaf.finetuning import (
     rule_images,
     tuning_precision,
 )
-from decaf.heads import CHANCE, HEADS
+from decaf.heads import CHANCE, HEADS, NUMBER_HEADS
 from decaf.measuring import refuse_without_probabilities
 from decaf.metrics import asked_metrics
 from decaf.progress import log
@@ -51,7 +51,7 @@ def evaluate(
     net: Net = Net(),
     *,
     protocol: str | None = None,
-    heads: str | Sequence[str] = "svm",
+    heads: str | Sequence[str] | None = None,
     overrides: Overrides = Overrides(),
     source: Source = Source(),
     compute: Compute = Compute(),
@@ -71,9 +71,10 @@ def evaluate(
         The net of a data set's features; of a store only its layers can be chosen.
     protocol : str, optional
         Name of a protocol; the data set's default if not given.
-    heads : str or sequence of str
+    heads : str or sequence of str, optional
         Among ``svm``, ``logreg``, ``svm-dropout``, ``logreg-dropout``, ``adaptation``, ``knn``,
-        and ``finetune``, which trains the net's last blocks too, see `decaf.finetune`.
+        and ``finetune``, which trains the net's last blocks too, see `decaf.finetune`; ``ridge``
+        for numbers to predict. ``svm`` or ``ridge`` if not given.
     overrides : Overrides
         What replaces the protocol's fields.
     source : Source
@@ -101,7 +102,7 @@ def evaluate(
     StoreError
         If the store cannot be read or written.
     """
-    names = _head_names(heads, overrides)
+    names = _head_names("svm" if heads is None else heads, overrides)
     if out is not None:
         require_csv(Path(out))
     find_device(compute.device)
@@ -114,6 +115,8 @@ def evaluate(
     else:
         refuse_for_store(path, net, source)
         table, overrides = _stored_table(path, names, overrides)
+    if heads is None and table.label_kind == "number":
+        names = _head_names("ridge", overrides)
     protocol = protocol or default_protocol(table).name
     rules = rules_of(table, protocol, overrides, source.domains)
     refuse_unadaptable(names, rules)
@@ -122,7 +125,8 @@ def evaluate(
     if len(nets) > 1:  # their stores are filled in one pass over the images
         extract_nets(data, nets, overrides.view, protocol=protocol, source=source, compute=compute)
     asked = [(one, names, rules) for one in nets]
-    asked += _controls(nets, names, rules) if overrides.controls else ()
+    if overrides.controls:
+        asked += _controls(nets, names, rules, chance=table.label_kind != "number")
     run = _NetsInTurn(table, journal, metrics, overrides, source, compute)
     return ResultTable(
         tuple(
@@ -142,7 +146,11 @@ def _refuse_controls(path: Path | None, nets: Sequence[Net]) -> None:
 
 
 def _controls(
-    nets: Sequence[Net], heads: tuple[str, ...], rules: list[PublishedProtocol]
+    nets: Sequence[Net],
+    heads: tuple[str, ...],
+    rules: list[PublishedProtocol],
+    *,
+    chance: bool,
 ) -> Iterator[tuple[Net, tuple[str, ...], list[PublishedProtocol]]]:
     """Yield what stands beside nets for comparison: nets, their heads and rules."""
     done = list(nets)
@@ -155,6 +163,8 @@ def _controls(
     rest = tuple(name for name in heads if name != FINETUNE)
     if rest and all(one.backbone != PIXELS for one in nets):
         yield pixels, rest, rules
+    if not chance:  # R2 of the mean is 0
+        return
     # rules that differ in something else test the same rows
     first = {(rule.train_per_class, rule.train_share): rule for rule in reversed(rules)}
     yield pixels, (CHANCE,), list(reversed(first.values()))
@@ -243,14 +253,14 @@ def csv_path(dataset_name: str, out: str | Path | None = None) -> Path:
 
 def _head_names(heads: str | Sequence[str], overrides: Overrides) -> tuple[str, ...]:
     """Return the heads' names; refuse unknown ones, and options that none of them uses."""
-    names, known = words(heads), (*HEADS, FINETUNE)
+    names, known = words(heads), (*HEADS, *NUMBER_HEADS, FINETUNE)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ConfigError(
             f"unknown head {(unknown or [''])[0]!r}; choose one of: {', '.join(known)}"
         )
     if overrides.c_grid is not None and not any(
-        n == FINETUNE or "C" in HEADS[n]().get_params() for n in names
+        n == FINETUNE or "C" in {**HEADS, **NUMBER_HEADS}[n]().get_params() for n in names
     ):
         raise ConfigError(
             f"asked for c_grid, found the heads {', '.join(names)}, which have no C; leave it out"
@@ -303,9 +313,9 @@ def _refuse_failed(trials: Trials, n_results: int) -> None:
 
 def _metrics(table: ImageDataset, rule: PublishedProtocol, overrides: Overrides) -> tuple[str, ...]:
     """Return the metrics that are asked for beside the protocol's; refuse those that do not fit."""
-    metrics = asked_metrics(
-        words(overrides.metrics), several=table.labels.ndim == 2, n_classes=len(table.class_names)
-    )
+    always = ("spearman",) if table.label_kind == "number" else ()
+    asked = (*words(overrides.metrics), *always)
+    metrics = asked_metrics(asked, table.label_kind, len(table.class_names))
     refuse_without_probabilities(metrics, rule)
     return metrics
 

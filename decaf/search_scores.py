@@ -172,6 +172,7 @@ class _Ranking:
 
 def _task(table: ImageDataset, done: IntArray, asked: str) -> _Ranking:
     """Return what is asked; rows are numbered among those that have features."""
+    table.require_classes("an evaluation of search")
     labels, every = table.labels[done], np.arange(len(done))
     if asked == "leave-one-out":
         return _Ranking("labels", every, every, labels)

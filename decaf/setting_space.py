@@ -52,7 +52,7 @@ def read_space(
     defaults : mapping of str to sequence of str
         The values of what the text does not name.
     heads : sequence of str
-        The heads that there are.
+        The heads that there are; the first where the text names none.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def read_space(
         If the text cannot be read, or a value is not known.
     """
     known = [one.name for one in fields(Setting)]
-    values = dict(defaults)
+    values = {"head": heads[:1], **defaults}
     for part in filter(None, (one.strip() for one in text.split(";"))):
         name, equals, said = part.partition("=")
         check_choice("part of a space", name.strip(), known)

@@ -20,7 +20,7 @@ from decaf.device import find_device
 from decaf.errors import ConfigError
 from decaf.evaluation import rules_of
 from decaf.extraction import extract_table, load_nets, source_table, view_of
-from decaf.heads import HEADS, FittedSplit, fit_splits
+from decaf.heads import HEADS, NUMBER_HEADS, FittedSplit, fit_splits
 from decaf.heads.select import best
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
@@ -112,13 +112,13 @@ def tune(
     require_output(file, ".csv")
     rule = _rule(table, protocol, overrides, source)
     nets = load_nets(net, compute.device) if path is None else []
+    heads = list(NUMBER_HEADS if table.label_kind == "number" else HEADS)
     defaults = {
         "layer": offered or nets[0].default_layers,
         "pool": pools,
         "normalize": (rule.normalize,),
-        "head": ("svm",),
     }
-    whole = read_space(space.space, defaults, list(HEADS))
+    whole = read_space(space.space, defaults, heads)
     settings = tried(whole, space.trials, rule.seed)
     if path is not None:
         _refuse_unstored(settings, path, offered, pools[0])
@@ -252,7 +252,7 @@ class _NestedSearch:
             self.rule, split, self.table.domains,
         )  # fmt: skip
         fit, C = self._fit(setting, number, features), None
-        if "C" in HEADS[setting.head]().get_params():
+        if "C" in {**HEADS, **NUMBER_HEADS}[setting.head]().get_params():
             fitted = fit(split)
             C, validation = fitted.C, fitted.validation
             if len(validation):
@@ -270,7 +270,7 @@ class _NestedSearch:
     def _fit(self, setting: Setting, number: int, features: Any) -> Any:
         """Return a function that fits a setting's head on a split."""
         estimator = new_head(
-            setting.head, self.rule, self.compute.device, several=self.table.labels.ndim == 2
+            setting.head, self.rule, self.compute.device, kind=self.table.label_kind
         )
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=self.rule.training_seed(number))

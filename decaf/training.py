@@ -37,7 +37,7 @@ from decaf.stored_images import (
     store_at,
     stored_view,
 )
-from decaf.types import FloatArray, ImageDataset, IntArray, Split
+from decaf.types import FloatArray, ImageDataset, IntArray, Split, label_kind
 from decaf.whole_files import require_output
 
 N_FOLDS = 5
@@ -160,7 +160,7 @@ def _extracted(
 ) -> _Given:
     table = source_table(data, source)
     rule = model_rule(table, view, fit)
-    new_head(head, rule, compute.device, several=table.labels.ndim == 2)
+    new_head(head, rule, compute.device, kind=table.label_kind)
     nets = load_nets(net, compute.device)
     layers = one_layer(net.layer_names or tuple(nets[0].default_layers[-1:]))
     path = extract_table(
@@ -191,6 +191,7 @@ def said_by(rule: PublishedProtocol) -> dict[str, Any]:
 
 def model_rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
     """Return the rule by which a model to keep is trained."""
+    table.require_classes("a model")
     normalize = fit.normalize or (None if patch_rule(view) else "l2")
     overrides = Overrides(
         normalize=normalize,
@@ -239,7 +240,7 @@ class _Fit:
 
     def fit(self, name: str) -> _Fitted:
         """Choose C, fit on all rows, and make probabilities of margins."""
-        head: Any = new_head(name, self.rule, self.device, several=self.labels.ndim == 2)
+        head: Any = new_head(name, self.rule, self.device, kind=label_kind(self.labels))
         if "random_state" in head.get_params():
             head.set_params(random_state=self.rule.seed)
         if "checkpoint" in head.get_params():

@@ -139,7 +139,7 @@ class Trials:
             If one cannot.
         """
         for head in heads:
-            new_head(head, rules[0], self.compute.device, several=self.table.labels.ndim == 2)
+            new_head(head, rules[0], self.compute.device, kind=self.table.label_kind)
 
     def _row(self, cell: Cell, splits: Sequence[Split]) -> Iterator[Result]:
         """Yield the results of one row, split by split."""

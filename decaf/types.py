@@ -33,6 +33,26 @@ PATCH_VIEWS = ("patches", "dense")
 """Views that make a row of each patch of an image."""
 
 
+LabelKind = Literal["one", "several", "number"]
+"""An image has one class, or several, or a number to predict."""
+
+
+OF_KIND = {
+    "one": "one label an image",
+    "several": "several labels an image",
+    "any": "labels",
+    "number": "numbers to predict",
+}
+"""What a data set has, or a metric measures, in words."""
+
+
+def label_kind(labels: npt.NDArray[Any]) -> LabelKind:
+    """Return what labels are, by their shape and type."""
+    if labels.dtype.kind == "f":
+        return "number"
+    return "one" if labels.ndim == 1 else "several"
+
+
 class ImageSource(Protocol):
     """Reads images that are not files of a folder; goes to other processes with its table."""
 
@@ -54,9 +74,10 @@ class ImageDataset:
         Relative POSIX path of each image; unique unless boxes tell rows apart.
     labels : numpy.ndarray
         ``(n_images,)`` int64 class numbers, or ``(n_images, n_classes)`` int8 with 1 (present),
-        -1 (absent) and 0 ("difficult": left out of that class's training and test).
+        -1 (absent) and 0 ("difficult": left out of that class's training and test), or
+        ``(n_images, 1)`` float64 numbers to predict.
     class_names : tuple of str
-        Name of each class number.
+        Name of each class number, or of the column of numbers.
     sizes_bytes : numpy.ndarray
         ``(n_images,)`` int64 file sizes when the table was made; -1 where the file is missing.
     official : numpy.ndarray or None
@@ -89,6 +110,19 @@ class ImageDataset:
     image_boxes: FloatArray | None = None
     partial: bool = False
     source: ImageSource | None = None
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """What the labels are."""
+        return label_kind(self.labels)
+
+    def require_classes(self, what: str) -> None:
+        """Refuse numbers to predict where classes are needed; the ConfigError names what for."""
+        if self.label_kind == "number":
+            raise ConfigError(
+                f"asked for {what}, found numbers to predict in {self.name}, and it is for "
+                "classes; use decaf evaluate, or a column 'label'"
+            )
 
 
 @dataclass(frozen=True)

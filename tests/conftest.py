@@ -14,8 +14,8 @@ from layouts import write_layouts
 from PIL import Image
 
 
-def lacking() -> dict[str, str]:
-    """Return what is not here for tests of a marker, by marker."""
+def lacking(config: pytest.Config) -> dict[str, str]:
+    """Return why tests of a marker do not run, by marker."""
     extras = {"ray": "ray", "umap": "umap", "browser": "playwright"}
     found = {
         marker: f"the extra {marker} is not installed"
@@ -24,22 +24,36 @@ def lacking() -> dict[str, str]:
     }
     if not (shutil.which("chromium") or shutil.which("google-chrome")):
         found["browser"] = "no Chromium here: install Debian's package chromium"
+    if not runs_slow(config):
+        found["slow"] = "give --slow, or set DECAF_ASSETS"
     return found
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def runs_slow(config: pytest.Config) -> bool:
+    """Return whether tests marked slow run: if they, or a file of tests, are asked for."""
+    named = any("::" in one or one.endswith(".py") for one in config.args)
+    return named or config.getoption("--slow") or "DECAF_ASSETS" in os.environ
 
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["DECAF_CACHE"] = str(config.rootpath / ".pytest_cache" / "decaf")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for marker, reason in lacking().items():
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for marker, reason in lacking(config).items():
         for item in items:
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for marker, reason in lacking().items():
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for marker, reason in lacking(config).items():
         terminalreporter.write_line(f"tests marked {marker} did not run: {reason}")
 
 

@@ -165,6 +165,7 @@ def test_a_failed_write_keeps_what_was_computed(
     assert len(run(image_folder, tmp_path, **options)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "lines"), [(signal.SIGKILL, 2), (signal.SIGINT, 3)])
 def test_finished_splits_survive_signals(
     image_folder: Path, tmp_path: Path, number: signal.Signals, lines: int

@@ -253,6 +253,7 @@ def many_images(tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_a_run_ends_as_an_uninterrupted_one(
     many_images: Path, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_every_module_passes_the_gate_of_docstrings() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "parts", "said"),
     [

@@ -114,6 +114,7 @@ def _add(path, first):
         kept(path, replace(ONE, split=first + number, seed=first + number))
 
 
+@pytest.mark.slow
 def test_two_processes_lose_nothing_of_each_other(tmp_path):
     path = tmp_path / "own.csv"
     fork = multiprocessing.get_context("fork")

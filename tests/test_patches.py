@@ -127,6 +127,7 @@ def without_objects(path: Path, rows: np.ndarray, image_ids: Sequence[str]) -> N
         (path / "Annotations" / f"{stem}.xml").write_text("<annotation></annotation>")
 
 
+@pytest.mark.slow
 def test_the_validation_side_that_tests_is_stored_without_a_look_at_its_objects(
     data: Path, tmp_path: Path
 ) -> None:
@@ -184,7 +185,7 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(*said)
 
 
-@pytest.mark.parametrize("view", ["patches", "dense"])
+@pytest.mark.parametrize("view", [pytest.param("patches", marks=pytest.mark.slow), "dense"])
 def test_evaluate_on_patches_finds_small_objects(view: str, data: Path, tmp_path: Path) -> None:
     table = evaluate(
         "voc2007", protocol="oquab", view=view, layers="pool5", pool="avg",
@@ -200,6 +201,7 @@ def test_evaluate_on_patches_finds_small_objects(view: str, data: Path, tmp_path
     assert BACKGROUND not in set(classes["class"])
 
 
+@pytest.mark.slow
 def test_train_predict_and_look(data: Path, tmp_path: Path) -> None:
     model = train(
         "voc2007", layers="pool5", pool="avg", view="patches", patch_scales=SCALES,

@@ -47,7 +47,13 @@ def store(tmp_path_factory):
 
 
 def search(path, out, **more):
-    options = {"space": SPACE, "device": "cpu", "quiet": True, "protocol": "holdout"} | more
+    options = {
+        "space": SPACE,
+        "device": "cpu",
+        "quiet": True,
+        "protocol": "holdout",
+        "c_grid": "0.1,10",
+    } | more
     return tune(path, **options, out=out)
 
 
@@ -69,6 +75,7 @@ def test_the_planted_setting_is_found_and_its_worth_is_told(store, tmp_path):
     assert grid.rows[0].cells[1] == "3 of 3"
 
 
+@pytest.mark.slow
 def test_of_mixed_labels_the_outer_score_is_chance_whatever_the_inner_says(store, tmp_path):
     make, labels = store
     mixed = np.random.default_rng(5).permutation(labels)
@@ -77,6 +84,7 @@ def test_of_mixed_labels_the_outer_score_is_chance_whatever_the_inner_says(store
     assert abs(table.outer.mean - 1 / 3) < 3.5 * (2 / 9 / 120) ** 0.5
 
 
+@pytest.mark.slow
 def test_what_is_killed_and_run_again_gives_the_same_table(store, tmp_path, monkeypatch):
     make, _ = store
     path, n_fits = make("killed"), 0

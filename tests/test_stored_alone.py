@@ -34,7 +34,13 @@ def table_of(folder: Path, name: str) -> ImageDataset:
     return replace(load_dataset(folder), **TABLES[name][1])
 
 
-@pytest.mark.parametrize("name", TABLES)
+QUICK = ("whole images", "official split")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TABLES],
+)
 def test_a_store_that_was_moved_gives_the_same_results(
     name: str, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

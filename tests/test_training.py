@@ -43,7 +43,9 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("head", ["svm", "logreg", "logreg-dropout"])
+@pytest.mark.parametrize(
+    "head", ["svm", "logreg", pytest.param("logreg-dropout", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("normalize", ["l2", "standard"])
 def test_a_model_tells_the_classes_of_the_images(
     head: str, normalize: str, image_folder: Path, tmp_path: Path

@@ -55,6 +55,7 @@ def test_a_copy_refuses_weights_that_have_changed(paths: list[str], tmp_path: Pa
         twin.transform(paths)
 
 
+@pytest.mark.slow
 def test_a_pipeline_is_validated_in_two_processes(paths: list[str]) -> None:
     features = DecafFeatures("decaf-mini", device="cpu", pool="avg")
     model = make_pipeline(features, LogisticRegression())

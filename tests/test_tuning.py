@@ -108,6 +108,7 @@ def test_all_blocks_of_a_random_net_are_trained(image_folder: Path, tmp_path: Pa
     assert all(key.startswith("classifier") for key in same)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -144,6 +145,7 @@ def test_a_killed_run_ends_with_the_same_weights(
         np.testing.assert_array_equal(one[1], other[1])
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_leave_each_other_alone(manifest: Path, tmp_path: Path) -> None:
     """Two of the same training and one of another, at once, end as each does alone."""
     recipes = {"a": "epochs=3,batch_size=8", "b": "epochs=3,batch_size=8"}

@@ -19,6 +19,7 @@ from decaf.errors import DataError, StoreMismatchError
 from decaf.progress import show_progress
 from decaf.records import Images, takes_records, words
 from decaf.store import FeatureStore
+from decaf.store.reader import label_texts
 from decaf.types import SIDES, FloatArray, IntArray
 
 
@@ -199,13 +200,7 @@ def _thumbnail(files: ImageFiles, image_ids: Sequence[str], row: int) -> FloatAr
 
 
 def _labels(store: FeatureStore) -> tuple[str, ...]:
-    names = store.class_names
-    if store.labels.ndim == 1:
-        return tuple(names[label] for label in store.labels.tolist())
-    return tuple(
-        ", ".join(name for name, there in zip(names, row, strict=True) if there > 0)
-        for row in store.labels
-    )
+    return tuple(label.replace("|", ", ") for label in label_texts(store.table()))
 
 
 def _sides(store: FeatureStore) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from decaf.errors import DataError
-from decaf.types import FloatArray, IntArray
+from decaf.types import FloatArray, IntArray, label_kind
 
 _ITERATIONS = 200
 _TOLERANCE = 1e-6
@@ -51,6 +51,8 @@ def logme(X: FloatArray, labels: IntArray) -> float:
 
 
 def _columns(labels: IntArray) -> FloatArray:
+    if label_kind(labels) == "number":
+        return labels.astype(np.float64)
     present = labels > 0 if labels.ndim == 2 else labels[:, None] == np.unique(labels)
     Y: FloatArray = present.astype(np.float64)
     return Y[:, (Y.min(axis=0) == 0) & (Y.max(axis=0) == 1)]

@@ -16,12 +16,12 @@ def evaluate(
     data: options.StoreOrDataset,
     protocol: options.Protocol = None,
     heads: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Comma-separated: svm, logreg, svm-dropout, logreg-dropout, adaptation, knn, "
-            "finetune.",
+            help="Comma-separated: svm (the default), logreg, svm-dropout, logreg-dropout, "
+            "adaptation, knn, finetune; ridge for numbers to predict.",
         ),
-    ] = "svm",
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV file; results/<dataset>.csv if not given.")
     ] = None,

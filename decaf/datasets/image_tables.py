@@ -12,7 +12,7 @@ import numpy as np
 from decaf.datasets.info import DatasetInfo
 from decaf.errors import ConfigError, DataError
 from decaf.names import Names, names_taken
-from decaf.types import SIDES, FloatArray, ImageDataset, ImageSource, IntArray
+from decaf.types import SIDES, FloatArray, ImageDataset, ImageSource, IntArray, label_kind
 
 _OPTIONAL = ("official", "boxes", "image_labels", "image_boxes")
 _LONG_NAME, _NAMES_BYTES = 4096, 2**28  # a store gives all names one width
@@ -46,7 +46,7 @@ def image_table(
     name: str,
     root: Path,
     image_ids: Sequence[str],
-    labels: Sequence[int] | IntArray,
+    labels: Sequence[int] | IntArray | FloatArray,
     class_names: Sequence[str],
     *,
     partial: bool = False,
@@ -64,7 +64,8 @@ def image_table(
     image_ids : sequence of str
         Relative POSIX paths.
     labels : sequence of int or numpy.ndarray
-        ``(n_images,)`` class numbers, or ``(n_images, n_classes)`` of 1, -1 and 0.
+        ``(n_images,)`` class numbers, ``(n_images, n_classes)`` of 1, -1 and 0, or
+        ``(n_images, 1)`` float64 numbers.
     class_names : sequence of str
         Name of each class number.
     partial : bool
@@ -116,8 +117,10 @@ def names_of(name: str, names: Sequence[str]) -> Names:
         ) from error
 
 
-def _as_labels(labels: Sequence[int] | IntArray) -> IntArray:
+def _as_labels(labels: Sequence[int] | IntArray | FloatArray) -> IntArray:
     array = np.asarray(labels)
+    if label_kind(array) == "number":
+        return array
     return array.astype(np.int8 if array.ndim == 2 else np.int64)
 
 
@@ -157,12 +160,14 @@ def _check(table: ImageDataset, *, images: bool) -> None:
         double, n_times = Counter(table.image_ids).most_common(1)[0]
         if n_times > 1:
             raise DataError(f"data set {table.name}: {double!r} is listed twice; list it once")
+    names_of(table.name, table.class_names)
+    if table.label_kind == "number":
+        return
     if n_classes < 2:
         raise DataError(
             f"data set {table.name}: found {n_classes} class ({', '.join(table.class_names)}); "
             "a classifier needs two or more"
         )
-    names_of(table.name, table.class_names)
     low, high = (-1, 1) if table.labels.ndim == 2 else (0, n_classes - 1)
     if table.labels.min() < low or table.labels.max() > high:
         raise DataError(f"data set {table.name}: labels reach beyond {low} to {high}")

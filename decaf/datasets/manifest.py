@@ -1,7 +1,8 @@
 """A CSV file as a data set: ``path,label[,split][,group]``, one image a line.
 
 Paths are relative to the file's folder, or absolute. Several labels of one image are joined by
-``|``. What spreadsheets make of such a file is understood where it can mean one thing only.
+``|``. A column ``target`` in place of ``label`` holds numbers to predict. What spreadsheets make of
+such a file is understood where it can mean one thing only.
 """
 
 import codecs
@@ -10,7 +11,7 @@ import os
 import posixpath
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -24,10 +25,14 @@ from decaf.datasets.tar_reader import MAX_PATH_BYTES
 from decaf.datasets.tar_samples import MAX_CLASS_BYTES
 from decaf.errors import DataError
 from decaf.escapes import csv_word
-from decaf.types import SIDES, ImageDataset, IntArray
+from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
 
 _COLUMNS = ("path", "label", "split", "group")
-_HEADER = "the first line is the header path,label, then split or group or both if wanted"
+_TARGET = "target"
+_HEADER = (
+    "the first line is the header path,label, or path,target for numbers to predict, then split or "
+    "group or both if wanted"
+)
 _DELIMITERS = ",;\t"
 
 
@@ -46,9 +51,9 @@ def load_manifest(file: Path, *, images: bool = True) -> ImageDataset:
     Returns
     -------
     ImageDataset
-        One row a line. Labels are multi-label, 1 or -1, if any line joins several by ``|``. A
-        path is taken as it is written; if there is no such file, as Windows or another Unicode
-        form writes it.
+        One row a line. Labels are multi-label, 1 or -1, if any line joins several by ``|``, and
+        float64 numbers where the column is ``target``. A path is taken as it is written; if there
+        is no such file, as Windows or another Unicode form writes it.
 
     Raises
     ------
@@ -56,17 +61,8 @@ def load_manifest(file: Path, *, images: bool = True) -> ImageDataset:
         A column, a value or the encoding is wrong; the message names the line.
     """
     rows = _read(file, images)
-    names = [[name.strip() for name in label.split("|")] for label in rows.labels]
-    multi = any(len(several) > 1 for several in names)
-    class_names = natural_sorted({name for several in names for name in several if name})
-    numbers = {name: number for number, name in enumerate(class_names)}
-    for what, values in (("label", [] if multi else rows.labels), ("group", rows.groups)):
-        if "" in values and (what == "label" or any(values)):
-            row = values.index("")
-            raise DataError(
-                f"{file}, line {rows.lines[row]}: the {what} of {rows.paths[row]!r} is empty; fill "
-                "it in"
-            )
+    _refuse_empty(file, rows, "group", rows.groups if any(rows.groups) else ())
+    labels, class_names = _targets(file, rows) if rows.numeric else _labels(file, rows)
     root = file.parent
     files = _Files(root)
     found = map(files.found, rows.paths) if images else ((path, -1) for path in rows.paths)
@@ -75,7 +71,7 @@ def load_manifest(file: Path, *, images: bool = True) -> ImageDataset:
         file.stem,
         root,
         ids,
-        _multi_labels(names, numbers) if multi else [numbers[several[0]] for several in names],
+        labels,
         class_names,
         official=official_sides(str(file), rows.sides) if rows.sides else None,
         groups=rows.groups if any(rows.groups) else None,
@@ -84,8 +80,51 @@ def load_manifest(file: Path, *, images: bool = True) -> ImageDataset:
     )
 
 
+def _labels(file: Path, rows: "_Rows") -> tuple[IntArray, list[str]]:
+    """Return class numbers, or a label matrix, and the names of the classes."""
+    names = [[name.strip() for name in label.split("|")] for label in rows.labels]
+    class_names = natural_sorted({name for several in names for name in several if name})
+    numbers = {name: number for number, name in enumerate(class_names)}
+    if any(len(several) > 1 for several in names):
+        return _multi_labels(names, numbers), class_names
+    _refuse_empty(file, rows, "label", rows.labels)
+    return np.array([numbers[several[0]] for several in names]), class_names
+
+
+def _targets(file: Path, rows: "_Rows") -> tuple[FloatArray, list[str]]:
+    """Return numbers to predict ``(n_images, 1)``, and the name of their column."""
+    _refuse_empty(file, rows, _TARGET, rows.labels)
+    found = np.empty((len(rows.labels), 1))
+    for row, text in enumerate(rows.labels):
+        try:
+            found[row] = float(text)
+        except ValueError:
+            found[row] = np.nan
+        if not np.isfinite(found[row, 0]):
+            raise DataError(
+                f"{file}, line {rows.lines[row]}: found the target {text[:80]!r}; write a finite "
+                "number with a decimal point, or call the column label if these are classes"
+            )
+    if np.ptp(found) == 0:
+        raise DataError(
+            f"{file}: every target is {rows.labels[0][:80]}, so that there is nothing to predict; "
+            "give different ones"
+        )
+    return found, [_TARGET]
+
+
+def _refuse_empty(file: Path, rows: "_Rows", what: str, values: Sequence[str]) -> None:
+    if "" in values:
+        row = values.index("")
+        raise DataError(
+            f"{file}, line {rows.lines[row]}: the {what} of {rows.paths[row]!r} is empty; fill it "
+            "in"
+        )
+
+
 @dataclass
 class _Rows:
+    numeric: bool = False
     lines: list[int] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -103,6 +142,7 @@ def _read(file: Path, images: bool) -> _Rows:
             stream.seek(0)
             reader = csv.reader(stream, strict=True, delimiter=delimiter)
             columns = _columns(file, next(reader))
+            rows.numeric = "label" not in columns.values()
             used: Counter[int] = Counter()
             for values in reader:
                 line = reader.line_num
@@ -117,7 +157,11 @@ def _read(file: Path, images: bool) -> _Rows:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     if not rows.paths:
         raise DataError(f"{file} lists no images; write one a line under the header")
-    unused = [name for place, name in columns.items() if name not in _COLUMNS and used[place]]
+    unused = [
+        name
+        for place, name in columns.items()
+        if name not in _COLUMNS and not (rows.numeric and name == _TARGET) and used[place]
+    ]
     if unused and images:
         say_once(f"{file}: not used are the columns {', '.join(unused)}")
     return rows
@@ -148,15 +192,19 @@ def _badly_encoded(file: Path, encoding: str) -> DataError:
 
 
 def _delimiter(file: Path, header: str) -> str:
-    """Return what separates the columns path and label in the header."""
+    """Return what separates the columns of the header."""
     found = [
         delimiter
         for delimiter in _DELIMITERS
-        if {"path", "label"} <= {_column(name) for name in header.split(delimiter)}
+        if _names_images({_column(name) for name in header.split(delimiter)})
     ]
     if not found:
         raise _no_columns(file, header.split(","))
     return found[0]
+
+
+def _names_images(columns: set[str]) -> bool:
+    return "path" in columns and bool({"label", _TARGET} & columns)
 
 
 def _no_columns(file: Path, header: list[str]) -> DataError:
@@ -171,13 +219,15 @@ def _column(name: str) -> str:
 def _columns(file: Path, header: list[str]) -> dict[int, str]:
     """Return the name of each column; those without a name are called after their number."""
     columns = {place: _column(name) for place, name in enumerate(header)}
-    if not {"path", "label"} <= set(columns.values()):
+    if not _names_images(set(columns.values())):
         raise _no_columns(file, header)
-    for name in _COLUMNS:
+    for name in (*_COLUMNS, _TARGET):
         if list(columns.values()).count(name) > 1:
             raise DataError(f"{file}: found the column {name} twice; leave one")
     return {
-        place: name if name in _COLUMNS else header[place].strip() or f"number {place + 1}"
+        place: name
+        if name in (*_COLUMNS, _TARGET)
+        else header[place].strip() or f"number {place + 1}"
         for place, name in columns.items()
     }
 
@@ -190,11 +240,12 @@ def _add(rows: _Rows, where: str, line: int, columns: dict[int, str], values: li
         )
     named = {columns[place]: value.strip() for place, value in enumerate(values[: len(columns)])}
     named |= {name: csv_word(word) for name, word in named.items() if name != "path"}
-    if any("\0" in named.get(name, "") for name in ("path", "label", "group")):
+    if any("\0" in named.get(name, "") for name in ("path", "label", _TARGET, "group")):
         raise DataError(f"{where}: found a zero byte; the file is damaged, write it anew")
     rows.lines.append(line)
     rows.paths.append(_path(where, named["path"]))
-    rows.labels.append(_name(where, "label", named["label"]))
+    label = _TARGET if rows.numeric else "label"
+    rows.labels.append(_name(where, label, named[label]))
     if "group" in named:
         rows.groups.append(_name(where, "group", named["group"]))
     if "split" in named:

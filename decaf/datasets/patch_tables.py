@@ -51,6 +51,7 @@ def patch_table(
     DataError
         If an annotation is missing or malformed.
     """
+    table.require_classes("patches")
     if table.boxes is not None and table.labels.ndim == 2:
         raise ConfigError(
             f"rows of {table.name} are boxes already; give --box crop instead of --views patches"

@@ -3,7 +3,7 @@
 Four files, to be read in this order: `estimators` (the linear heads), `solver` (Newton's method for
 all classes, with the problem and what holds at each step; its exact steps and its preconditioner
 are in `conditioning`), `designs` (where coefficients live) and `losses`. Then `select` (the choice
-of C in a split); `adaptation`, `dropout` and `knn` stand each by itself.
+of C in a split); `adaptation`, `dropout`, `knn` and `ridge` stand each by itself.
 """
 
 from decaf.heads.adaptation import AdaptationHead
@@ -11,6 +11,7 @@ from decaf.heads.chance import CHANCE, RandomScores
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
 from decaf.heads.estimators import LinearSVM, LogisticRegression
 from decaf.heads.knn import KNN
+from decaf.heads.ridge import RidgeRegression
 from decaf.heads.select import FittedSplit, fit_splits
 
 HEADS = {
@@ -23,6 +24,9 @@ HEADS = {
 }
 """Every head by its name."""
 
+NUMBER_HEADS = {"ridge": RidgeRegression}
+"""Those that learn numbers instead of classes."""
+
 CONTROL_HEADS = {CHANCE: RandomScores}
 """Those that stand beside heads for comparison."""
 
@@ -30,6 +34,7 @@ __all__ = [
     "CHANCE",
     "CONTROL_HEADS",
     "HEADS",
+    "NUMBER_HEADS",
     "FittedSplit",
     "LinearSVM",
     "LogisticRegression",

@@ -25,7 +25,7 @@ from decaf.heads.estimators import LinearHead
 from decaf.heads.features import UnusableRowsError, checked_rows, take_rows
 from decaf.heads.scores import scores_of
 from decaf.heads.targets import constant_columns
-from decaf.types import FloatArray, IntArray, Scorer, Split
+from decaf.types import FloatArray, IntArray, Scorer, Split, label_kind
 
 Score = Callable[[IntArray, FloatArray, npt.NDArray[Any]], float]
 """``score(labels, scores, classes)``, as :class:`decaf.metrics.Metric` has it; more is better."""
@@ -267,7 +267,8 @@ def _describe(
 
 
 def _constant(labels: IntArray) -> npt.NDArray[np.int8]:
-    return constant_columns(labels) if labels.ndim == 2 else np.empty(0, np.int8)
+    several = label_kind(labels) == "several"
+    return constant_columns(labels) if several else np.empty(0, np.int8)
 
 
 def _mean_over_folds(table: Any) -> FloatArray:

@@ -9,8 +9,10 @@ References
 B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993 (chapters 6, 8 and 13).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,8 @@ from decaf.metrics.average_precision import resampled_ap
 from decaf.types import FloatArray, IntArray
 
 N_RESAMPLES = 1000
+
+_OfResamples = Callable[[Any, FloatArray, IntArray], FloatArray]
 _CELLS_AT_ONCE = 4_000_000
 
 
@@ -76,7 +80,7 @@ def resampled(
     tested : ScoredRows
         Rows and scores.
     metric : str
-        ``top1``, ``mean_per_class``, ``map_area`` or ``map_11pt``.
+        ``top1``, ``mean_per_class``, ``map_area``, ``map_11pt`` or ``r2``.
     seed : int
         Seed of the resamples.
     n_resamples : int
@@ -89,7 +93,8 @@ def resampled(
     """
     rng = np.random.default_rng(seed)
     if tested.labels.ndim == 2:
-        return _of_precisions(tested, metric, rng, n_resamples)
+        of_rows = _r2 if metric == "r2" else partial(resampled_ap, rule=metric)
+        return _of_rows(tested, of_rows, rng, n_resamples)
     right = tested.right
     columns, number = np.unique(tested.labels, return_inverse=True)
     cells, sizes = tested.units, np.ones(tested.units.max() + 1, np.int64)
@@ -149,16 +154,25 @@ def interval(values: FloatArray, value: float, share: float = 0.95) -> tuple[flo
     return float(low), float(high)
 
 
-def _of_precisions(
-    tested: ScoredRows, metric: str, rng: np.random.Generator, n_resamples: int
+def _of_rows(
+    tested: ScoredRows, measure: _OfResamples, rng: np.random.Generator, n_resamples: int
 ) -> FloatArray:
-    """Return mean average precisions of resamples, ``(n_heads, n_resamples)``."""
+    """Return a measure of resamples, ``(n_heads, n_resamples)``."""
     unit = tested.units
     values = [
-        [resampled_ap(tested.labels, scores, drawn[:, unit], metric) for scores in tested.scores]
+        [measure(tested.labels, scores, drawn[:, unit]) for scores in tested.scores]
         for drawn in _draws(np.ones(unit.max() + 1, np.int64), rng, n_resamples, len(unit))
     ]
     return np.concatenate(values, axis=1)
+
+
+def _r2(labels: FloatArray, scores: FloatArray, counts: IntArray) -> FloatArray:
+    """Return R2 of rows that count so often, ``(n_resamples,)``; nan where all labels are equal."""
+    y = labels[:, 0] - labels[:, 0].mean()
+    errors = counts @ np.square(labels[:, 0] - scores[:, 0])
+    about = counts @ np.square(y) - np.square(counts @ y) / counts.sum(1)
+    known = about > 1e-12 * np.square(y).sum()
+    return np.where(known, 1 - errors / np.where(known, about, 1), np.nan)
 
 
 def _draws(

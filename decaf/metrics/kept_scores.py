@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from decaf.errors import ConfigError, DataError
 from decaf.metrics.named import METRICS, asked_metrics
-from decaf.types import FloatArray, IntArray
+from decaf.types import FloatArray, IntArray, label_kind
 from decaf.whole_files import whole_file
 
 
@@ -58,8 +58,7 @@ class KeptScores:
             There is no such metric, it does not measure such labels, or it takes probabilities and
             there are none.
         """
-        several = self.labels.ndim == 2
-        (key,) = asked_metrics([metric], several=several, n_classes=len(self.class_names))
+        (key,) = asked_metrics([metric], label_kind(self.labels), len(self.class_names))
         of_probabilities = METRICS[key].of == "probabilities"
         if of_probabilities and not self.probabilities.size:
             raise ConfigError(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.stats import spearmanr
+from sklearn.metrics import mean_absolute_error, r2_score
 
 from decaf.choices import check_choice
 from decaf.errors import ConfigError
@@ -24,10 +26,11 @@ from decaf.metrics.average_precision import (
 )
 from decaf.metrics.probabilities import mean_log_loss, reliability
 from decaf.metrics.ranks import per_class_auroc, per_class_f1, top5_accuracy
-from decaf.types import FloatArray, IntArray
+from decaf.types import OF_KIND, FloatArray, IntArray, LabelKind
 
 Score = Callable[[IntArray, FloatArray, IntArray], float]
 PerClass = Callable[[IntArray, FloatArray, IntArray, int], FloatArray]
+Measure = Callable[[FloatArray, FloatArray], float]
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Metric:
     other : str
         Name of the metric that is reported beside this one; empty for one that no protocol names.
     labels : str
-        ``"one"`` or ``"several"`` an image, or ``"any"`` number.
+        ``"one"`` or ``"several"`` an image, ``"any"`` of both, or ``"number"``.
     of : str
         Whether it takes ``"scores"`` or ``"probabilities"``.
     is_share : bool
@@ -62,7 +65,7 @@ class Metric:
     score: Score
     per_class: PerClass | None = None
     other: str = ""
-    labels: Literal["one", "several", "any"] = "one"
+    labels: Literal[LabelKind, "any"] = "one"
     of: Literal["scores", "probabilities"] = "scores"
     is_share: bool = True
 
@@ -104,6 +107,28 @@ def _ece(labels: IntArray, p: FloatArray, classes: IntArray) -> float:
     return reliability(labels, p, classes).error
 
 
+def _number_metric(
+    name: str, label: str, measure: Measure, other: str, *, is_share: bool = False
+) -> Metric:
+    """Return a metric of numbers to predict; scores are what is predicted of them."""
+    return Metric(
+        name,
+        label,
+        score=lambda labels, scores, _: float(
+            measure(labels[:, 0].astype(np.float64), scores[:, 0])
+        ),
+        other=other,
+        labels="number",
+        is_share=is_share,
+    )
+
+
+def _rank_correlation(labels: FloatArray, predicted: FloatArray) -> float:
+    if np.ptp(predicted) == 0:  # as where nothing was learned
+        return float("nan")
+    return float(spearmanr(labels, predicted).statistic)
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -130,6 +155,9 @@ METRICS: dict[str, Metric] = {
             is_share=False,
         ),
         Metric("ece", "calibration error (ECE)", _ece, of="probabilities"),
+        _number_metric("r2", "R2", r2_score, other="mae", is_share=True),
+        _number_metric("mae", "mean absolute error", mean_absolute_error, other="r2"),
+        _number_metric("spearman", "Spearman's rank correlation", _rank_correlation, other="r2"),
     )
 }
 """Every metric by its name."""
@@ -138,15 +166,15 @@ SAME = {"accuracy": "top1", "balanced_accuracy": "mean_per_class", "map": "map_a
 """Other words for some."""
 
 
-def asked_metrics(names: Sequence[str], *, several: bool, n_classes: int) -> tuple[str, ...]:
+def asked_metrics(names: Sequence[str], kind: LabelKind, n_classes: int) -> tuple[str, ...]:
     """Return the keys of the metrics that are asked for.
 
     Parameters
     ----------
     names : sequence of str
         Keys of :data:`METRICS` or of :data:`SAME`, with ``-`` or ``_``.
-    several : bool
-        Whether images have several labels.
+    kind : str
+        What the labels are; see `decaf.types.label_kind`.
     n_classes : int
         Number of classes.
 
@@ -167,11 +195,11 @@ def asked_metrics(names: Sequence[str], *, several: bool, n_classes: int) -> tup
         word = name.replace("_", "-")
         check_choice("metric", word, tuple(known))
         metric = METRICS[known[word]]
-        if metric.labels == ("one" if several else "several"):
-            counts = ("several labels", "one") if several else ("one label", "several")
+        fits = kind != "number" if metric.labels == "any" else metric.labels == kind
+        if not fits:
             raise ConfigError(
-                f"asked for the metric {word}, found images of {counts[0]}, and it is for images "
-                f"of {counts[1]}; leave it out"
+                f"asked for the metric {word}, found {OF_KIND[kind]}, and it is for "
+                f"{OF_KIND[metric.labels]}; leave it out"
             )
         if metric.name == "top5" and n_classes <= 5:
             raise ConfigError(

@@ -47,6 +47,9 @@ __all__ = [
 ]
 
 
+_METRIC_OF = {"one": "mean_per_class", "several": "map_area", "number": "r2"}
+
+
 def protocol_names(dataset_name: str) -> tuple[str, ...]:
     """Return the names of a data set's protocols; the first is its default."""
     return tuple(PROTOCOLS.get(dataset_name, PROTOCOLS["*"]))
@@ -97,8 +100,8 @@ def get_protocol(
     protocol = choices[name]
     if name == "holdout" and dataset.official is not None:
         protocol = replace(protocol, draw="official", n_splits=dataset.official.shape[1])
-    if dataset.labels.ndim == 2 and protocol.metric == "mean_per_class":
-        protocol = replace(protocol, metric="map_area")
+    if protocol.metric == "mean_per_class":
+        protocol = replace(protocol, metric=_METRIC_OF[dataset.label_kind])
     view = overrides.view
     c_grid, drop_classes = overrides.c_grid, overrides.drop_classes
     replacements: dict[str, Any] = {

@@ -93,7 +93,14 @@ def strata(dataset: ImageDataset, rows: IntArray, rng: np.random.Generator) -> S
     if dataset.groups is not None:
         numbers = {name: number for number, name in enumerate(dict.fromkeys(dataset.groups))}
         places = rng.permutation(len(numbers))[[numbers[name] for name in dataset.groups]]
-    return Strata(classes, dataset.labels, places)
+    return Strata(classes, _to_balance(dataset), places)
+
+
+def _to_balance(dataset: ImageDataset) -> IntArray:
+    """Return the labels of which each side gets its share; numbers are none."""
+    if dataset.label_kind == "number":
+        return np.empty((len(dataset.labels), 0), np.int8)
+    return dataset.labels
 
 
 def low_shot(

@@ -24,7 +24,7 @@ from decaf.protocols.draw import (
     strata,
 )
 from decaf.protocols.sides import TEST, TRAIN, VAL, refuse_broken_groups, sides
-from decaf.types import FloatArray, ImageDataset, IntArray, PatchRule, Split
+from decaf.types import OF_KIND, FloatArray, ImageDataset, IntArray, PatchRule, Split
 
 Draw = Literal["shots", "holdout", "kfold", "official", "lowshot", "domains"]
 
@@ -221,8 +221,7 @@ class PublishedProtocol:
         ``"holdout"`` the last share of it tests; with ``"kfold"`` every fold uses
         ``default_rng(seed)`` and row ``j`` of class ``c`` tests in fold ``(j + c) % n_splits``.
         The validation rows are the last of each class's training rows. Rows with several labels
-        are drawn as if they were one class, and dealt out with regard to their labels, see
-        :func:`decaf.protocols.draw.spread`.
+        are drawn as if of one class, and dealt out by labels, see `decaf.protocols.draw.spread`.
 
         Where the data set has groups, these are shuffled after the rows, and a group is on one
         side of each split, and of each choice of C. Shares and folds are dealt out group by group
@@ -284,7 +283,8 @@ class PublishedProtocol:
                 f"protocol {self.name} drops class '{unknown[0]}', which {dataset.name} does not "
                 "have; use another protocol or drop no class"
             )
-        if len(dataset.class_names) - len(set(self.drop_classes)) < 2:
+        n_kept = len(dataset.class_names) - len(set(self.drop_classes))
+        if n_kept < 2 and dataset.label_kind != "number":
             raise ConfigError(
                 f"protocol {self.name} drops {', '.join(self.drop_classes)} of the "
                 f"{len(dataset.class_names)} classes of {dataset.name}; keep two or more"
@@ -292,7 +292,7 @@ class PublishedProtocol:
         by_class = self.drop_classes or (self.train_per_class and self.draw != "lowshot")
         if dataset.labels.ndim == 2 and by_class:
             raise ConfigError(
-                f"{dataset.name} has several labels an image, so that protocol {self.name} cannot "
+                f"{dataset.name} has {OF_KIND[dataset.label_kind]}, so that {self.name} cannot "
                 "draw or drop by class; use its official split, holdout or kfold"
             )
         return [dataset.class_names.index(name) for name in self.drop_classes]

@@ -17,6 +17,7 @@ UNVERIFIED = "≈"
 RANDOM = "random"
 PIXELS = "pixels"
 CHANCE = "chance"
+_UNITS = {"log_loss": "in nats", "mae": "in the numbers' own unit", "spearman": "from -1 to 1"}
 MOST_LAYERS_ACROSS = 4  # as many as fit into 80 columns; with more, layers go down
 
 
@@ -183,7 +184,11 @@ def _metrics(block: Sequence[Aggregate]) -> Iterator[Grid]:
     columns = tuple(METRICS[name].label for name in (*own, *names))
     a = block[0]
     title = " · ".join((a.dataset, a.backbone, f"protocol {a.protocol}", "more metrics"))
-    notes = [f"{_spread(block, interval=False)}; in per cent but for log loss, in nats"]
+    notes = [f"{_spread(block, interval=False)}; in per cent"]
+    if units := [
+        f"{METRICS[name].label} {_UNITS[name]}" for name in _UNITS if name in (*own, *names)
+    ]:
+        notes[0] += f", but {', '.join(units)}"
     if any(METRICS[name].of == "probabilities" for name in names):
         notes.append(
             "probabilities of heads without such (svm) are their scores, calibrated on training "

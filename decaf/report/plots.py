@@ -26,6 +26,7 @@ from decaf.report.matrix import confusion_figure
 from decaf.report.tiles import top_images_figure
 from decaf.results import read_results
 from decaf.store import FeatureStore
+from decaf.types import label_kind
 
 
 def plot_curve(paths: Sequence[Path], *, out: Path) -> Path:
@@ -145,10 +146,10 @@ def plot_embedding(
     """
     check_output(out)
     with FeatureStore(path) as store:
-        if store.labels.ndim == 2:
+        if label_kind(store.labels) != "one":
             raise DataError(
-                f"asked to colour {path} by class, found several labels an image; use a store of "
-                "a data set with one"
+                f"asked to colour {path} by class, found images without one class each; use a "
+                "store of a data set with one label an image"
             )
         where = None if thumbnails is None else _files(store, thumbnails)
         rows = sample_rows(store, limit)

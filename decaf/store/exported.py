@@ -176,6 +176,7 @@ def table_columns(table: ImageDataset) -> dict[str, npt.NDArray[Any]]:
 def _manifest(table: ImageDataset) -> Iterator[list[str]]:
     """Yield the header and the rows of a manifest; name on stderr what it cannot say."""
     labels = label_texts(table)
+    numeric = table.label_kind == "number"
     sides = table.official
     if sides is not None and (sides.shape[1] != 1 or not sides.all()):
         sides = None
@@ -183,7 +184,7 @@ def _manifest(table: ImageDataset) -> Iterator[list[str]]:
         log(f"left out of the table: {', '.join(lost)}; --to npz and --to parquet keep all")
     columns = {
         "path": map(csv_path, table.image_ids),
-        "label": map(csv_cell, labels),
+        "target" if numeric else "label": map(csv_cell, labels),
         "split": None if sides is None else (SIDES[side - 1] for side in sides[:, 0]),
         "group": None if table.groups is None else map(csv_cell, table.groups),
     }
@@ -205,9 +206,11 @@ def _unsaid(table: ImageDataset, labels: Sequence[str], has_split: bool) -> list
             "boxes": table.boxes is not None,
             "domains": table.domains is not None,
             "which image a patch is of": table.image_labels is not None,
-            "which labels are difficult": table.labels.ndim == 2 and (table.labels == 0).any(),
-            "that labels are one or several an image": (table.labels.ndim == 2) != several,
-            "classes without an image": not set(table.class_names)
+            "which labels are difficult": table.label_kind == "several"
+            and (table.labels == 0).any(),
+            "that labels are one or several an image": (table.label_kind == "several") != several,
+            "classes without an image": table.label_kind != "number"
+            and not set(table.class_names)
             <= {name for label in labels for name in label.split("|")},
             "spaces at the ends of names, and how their letters are composed": any(
                 unicodedata.normalize("NFC", name.strip()) != name for name in names

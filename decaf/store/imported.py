@@ -23,13 +23,13 @@ from decaf.store.layout import NAMES, TABLE
 from decaf.store.provenance import Provenance
 from decaf.store.writer import FeatureWriter
 from decaf.table_digest import dataset_digest
-from decaf.types import ImageDataset, Preprocessing
+from decaf.types import ImageDataset, Preprocessing, label_kind
 
 FILES = (".npy", ".npz", ".parquet", ".csv", ".h5", ".hdf5")
 BACKBONE = "imported"
 UNKNOWN_VIEW = "unknown"
 _UNKNOWN = Preprocessing(0, 0, "unknown", "unknown", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-_MANIFEST = {"", "path", "label", "split", "group"}
+_MANIFEST = {"", "path", "label", "target", "split", "group"}
 _ARROW_NUMBERS = {"halffloat", "float", "double"}
 _NUMBERED = re.compile(r"(.+)\.[0-9]+")
 
@@ -185,7 +185,9 @@ def _own_table(path: Path, columns: Mapping[str, npt.NDArray[Any]]) -> ImageData
     labels = columns["labels"]
     low, high = (0, n_classes - 1) if labels.ndim == 1 else (-1, 1)
     each = [column for name, column in columns.items() if name in TABLE]
-    if labels.dtype.kind != "i" or labels.min() < low or labels.max() > high:
+    numeric = label_kind(labels) == "number" and np.isfinite(labels).all() and labels.ndim == 2
+    classes = labels.dtype.kind == "i" and labels.min() >= low and labels.max() <= high
+    if not (numeric or classes):
         raise StoreError(f"asked to import {path}, found labels that its classes do not have")
     if any(len(c) != n_rows for c in each if c is not columns["class_names"] and c.ndim):
         raise StoreError(f"asked to import {path}, found columns of other lengths than its ids")

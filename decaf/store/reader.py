@@ -387,8 +387,10 @@ class FeatureStore:
 
 
 def label_texts(table: ImageDataset) -> list[str]:
-    """Return each row's class, or its classes joined by ``|``."""
+    """Return each row's class, its classes joined by ``|``, or its number."""
     names = np.array([*table.class_names, ""], object)
+    if table.label_kind == "number":
+        return [repr(number) for number in table.labels[:, 0].tolist()]
     if table.labels.ndim == 1:
         return list(names[table.labels])
     return ["|".join(names[np.flatnonzero(row > 0)]) for row in table.labels]

@@ -16,7 +16,7 @@ from decaf.retrieval.expansion import augmented, expanded
 from decaf.retrieval.index import Index
 from decaf.retrieval.index_files import index_info
 from decaf.store.reader import FeatureStore, label_texts
-from decaf.types import FloatArray, IntArray
+from decaf.types import FloatArray, IntArray, LabelKind, label_kind
 from decaf.whole_files import write_whole
 
 COLUMNS = ("query", "query_label", "rank", "id", "label", "distance")
@@ -192,14 +192,14 @@ def search_store(
     """
     near = neighbours(store, queries, how, device=device)
     labels = label_texts(store.table())
-    several = store.labels.ndim == 2
+    kind = label_kind(store.labels)
     return tuple(
         Answer(
             name,
             label,
             tuple(
                 Hit(rank, store.image_ids[row], labels[row], distance,
-                    _shares(label, labels[row], several=several))
+                    _shares(label, labels[row], kind))
                 for rank, (row, distance) in enumerate(zip(rows, distances, strict=True), 1)
                 if row >= 0  # an index may find fewer
             ),
@@ -281,7 +281,9 @@ def answer_lines(answers: Sequence[Answer]) -> list[str]:
     return text.getvalue().removesuffix("\n").split("\n")
 
 
-def _shares(asked: str, found: str, *, several: bool) -> bool | None:
-    if not asked:
+def _shares(asked: str, found: str, kind: LabelKind) -> bool | None:
+    if not asked or kind == "number":
         return None
-    return bool({*asked.split("|")} & {*found.split("|")}) if several else asked == found
+    if kind == "one":
+        return asked == found
+    return bool({*asked.split("|")} & {*found.split("|")})

@@ -140,6 +140,7 @@ def test_threads_share_a_net() -> None:
             torch.testing.assert_close(output, expected)
 
 
+@pytest.mark.slow
 def test_processes_that_make_the_same_graph_do_not_harm_each_other(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,7 @@ def trained(checkpoint):
 SAVED = TRAINED + "np.savez(sys.argv[1], *trained(sys.argv[2]))"
 
 
+@pytest.mark.slow
 def test_killed_or_run_twice_at_once_it_ends_with_the_same_weights(tmp_path: Path):
     folder, here = tmp_path / "c", {}
     command = [sys.executable, "-c", SAVED, str(tmp_path / "there.npz"), str(folder)]

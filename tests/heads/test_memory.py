@@ -93,6 +93,7 @@ for n, d in ((10, 4), (4, 10), (2_500, 10_000), (4_400, 4_400), (5_300, 3_800), 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc")
 def test_peak_memory_of_a_fit_is_at_most_two_and_a_half_times_the_features():
     command = [sys.executable, "-c", _PEAKS]

@@ -106,7 +106,7 @@ def test_calibration_error_by_hand():
 
 def test_names_of_metrics():
     asked = ["accuracy", "balanced-accuracy", "macro_f1", "log-loss", "top1"]
-    keys = asked_metrics(asked, several=False, n_classes=9)
+    keys = asked_metrics(asked, "one", 9)
     assert keys == ("top1", "mean_per_class", "macro_f1", "log_loss")
 
 
@@ -115,10 +115,10 @@ def test_names_of_metrics():
     [
         ("macro-f2", False, "unknown metric 'macro-f2'; did you mean 'macro-f1'"),
         ("top5", False, "found 5 classes, of which every one is among the first five"),
-        ("ece", True, "found images of several labels, and it is for images of one"),
-        ("map", False, "found images of one label, and it is for images of several"),
+        ("ece", True, "found several labels an image, and it is for one label"),
+        ("map", False, "found one label an image, and it is for several labels"),
     ],
 )
 def test_a_metric_that_does_not_fit_is_refused(name, several, said):
     with pytest.raises(ConfigError, match=said):
-        asked_metrics([name], several=several, n_classes=5)
+        asked_metrics([name], "several" if several else "one", 5)

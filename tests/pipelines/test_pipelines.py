@@ -57,7 +57,13 @@ def test_every_script_is_expected_here() -> None:
     assert sorted([*EXPECTED, *TRAINING, *DETECTION]) == SCRIPTS
 
 
-@pytest.mark.parametrize("script", EXPECTED)
+SLOW = ("oquab_voc2012", "oquab_voc2007")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [one if one not in SLOW else pytest.param(one, marks=pytest.mark.slow) for one in EXPECTED],
+)
 def test_a_script_runs_on_small_images(
     script: str,
     data_root: Path,

@@ -276,6 +276,7 @@ with make.open_writer(folder / "a.h5", 2000) as writer:
 """
 
 
+@pytest.mark.slow
 def test_of_processes_that_begin_one_store_at_once_one_writes_it(make, tmp_path):
     helpers = Path(__file__).parent / "conftest.py"
     command = [sys.executable, "-c", KILLED_RUN, str(tmp_path), str(helpers)]
@@ -294,6 +295,7 @@ def test_of_processes_that_begin_one_store_at_once_one_writes_it(make, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.h5", "computed"]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_to_the_same_bytes(make, tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "a.h5"

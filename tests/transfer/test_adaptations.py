@@ -139,7 +139,9 @@ def learned(store, folder, **options):
     return said, table
 
 
-@pytest.mark.parametrize("protocol", ["office-sampled", "office-full"])
+@pytest.mark.parametrize(
+    "protocol", [pytest.param("office-sampled", marks=pytest.mark.slow), "office-full"]
+)
 def test_labels_of_test_images_change_nothing(pets, tmp_path, protocol):
     """The split is kept in a file, as a rule draws by class; then the target's labels are mixed."""
     store, labels = pets
