@@ -3,6 +3,7 @@
 MkDocs calls `on_config` and `on_files`; nothing is written beside the site.
 """
 
+import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -139,6 +140,7 @@ def _protocol_page(name: str) -> Iterator[str]:
             own = [f for f in figures if f.protocol == rule.name.removesuffix(FLAWED)]
             used |= {rule.name.removesuffix(FLAWED)}
             yield from _figures(own)
+            yield from _measured(name, rule.name)
     others = [f for f in figures if f.protocol not in used]
     if others:
         yield "## Published under other rules\n"
@@ -191,6 +193,25 @@ def _figures(figures: Sequence[PublishedFigure]) -> Iterator[str]:
         yield from _table(
             [head[number] for number in used], ([row[number] for number in used] for row in rows)
         )
+
+
+def _measured(dataset: str, protocol: str) -> Iterator[str]:
+    """Yield what decaf reached, as `measured.csv` records it."""
+    with (ROOT / "docs" / "measured.csv").open(encoding="utf-8", newline="") as file:
+        found = [
+            row
+            for row in csv.DictReader(file)
+            if (row["dataset"], row["protocol"]) == (dataset, protocol)
+        ]
+    if found:
+        yield "\n**Measured with decaf**, in per cent, on part of the data:\n"
+        rows = ((one["net"], one["layer"], one["head"], _number(one), one["data"]) for one in found)
+        yield from _table(("net", "layer", "head", "figure", "data"), rows)
+
+
+def _number(row: dict[str, str]) -> str:
+    value, deviation = 100 * float(row["value"]), 100 * float(row["deviation"])
+    return f"{row['shots']}: {value:.1f} ± {deviation:.1f}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _value(figure: PublishedFigure) -> str:

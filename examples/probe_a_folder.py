@@ -5,6 +5,8 @@ Percent format: editors that know it show the cells one by one. It runs in secon
 """
 
 # %% A folder of your own goes here. The digits are written as one: data/digits/<digit>/*.png
+from pathlib import Path
+
 import decaf
 from decaf import Compute, Net, Overrides, Source
 from decaf.records import Images
@@ -27,7 +29,7 @@ table = decaf.evaluate(
 print(table.to_frame()[["layer", "head", "mean", "std", "ci95_low", "ci95_high"]])
 
 # %% One page for the browser
-print(write_report(["results/digits.csv"], out="report.html", images=Images(folder)))
+print(write_report([Path("results/digits.csv")], out="report.html", images=Images(folder)))
 
 # %% A classifier to keep, and what it says of three images
 model = decaf.train(store, head="svm", compute=quiet)
