@@ -118,7 +118,8 @@ def measured(kept: KeptScores, metric: Metric, more: Sequence[str], *, seed: int
     labels, scores, classes = kept.labels, kept.scores, kept.classes
     value = metric.score(labels, scores, classes)
     tested = ScoredRows(labels, [scores], [classes], kept.groups if len(kept.groups) else None)
-    low, high = interval(resampled(tested, metric.name, seed=seed)[0], value)
+    drawn = resampled(tested, metric.name, seed=seed)[0]
+    low, high = interval(drawn, value, of_precision=metric.labels == "several")
     return {
         "value": value,
         "other_metric": metric.other,
