@@ -8,11 +8,10 @@ import typer
 
 from decaf.cli import border, options
 from decaf.cli.from_records import with_records
+from decaf.cli.helping import App
 from decaf.records import Compute, Images, Search, SearchTest, numbers
 
-app = typer.Typer(
-    help="Indexes of stores: made, grown, looked into, and compared.", no_args_is_help=True
-)
+app = App(help="Indexes of stores: made, grown, looked into, and compared.", no_args_is_help=True)
 
 _Store = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
 _Folder = Annotated[Path, typer.Argument(help="An index.")]

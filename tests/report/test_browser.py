@@ -96,6 +96,18 @@ def test_classes_can_be_filtered(large: Path, visit: Callable[..., Any]) -> None
 
 
 @pytest.mark.browser
+def test_the_filter_is_not_printed_and_what_is_folded_is(
+    large: Path, visit: Callable[..., Any]
+) -> None:
+    page = visit(large)
+    assert page.locator(".filter").first.evaluate("e => getComputedStyle(e).display") == "block"
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".filter").first.evaluate("e => getComputedStyle(e).display") == "none"
+    assert page.evaluate("[...document.querySelectorAll('details')].every(d => d.open)")
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_answers_to_a_search_fit_the_screen(
     width: int, tmp_path: Path, visit: Callable[..., Any]
