@@ -209,7 +209,7 @@ class Compute(Record):
     )
     batch_size: str | int | None = option(
         default=None,
-        about="Images in one pass, or auto to try; 32 on a CPU, 256 on a GPU if not given.",
+        about="Images in one pass, or auto to try; 16 to 256 by device and layers if not given.",
         low=1,
         metavar="N|auto",
     )

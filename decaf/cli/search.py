@@ -39,7 +39,8 @@ def search(
     from decaf import searching
     from decaf.analysis.thumbnails import image_files
     from decaf.report.hits_page import write_hits
-    from decaf.store import FeatureStore, answer_lines, write_answers
+    from decaf.store import FeatureStore
+    from decaf.store.searched import answer_lines, write_answers
     from decaf.whole_files import require_output
 
     if out is not None:

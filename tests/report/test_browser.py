@@ -15,7 +15,7 @@ from decaf.records import Images
 from decaf.report.hits_page import write_hits
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
-from decaf.store import Answer, Hit
+from decaf.store.searched import Answer, Hit
 
 N_CLASSES, N_SPLITS = 397, 10
 
