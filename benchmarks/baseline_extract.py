@@ -2,7 +2,8 @@
 
 `create_feature_extractor`, a `DataLoader` with worker processes, the weights' own transform,
 and one HDF5 file that is filled batch by batch; with `--runtime onnx` the same, but that the
-extractor is exported once and run by ONNX Runtime. Prints one JSON object.
+extractor is exported once and run by ONNX Runtime. Prints one JSON object. With `--probe` it says
+instead which memory format and number of workers are fastest, each tried for so many seconds.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from time import perf_counter
 
 import h5py
 import torch
+from parts import cpu_seconds
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -70,20 +72,75 @@ def by_torch(rows, arguments):
     return run
 
 
-def by_onnx(rows, name):
+def by_onnx(rows, arguments):
     """Return the same by ONNX Runtime."""
     import onnxruntime  # noqa: PLC0415 - one of the peers
 
     with TemporaryDirectory() as folder:
-        path = Path(folder, "net.onnx")
-        torch.onnx.export(
-            rows, (torch.zeros(2, 3, 224, 224),), path, dynamo=True, verbose=False,
-            input_names=["batch"], output_names=list(NODES[name].values()),
-            dynamic_shapes={"batch": {0: torch.export.Dim("n")}},
-        )  # fmt: skip
+        path = arguments.graph or Path(folder, "net.onnx")
+        if not path.exists():
+            export(rows, arguments.backbone, path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     layers = [output.name for output in session.get_outputs()]
     return lambda batch: dict(zip(layers, session.run(None, {"batch": batch.numpy()}), strict=True))
+
+
+def export(rows, name, path):
+    torch.onnx.export(
+        rows, (torch.zeros(2, 3, 224, 224),), path, dynamo=True, verbose=False,
+        input_names=["batch"], output_names=list(NODES[name].values()),
+        dynamic_shapes={"batch": {0: torch.export.Dim("n")}},
+    )  # fmt: skip
+
+
+def extract(run, images, arguments, seconds=float("inf")):
+    """Fill the file, or some of it in so many seconds; return images a second, CPU ms an image."""
+    loader = DataLoader(
+        images,
+        batch_size=arguments.batch_size,
+        num_workers=arguments.workers,
+        pin_memory=arguments.device != "cpu",
+    )
+    start, cpu_start = perf_counter(), cpu_seconds()
+    with h5py.File(arguments.out, "w") as file, torch.inference_mode():
+        done = 0
+        for batch in loader:
+            for layer, output in run(batch).items():
+                if layer not in file:
+                    file.create_dataset(layer, (len(images), output.shape[1]), dtype="float32")
+                file[layer][done : done + len(output)] = output
+            done += len(batch)
+            if perf_counter() - start > seconds:
+                break
+    rate = done / (perf_counter() - start)
+    return rate, 1000 * (cpu_seconds() - cpu_start) / done
+
+
+def probe(rows, images, arguments):
+    """Return the fastest options and their rate; small batches, so that some are done in time."""
+    arguments.batch_size = 16
+    trials = {}
+
+    def attempt(n_workers, run, *options):
+        arguments.workers = n_workers
+        rate, _ = extract(run, images, arguments, arguments.probe)
+        trials[(*options, "--workers", str(n_workers))] = rate
+        return rate
+
+    if arguments.runtime == "onnx":
+        run = by_onnx(rows, arguments)
+        for n_workers in (0, 1, 2):
+            attempt(n_workers, run)
+    else:
+        rates = {}
+        for option in ((), ("--channels-last",)):
+            arguments.channels_last = bool(option)
+            rates[option] = attempt(2, by_torch(rows, arguments), *option)
+        best = max(rates, key=rates.get)
+        arguments.channels_last = bool(best)
+        for n_workers in (0, 1):
+            attempt(n_workers, by_torch(rows, arguments), *best)
+    return {"options": max(trials, key=trials.get)}
 
 
 def main():
@@ -97,32 +154,21 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--graph", type=Path, help="the exported net; made if missing")
+    parser.add_argument("--probe", type=float, metavar="SECONDS")
     arguments = parser.parse_args()
     paths = sorted(arguments.images.glob("*/*.jpg"))
     step = len(paths) / (arguments.limit or len(paths))
     paths = [paths[int(i * step)] for i in range(int(len(paths) / step))]
     transform = get_model_weights(arguments.backbone).IMAGENET1K_V1.transforms()
     rows = Rows(arguments.backbone)
-    run = by_torch(rows, arguments)
-    if arguments.runtime == "onnx":
-        run = by_onnx(rows, arguments.backbone)
-    loader = DataLoader(
-        Images(paths, transform),
-        batch_size=arguments.batch_size,
-        num_workers=arguments.workers,
-        pin_memory=arguments.device != "cpu",
-    )
-    start = perf_counter()
-    with h5py.File(arguments.out, "w") as file, torch.inference_mode():
-        done = 0
-        for batch in loader:
-            for layer, output in run(batch).items():
-                if layer not in file:
-                    file.create_dataset(layer, (len(paths), output.shape[1]), dtype="float32")
-                file[layer][done : done + len(output)] = output
-            done += len(batch)
-    seconds = perf_counter() - start
-    print(json.dumps({"images_per_s": len(paths) / seconds}))
+    images = Images(paths, transform)
+    if arguments.probe:
+        print(json.dumps(probe(rows, images, arguments)))
+        return
+    run = (by_onnx if arguments.runtime == "onnx" else by_torch)(rows, arguments)
+    rate, cpu_ms = extract(run, images, arguments)
+    print(json.dumps({"images_per_s": rate, "cpu_ms": cpu_ms}))
 
 
 if __name__ == "__main__":

@@ -8,17 +8,19 @@ values). Every run is a process of its own, and loading the net is not timed, fo
 
 A part is a net, `one_pass` or `ray`; the parts of one net end within ten minutes. The peers of a
 net are two scripts (baseline_extract.py), by torch and by ONNX Runtime, each with the number of
-workers and the memory format that were best on a quarter of the images, and thingsvision where
+workers and the memory format that were fastest in trials of --probe seconds, and thingsvision where
 --thingsvision names the interpreter of an environment that has it (its pinned versions exclude
 decaf's). Then decaf and the peers run in turn. `<net>_ratio_torch` is decaf's rate over that of
 the torch script, `<net>_ratio_best` over that of the fastest peer: medians over the turns.
+`<net>_cpu_ratio_torch` and `_best` are the same of images a second of processor time, which
+depends less on what else the machine does.
 
 The bound is what the cores could do if each stage took them only the least that it took in any
 run, alone on each core or beside others, and they never waited: cores / (seconds an image). No
-run can be faster.
+run can be faster; where one is, because the machine changed its speed, there is no bound.
 
-`one_pass` extracts three small nets in one pass over the images and in three
-(`one_pass_saved`, the share of the time). `ray` extracts 20 000 images with two actors and with
+`one_pass` extracts three small nets in one pass over the images and in three (`one_pass_saved`,
+`one_pass_cpu_saved`: the shares of the time). `ray` extracts 20 000 images with two actors and with
 the local engine, by the command line, start-up included, and compares the features: IMAGES over
 and over with AlexNet (`ray_ratio`), and generated tiny ones with decaf-mini (`ray_ratio_tiny`),
 half a minute's work, much of it start-up.
@@ -36,13 +38,13 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from time import perf_counter
 
 import numpy as np
 import torch
 from bench_memory import make_images
-from parts import add_skip, run_parts
+from parts import add_skip, cpu_seconds, run_parts
 
 from decaf import process
 from decaf.datasets import load_dataset
@@ -90,15 +92,15 @@ def ours(arguments):
             out = arguments.out.with_suffix(f".{number}.h5")
             writer = FeatureWriter(out, provenance(plan, "float32"), table, n_features(plan), 1)
             runs.append((replace(plan, even=True), opened.enter_context(writer)))
-        start = perf_counter()
+        start, cpu_start = perf_counter(), cpu_seconds()
         seconds = run_together(runs, lambda *_: None)
         for _, writer in runs:
             writer.finish()
-        wall = perf_counter() - start
+        wall, cpu = perf_counter() - start, cpu_seconds() - cpu_start
     n_images = len(table.image_ids)
     stages = {stage: 1000 * value / n_images for stage, value in vars(seconds).items()}
-    bound = seconds.bound(n_images, runs[0][0])
-    print(json.dumps({"images_per_s": n_images / wall, "stages_ms": stages, "bound": bound}))
+    said = {"images_per_s": n_images / wall, "cpu_ms": 1000 * cpu / n_images, "stages_ms": stages}
+    print(json.dumps(said))
 
 
 def timed(*commands):
@@ -166,30 +168,16 @@ class Contest:
             *(self.ours(core, part, "--workers", 0, "--core", core) for core in map(str, cores))
         )
 
-    def best(self, what, options, kinds):
-        """Return the options with which a peer is fastest on a quarter of the images."""
-        limit = max(32, self.limit // 4)
-        trials = {}
-        for formats in kinds:
-            trials[formats] = rate(self.peer(limit, *options, *formats, "--workers", 2))
-        chosen = max(trials, key=trials.get)
-        found = {2: trials[chosen]}
-        for n_workers in (0, 1):
-            found[n_workers] = rate(self.peer(limit, *options, *chosen, "--workers", n_workers))
-        n_workers = max(found, key=found.get)
-        name = " ".join([what, *(one.strip("-") for one in chosen), f"{n_workers} workers"])
-        return name, (*options, *chosen, "--workers", n_workers)
-
     def peers(self):
         """Return the peers that run here, with their best settings."""
         found = {}
-        for what, options, kinds in (
-            ("torch", (), ((), ("--channels-last",))),
-            ("onnx", ("--runtime", "onnx"), ((),)),
-        ):
+        for what in ("torch", "onnx"):
+            options = ["--runtime", what, "--graph", self.folder.with_suffix(".onnx")]
             try:
-                name, best = self.best(what, options, kinds)
-                found[name] = partial(self.peer, self.limit, *best)
+                (said,) = self.peer(self.limit, *options, "--probe", self.arguments.probe)
+                best = said["options"]
+                name = " ".join([what, *(one.strip("-") for one in best)])
+                found[name] = partial(self.peer, self.limit, *options, *best)
             except RuntimeError as error:
                 print(f"left out: {what}: {error}", flush=True)
         if self.arguments.thingsvision:
@@ -201,43 +189,47 @@ class Contest:
 def compare(arguments, net):
     """Print a net's table; return its figures."""
     with tempfile.TemporaryDirectory() as name:
-        contest = Contest(arguments, net, Path(name))
+        folder = Path(name, net)
+        folder.mkdir()
+        contest = Contest(arguments, net, folder)
         peers = contest.peers()
         contestants = {
             "decaf": lambda: timed(contest.ours("decaf.h5", contest.limit)),
             **peers,
-            "one thread a core": contest.alone,
         }
-        runs = in_turn(contestants, arguments.repeats, Path(name))
+        runs = in_turn(contestants, arguments.repeats, folder)
+        runs |= in_turn({"one thread a core": contest.alone}, 1, folder)
     rates = {who: [rate(said) for said in found] for who, found in runs.items()}
     print(
         f"\n{net}, {contest.limit} images, {n_cores()} cores, median of {arguments.repeats}; "
-        f"load before: {arguments.load}"
+        f"load before: {arguments.load}; peers' settings by trials of {arguments.probe:g} s each"
     )
-    print(f"{'':32} {'images/s':>9} {'range':>16} {'decaf over it':>14}   range")
+    per_cpu = {who: [1000 / mean(one["cpu_ms"] for one in t) for t in runs[who]] for who in runs}
+    print(f"{'':32} {'images/s':>9} {'range':>16} {'decaf over it':>14}   range; a CPU second")
     for who, found in rates.items():
-        over = [a / b for a, b in zip(rates["decaf"], found, strict=True)]
+        over = [a / b for a, b in zip(rates["decaf"], found, strict=False)]  # the last ran once
         print(
             f"{who:32} {median(found):9.1f} {min(found):7.1f} to {max(found):5.1f} "
-            f"{median(over):14.2f}   {min(over):.2f} to {max(over):.2f}"
+            f"{median(over):14.2f}   {min(over):.2f} to {max(over):.2f}; {median(per_cpu[who]):.1f}"
         )
     least = least_stages(runs["decaf"] + runs["one thread a core"])
     bound = 1000 * n_cores() / sum(least.values())
     reached = median(rates["decaf"]) / bound
+    reached = reached if reached <= 1 else None
+    share = "exceeded, so it is none" if reached is None else f"reached {reached:.2f} of it"
     print(
         "least ms an image of one core: "
         + ", ".join(f"{stage} {ms:.2f}" for stage, ms in least.items())
-        + f"; bound {bound:.0f} images/s, reached {reached:.2f} of it",
+        + f"; bound {bound:.0f} images/s, {share}",
         flush=True,
     )
     figures = {f"{net}_images_per_s": median(rates["decaf"]), f"{net}_bound_ratio": reached}
-    figures |= {f"{net}_ratio_{key}": None for key in ("torch", "best")}
-    of_peers = [rates[who] for who in peers if who in rates]
-    of_torch = [rates[who] for who in peers if who in rates and who.startswith("torch")]
-    if of_torch:
-        figures[f"{net}_ratio_torch"] = ratio(rates["decaf"], of_torch)
-    if of_peers:
-        figures[f"{net}_ratio_best"] = ratio(rates["decaf"], of_peers)
+    ran = [who for who in peers if who in runs]
+    kinds = {"torch": [who for who in ran if who.startswith("torch")], "best": ran}
+    for key, measured in (("ratio", rates), ("cpu_ratio", per_cpu)):
+        for kind, names in kinds.items():
+            others = [measured[who] for who in names]
+            figures[f"{net}_{key}_{kind}"] = ratio(measured["decaf"], others) if others else None
     return figures
 
 
@@ -263,7 +255,8 @@ def one_pass(arguments):
             sys.executable, __file__, str(arguments.images), str(folder / "out.h5"), "--child",
             "--limit", str(limit), *runtime,
         ]  # fmt: skip
-        return [limit / rate(timed([*command, "--backbone", net])) for net in nets]
+        said = [one for net in nets for one in timed([*command, "--backbone", net])]
+        return [(limit / one["images_per_s"], limit * one["cpu_ms"] / 1000) for one in said]
 
     with tempfile.TemporaryDirectory() as name:
         runs = in_turn(
@@ -272,15 +265,15 @@ def one_pass(arguments):
             Path(name),
         )
     print(f"\n{', '.join(SMALL)}, {limit} images, {n_cores()} cores; load: {arguments.load}")
-    for way, found in runs.items():
-        totals = [sum(one) for one in found]
-        print(f"{way:32} {median(totals):9.2f} s {min(totals):7.2f} to {max(totals):.2f}")
-    saved = [
-        1 - sum(together) / sum(each)
-        for together, each in zip(runs["one pass"], runs["three passes"], strict=True)
-    ]
-    print(f"saved {median(saved):.3f} of the time, {min(saved):.3f} to {max(saved):.3f}")
-    return {"one_pass_saved": median(saved)}
+    figures = {}
+    for at, (key, what) in enumerate((("one_pass_saved", "s"), ("one_pass_cpu_saved", "CPU s"))):
+        totals = {way: [sum(one[at] for one in turn) for turn in runs[way]] for way in runs}
+        for way, found in totals.items():
+            print(f"{way:32} {median(found):9.2f} {what}, {min(found):.2f} to {max(found):.2f}")
+        saved = [1 - a / b for a, b in zip(totals["one pass"], totals["three passes"], strict=True)]
+        figures[key] = median(saved)
+        print(f"saved {median(saved):.3f} of it, {min(saved):.3f} to {max(saved):.3f}")
+    return figures
 
 
 def on_ray(images, n_images, backbone, layers):
@@ -355,6 +348,7 @@ def main():
     parser.add_argument("--limit", type=int, help="images; fewer for large nets if not given")
     parser.add_argument("--n-ray", type=int, default=20_000, help="images for ray")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--probe", type=float, default=5, help="seconds of each trial of a peer")
     parser.add_argument("--runtime", help="decaf's, as for its --runtime; its default if not given")
     parser.add_argument(
         "--thingsvision", type=Path, metavar="PYTHON", help="interpreter that has thingsvision"

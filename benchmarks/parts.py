@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,6 +16,11 @@ def add_skip(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
         "--skip", nargs="+", choices=names, default=[], metavar="PART",
         help=f"parts to leave out: {', '.join(names)}",
     )  # fmt: skip
+
+
+def cpu_seconds() -> float:
+    """Return the processor's seconds of this process so far, and of its children that ended."""
+    return sum(os.times()[:4])
 
 
 def run_parts(

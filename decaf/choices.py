@@ -1,7 +1,7 @@
 """The fixed words that options take, and how others are refused. Loads nothing else."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from inspect import signature
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
@@ -41,7 +41,7 @@ Route = Literal["crop", "roi"]
 Engine = Literal["local", "ray"]
 Method = Literal["tsne", "umap"]
 ReportFormat = Literal["html", "markdown", "latex"]
-ExportFormat = Literal["onnx"]
+ExportFormat = Literal["onnx", "safetensors"]
 FeatureForm = Literal["npy", "npz", "parquet", "csv"]
 
 POOLS = ("none", "avg", "max", "grid:N", "cls", "mean")
@@ -59,8 +59,11 @@ def check_pool(pool: str) -> int | None:
     if kind == "grid" and cells.isdecimal() and int(cells) > 0:
         return int(cells)
     if pool not in POOLS or pool == "grid:N":
-        msg = f"unknown pooling {pool!r}; choose one of: {', '.join(POOLS)} (for instance grid:3)"
-        raise ConfigError(msg)
+        hint = did_you_mean(pool, {*POOLS} - {"grid:N"})
+        raise ConfigError(
+            f"unknown pooling {pool!r}; {hint}choose one of: {', '.join(POOLS)} "
+            "(for instance grid:3)"
+        )
     return None
 
 
@@ -79,8 +82,8 @@ def check_proposals(proposals: str) -> None:
     """
     if proposals not in PROPOSALS and not proposals.lower().endswith((".csv", ".mat")):
         raise ConfigError(
-            f"unknown proposals {proposals!r}; choose one of: {', '.join(PROPOSALS)}, or give a "
-            ".csv or .mat file of boxes"
+            f"unknown proposals {proposals!r}; {did_you_mean(proposals, PROPOSALS)}choose one of: "
+            f"{', '.join(PROPOSALS)}, or give a .csv or .mat file of boxes"
         )
 
 
@@ -97,9 +100,17 @@ def check_choice(what: str, asked: object, choices: Sequence[str]) -> None:
     """
     if asked in choices:
         return
-    near = difflib.get_close_matches(str(asked).lower(), choices, 1, 0.6)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(f"unknown {what} {asked!r}; {hint}choose one of: {', '.join(choices)}")
+    raise ConfigError(
+        f"unknown {what} {asked!r}; {did_you_mean(asked, choices)}choose one of: "
+        f"{', '.join(choices)}"
+    )
+
+
+def did_you_mean(asked: object, choices: Iterable[str]) -> str:
+    """Return a question after the choice that is nearest to a word; nothing if none is near."""
+    as_asked = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(asked).lower(), as_asked, 1, 0.6)
+    return f"did you mean {as_asked[near[0]]!r}? " if near else ""
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:

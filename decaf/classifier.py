@@ -1,11 +1,13 @@
 """A trained classifier of images as one file: how pixels become features, and the head.
 
-The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, and under ``decaf`` in the
-metadata a JSON object with every other field of :class:`Classifier`.
+The file is safetensors: matrices ``head.N.weight`` and ``head.N.bias``, the net's weights as
+``net.NAME`` where it carries them, and under ``decaf`` in the metadata a JSON object with every
+other field of :class:`Classifier`.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +21,11 @@ from decaf.choices import Decoder, Precision, ViewName, choices_of
 from decaf.errors import DataError
 from decaf.protocols import pool_patches
 from decaf.rowwise import normalized, probabilities
-from decaf.tensor_file import read_tensors, write_tensors
+from decaf.tensor_file import group, read_tensors, write_tensors
 from decaf.types import BACKGROUND, FloatArray, IntArray, PatchRule
 
 SCHEMA_VERSION = 2
+_NET = "net."
 _IN_JSON: dict[Any, Any] = {
     int: int,
     float: (int, float),
@@ -35,7 +38,7 @@ _IN_JSON: dict[Any, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Everything that turns an image into probabilities, but for the net's own weights.
+    """Everything that turns an image into probabilities; the net's weights with it or elsewhere.
 
     Attributes
     ----------
@@ -64,6 +67,8 @@ class Classifier:
         Float32 weights ``(n_out, n_in)`` and biases ``(n_out,)``, with a ReLU between two.
     folder : pathlib.Path or None
         Where the file lies that it was read from; not written.
+    net : mapping of str to torch.Tensor, optional
+        Weights of the net, as far as the layer needs them; None where they are elsewhere.
     """
 
     backbone: str
@@ -83,6 +88,7 @@ class Classifier:
     class_names: tuple[str, ...]
     layers: tuple[tuple[FloatArray, FloatArray], ...]
     folder: Path | None = None
+    net: Mapping[str, torch.Tensor] | None = None
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Return the probability of each class.
@@ -146,6 +152,7 @@ class Classifier:
         for number, (weight, bias) in enumerate(self.layers):
             tensors[f"head.{number}.weight"] = torch.from_numpy(weight.astype(np.float32))
             tensors[f"head.{number}.bias"] = torch.from_numpy(bias.astype(np.float32))
+        tensors |= {f"{_NET}{name}": value for name, value in (self.net or {}).items()}
         about["sha256"] = file_digest(about, tensors)
         write_tensors(path, tensors, {"decaf": json.dumps(about)})
 
@@ -175,7 +182,7 @@ class Classifier:
 _SETTINGS = {
     field.name: _IN_JSON.get(field.type, str)
     for field in fields(Classifier)
-    if field.name not in ("layers", "folder")
+    if field.name not in ("layers", "folder", "net")
 }
 """The fields that are written as JSON, and of what type they are there."""
 
@@ -202,7 +209,10 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Classifier:
             raise ValueError(f"patches is {rule}")
         values["patches"] = rule
     values["class_names"] = tuple(map(str, values["class_names"]))
-    return Classifier(layers=_layers(tensors, len(values["class_names"])), **values)
+    net = group(tensors, "net")
+    head = {name: value for name, value in tensors.items() if not name.startswith(_NET)}
+    layers = _layers(head, len(values["class_names"]))
+    return Classifier(layers=layers, net=net or None, **values)
 
 
 def file_digest(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from decaf.backbones import TorchBackbone
 from decaf.backbones.pixels import PIXELS
+from decaf.choices import check_choice
 from decaf.device import find_device
 from decaf.errors import ConfigError, DataError
 from decaf.extraction import extract_nets, extract_table, load_nets, source_table, view_of
@@ -33,9 +34,10 @@ from decaf.protocols import (
     with_shots,
 )
 from decaf.records import Compute, Net, Overrides, Source, takes_records, words
-from decaf.results import Journal, Result, ResultTable
+from decaf.results import Journal, Result, ResultTable, read_results
 from decaf.results.files import require_csv, scores_folder
 from decaf.results.identity import changes
+from decaf.results.predictions import predictions_path, write_predictions
 from decaf.several_nets import each_net
 from decaf.store import FeatureStore
 from decaf.stored_images import refuse_for_store, store_at, stored_view
@@ -128,11 +130,15 @@ def evaluate(
     if overrides.controls:
         asked += _controls(nets, names, rules, chance=table.label_kind != "number")
     run = _NetsInTurn(table, journal, metrics, overrides, source, compute)
-    return ResultTable(
+    found = ResultTable(
         tuple(
             result for one, some, under in asked for result in run.results(one, some, under, path)
         )
     )
+    if overrides.keep_scores:
+        written = write_predictions(journal.path, read_results([journal.path]).results)
+        log(f"what is predicted for each test image: {written}")
+    return found
 
 
 def _refuse_controls(path: Path | None, nets: Sequence[Net]) -> None:
@@ -254,11 +260,8 @@ def csv_path(dataset_name: str, out: str | Path | None = None) -> Path:
 def _head_names(heads: str | Sequence[str], overrides: Overrides) -> tuple[str, ...]:
     """Return the heads' names; refuse unknown ones, and options that none of them uses."""
     names, known = words(heads), (*HEADS, *NUMBER_HEADS, FINETUNE)
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise ConfigError(
-            f"unknown head {(unknown or [''])[0]!r}; choose one of: {', '.join(known)}"
-        )
+    for name in names or ("",):
+        check_choice("head", name, known)
     if overrides.c_grid is not None and not any(
         n == FINETUNE or "C" in {**HEADS, **NUMBER_HEADS}[n]().get_params() for n in names
     ):
@@ -324,7 +327,7 @@ def _journal(path: Path, *, keep_scores: bool) -> Journal:
     """Open the journal of results; see that all files can be written."""
     if keep_scores:
         require_csv(path)
-        require_writable(scores_folder(path) / "scores.npz")
+        require_writable(scores_folder(path) / "scores.npz", predictions_path(path))
     return Journal.open(path)
 
 

@@ -1,4 +1,4 @@
-"""A classifier as one ONNX file, from pixels to probabilities."""
+"""A classifier as one file, with its net: ONNX from pixels to probabilities, or decaf's own."""
 
 import json
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from decaf.extras import require_packages
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.rowwise import normalized, probabilities
-from decaf.trained_net import load_net
+from decaf.trained_net import load_net, save_with_net
 from decaf.whole_files import require_output, whole_file
 
 MAX_DIFFERENCE = 1e-4
@@ -28,15 +28,16 @@ _N_CHECKED = 3
 def export(
     model: str | Path,
     *,
-    to: ExportFormat = "onnx",  # noqa: ARG001 (the one format so far; `checked` reads it)
+    to: ExportFormat = "onnx",
     out: str | Path | None = None,
     weights: str | None = None,
     allow_code: bool = False,
 ) -> Path:
-    """Write a classifier, with its net, as one file that other programs run.
+    """Write a classifier, with its net, as one file: for other programs, or for decaf elsewhere.
 
-    The file takes ``pixels``, ``(n, 3, S, S)`` uint8 RGB of the model's view, and gives
-    ``probabilities``, ``(n, n_classes)``. Its metadata say how images become pixels
+    As ``safetensors`` it is a model for `predict` that carries its net, as far as its layer needs
+    it. As ``onnx`` the file takes ``pixels``, ``(n, 3, S, S)`` uint8 RGB of the model's view, and
+    gives ``probabilities``, ``(n, n_classes)``. Its metadata say how images become pixels
     (``preprocessing``) and name the classes (``class_names``), as JSON. onnxruntime must give what
     torch gives, within 1e-4, or nothing is written.
 
@@ -44,10 +45,10 @@ def export(
     ----------
     model : str or pathlib.Path
         A file that `train` wrote.
-    to : str
-        ``onnx``.
+    to : {"onnx", "safetensors"}
+        Which of them.
     out : str or pathlib.Path, optional
-        The file; the model's name with another suffix if not given.
+        The file; if not given, the model's name with another suffix, or with ``-with-net``.
     weights : str, optional
         Where the net's weights are now; where they were in training if not given.
     allow_code : bool
@@ -68,23 +69,34 @@ def export(
         If the net cannot be had or written, its weights are not those of the training, or
         onnxruntime gives other probabilities.
     """
+    source = Path(model)
+    endings = {"onnx": ".onnx", "safetensors": "-with-net.safetensors"}
+    path = source.with_name(f"{source.stem}{endings[to]}") if out is None else Path(out)
+    require_output(path, f".{to}", inputs=[source])
+    classifier = Classifier.load(source)
+    if to == "safetensors":
+        save_with_net(classifier, path, weights=weights, allow_code=allow_code)
+        return path
     require_packages("an export to onnx", "onnx", "onnxruntime", "onnxscript")
-    import onnx  # noqa: PLC0415 (only where it is used)
-    import onnxruntime  # noqa: PLC0415 - only an export needs it
-
-    classifier = Classifier.load(Path(model))
     if classifier.patches is not None or n_views(classifier.view) > 1:
         raise ConfigError(
             f"asked to export a model of the view {classifier.view}, which has several crops; "
             "train one on a single crop"
         )
     net = load_net(classifier, weights=weights, device="cpu", allow_code=allow_code)
-    whole = _Whole(net, classifier).eval()
+    _write_onnx(classifier, net, path)
+    return path
+
+
+def _write_onnx(classifier: Classifier, net: TorchBackbone, path: Path) -> None:
+    """Write the file, if onnxruntime gives what torch gives."""
+    import onnx  # noqa: PLC0415 (only where it is used)
+    import onnxruntime  # noqa: PLC0415 - only an export needs it
+
     side = net.preprocessing.input_size_px
     rng = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (_N_CHECKED, 3, side, side), dtype=torch.uint8, generator=rng)
-    path = Path(model).with_suffix(".onnx") if out is None else Path(out)
-    require_output(path, ".onnx", inputs=[model])
+    whole = _Whole(net, classifier).eval()
     proto = to_onnx(whole, pixels, "pixels", ["probabilities"], any_number=True)
     about = {
         "class_names": classifier.class_names,
@@ -102,10 +114,9 @@ def export(
         difference = float(np.abs(found - expected).max())
         if not difference <= MAX_DIFFERENCE:
             raise BackboneError(
-                f"asked to export {model}; onnxruntime's probabilities differ from torch's by "
+                f"asked to export to {path}; onnxruntime's probabilities differ from torch's by "
                 f"{difference:.1e}, allowed is {MAX_DIFFERENCE:.0e}; use a model of another net"
             )
-    return path
 
 
 class _Whole(nn.Module):

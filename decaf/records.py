@@ -63,7 +63,7 @@ def _layers() -> Any:
 
 
 def _data_root() -> Any:
-    return option(default="data", about="Folder that holds the named data sets.")
+    return option(default="data", about="Folder that holds the named data sets.", metavar="FOLDER")
 
 
 @record
@@ -74,11 +74,13 @@ class Net(Record):
         default="alexnet",
         about="A net from `decaf models`, timm/NAME, package.module:function, or a loaded net; "
         "to extract or evaluate several in one pass over the images: comma-separated.",
+        metavar="NET",
     )
     weights: str = option(
         default="imagenet",
         about="imagenet, random, one of torchvision's entries, or a .safetensors, .pth, .onnx or "
         ".caffemodel file; of several nets the same for all, or one each, comma-separated.",
+        metavar="WEIGHTS",
     )
     layers: str | Sequence[str] | None = _layers()
     pool: Pool = option(
@@ -177,11 +179,13 @@ class Source(Record):
         default=None,
         about="What images of a group share, which no split parts: a level of the folders "
         "(1, -1), content (identical files), or a regular expression on the path.",
+        metavar="LEVEL",
     )
     domains: str | None = option(
         default=None,
         about="SOURCE:TARGET of office31, or of a folder <domain>/<class>/<image>: heads train in "
         "one domain and are tested in the other.",
+        metavar="SOURCE:TARGET",
     )
     decoder: Decoder = option(
         default="auto",
@@ -189,7 +193,9 @@ class Source(Record):
         "pixels.",
     )
     features: str | Path = option(
-        default="features", about="Folder of the stores, or a store (.h5)."
+        default="features",
+        about="Folder of the stores, or a store (.h5).",
+        metavar="PATH",
     )
 
 
@@ -198,11 +204,12 @@ class Compute(Record):
     """Where and how it runs; decides no value."""
 
     device: str = option(
-        default="auto", about="auto, cpu, cuda, cuda:N, or cuda:all for every GPU here."
+        default="auto",
+        about="auto, cpu, cuda, cuda:N, or cuda:all for every GPU here.",
     )
     batch_size: str | int | None = option(
         default=None,
-        about="Images in one pass, or auto to try; 32 on a CPU, 256 on a GPU if not given.",
+        about="Images in one pass, or auto to try; 16 to 256 by device and layers if not given.",
         low=1,
         metavar="N|auto",
     )
@@ -221,10 +228,13 @@ class Cluster(Record):
         default="local", about="The threads of this process, or actors of a Ray cluster."
     )
     num_workers: int | None = option(default=None, about="With ray, number of actors.", low=1)
-    address: str | None = option(default=None, about="With ray, address of a running cluster.")
+    address: str | None = option(
+        default=None, about="With ray, address of a running cluster.", metavar="HOST:PORT"
+    )
     shard: str | None = option(
         default=None,
         about="I/N: only the I-th of N parts, into a file of its own; see `decaf store join`.",
+        metavar="I/N",
     )
 
 
@@ -235,6 +245,7 @@ class Space(Record):
     space: str = option(
         default="normalize=none,l2,standard; head=svm,logreg",
         about="NAME=A,B;... of layer, pool, normalize and head; C is always chosen beside.",
+        metavar="NAME=A,B;...",
     )
     trials: int = option(
         default=60, about="How many settings are drawn of more than 200; of fewer all are.", low=1
@@ -267,11 +278,15 @@ class Overrides(Fit):
 
     view: View = option(default=View(), about="What a row shows of an image.")
     train_per_class: str | int | Sequence[str | int] | None = option(
-        default=None, about="Training images per class, as 1,5,10, or shares of them, as 1%,5%,25%."
+        default=None,
+        about="Training images per class, as 1,5,10, or shares of them, as 1%,5%,25%.",
+        metavar="A,B,...",
     )
     splits: int | None = option(default=None, about="Number of splits.", low=1)
     splits_file: str | Path | None = option(
-        default=None, about="The splits: replayed if the file is there, else written to it."
+        default=None,
+        about="The splits: replayed if the file is there, else written to it.",
+        metavar="FILE",
     )
     drop_classes: str | Sequence[str] | None = option(
         default=None,
@@ -285,7 +300,9 @@ class Overrides(Fit):
         about="Comma-separated, beside the protocol's own: top5, macro-f1, auroc, log-loss, ece.",
     )
     keep_scores: bool = option(
-        default=False, about="Keep the scores of test rows, as NAME-scores/KEY-SEED-SPLIT.npz."
+        default=False,
+        about="Write what is predicted for each test image, as NAME-predictions.csv, and keep "
+        "the scores, as NAME-scores/KEY-SEED-SPLIT.npz; a report then lists all errors.",
     )
     train_on: str | Sequence[str] | None = option(
         default=None,
@@ -304,6 +321,7 @@ class Overrides(Fit):
         default="",
         about="How fine-tuning trains, as blocks=2,epochs=40,lr=1e-3; blocks: a number of last "
         "ones, or all; see decaf.finetuning.Recipe.",
+        metavar="NAME=VALUE,...",
     )
 
 
@@ -317,7 +335,9 @@ class Search(Record):
         default="cosine", about="One minus the cosine, or the Euclidean distance (l2)."
     )
     index: str | Path | None = option(
-        default=None, about="An index of the store, asked instead of every row."
+        default=None,
+        about="An index of the store, asked instead of every row.",
+        metavar="FOLDER",
     )
     expand: int = option(
         default=0,

@@ -16,7 +16,8 @@ from decaf.retrieval.codes import make_code
 from decaf.retrieval.exact import unit_rows
 from decaf.retrieval.hashing import SphericalHashing, hamming, pack_bits, spherical_hamming
 from decaf.retrieval.ranking import random_ap, step_ap, trapezoid_ap, ukbench_score
-from decaf.store import FeatureStore, mean_of_views
+from decaf.store import FeatureStore
+from decaf.store.searched import mean_of_views
 from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
 
 _QUERIES_AT_ONCE = 256

@@ -14,9 +14,9 @@ from decaf.errors import BackboneError, ConfigError
 from decaf.extraction import extract_table, load_nets
 from decaf.prediction import find_images
 from decaf.records import Compute, Net, Search, Source, View, takes_records
-from decaf.store import (
+from decaf.store import FeatureStore
+from decaf.store.searched import (
     Answer,
-    FeatureStore,
     Queries,
     layer_of,
     queries_of,

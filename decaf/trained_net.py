@@ -1,11 +1,13 @@
 """The net that a model was trained on, with the same weights."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from decaf.backbones import TorchBackbone, load_backbone
-from decaf.backbones.weights import file_sha256
+from decaf.backbones.weights import Weights, file_sha256
 from decaf.choices import Precision
+from decaf.classifier import Classifier
 from decaf.errors import BackboneError
 
 
@@ -46,8 +48,8 @@ def load_net(
 ) -> TorchBackbone:
     """Return the net of a model, with the weights that it was trained on.
 
-    A file of weights is looked for where it was in training, beside the model, and in the working
-    directory.
+    They are in the model itself, or a file of them is looked for where it was in training, beside
+    the model, and in the working directory.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def load_net(
     """
     net = load_backbone(
         classifier.backbone,
-        weights=weights or _weights_of(classifier),
+        weights=weights or _carried(classifier) or _weights_of(classifier),
         device=device,
         precision=classifier.precision,
         runtime="auto",
@@ -77,6 +79,41 @@ def load_net(
     if net.weights_sha256 != classifier.weights_sha256:
         raise BackboneError(f"{_trained_on(classifier)}, {_found(net.weights, net.weights_sha256)}")
     return net
+
+
+def save_with_net(
+    classifier: Classifier, path: Path, *, weights: str | None = None, allow_code: bool = False
+) -> None:
+    """Write a model with the weights of its net, so that another machine needs this file alone.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The model.
+    path : pathlib.Path
+        The file.
+    weights : str, optional
+        Where its net's weights are now.
+    allow_code : bool
+        Whether a backbone ``package.module:function`` may be imported and called; whoever reads
+        the file needs its code too.
+
+    Raises
+    ------
+    BackboneError
+        If the net cannot be had, or its weights are others.
+    DataError
+        If the file cannot be written.
+    """
+    net = load_net(classifier, weights=weights, device="cpu", allow_code=allow_code)
+    replace(classifier, net=net.state_for(classifier.layer)).save(path)
+
+
+def _carried(classifier: TrainedOnNet) -> Weights | None:
+    """Return the weights that a model carries; the digest of its file has been checked."""
+    if not isinstance(classifier, Classifier) or classifier.net is None:
+        return None
+    return Weights(classifier.weights, classifier.net, classifier.weights_sha256)
 
 
 def _weights_of(classifier: TrainedOnNet) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from decaf.cells import new_head
-from decaf.choices import Precision
+from decaf.choices import Precision, check_choice
 from decaf.classifier import Classifier
 from decaf.device import find_device
 from decaf.errors import ConfigError
@@ -206,10 +206,13 @@ def model_rule(table: ImageDataset, view: View, fit: Fit) -> PublishedProtocol:
 
 
 def _check(head: str, out: Path, weights: str) -> None:
-    if head == "knn" or head not in HEADS:
-        names = ", ".join(name for name in HEADS if name != "knn")
-        found = "keeps the training images" if head == "knn" else "is unknown"
-        raise ConfigError(f"asked to train head {head!r}, which {found}; choose one of: {names}")
+    names = tuple(name for name in HEADS if name != "knn")
+    if head == "knn":
+        raise ConfigError(
+            "asked to train head 'knn', which keeps the training images; choose one of: "
+            f"{', '.join(names)}"
+        )
+    check_choice("head", head, names)
     require_output(out, ".safetensors", inputs=[weights])
 
 

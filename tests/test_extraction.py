@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -298,3 +300,12 @@ def test_killed_again_and_again_a_run_ends_as_an_uninterrupted_one(
     assert verify(killed) == []
     failures = [path.with_name(f"{path.stem}.failures.csv").read_text() for path in (whole, killed)]
     assert failures[0] == failures[1]
+
+
+def test_extracting_loads_nothing_of_heads_and_tables() -> None:
+    code = (
+        "import sys, decaf.extraction;"
+        "print([m for m in ('sklearn', 'pandas', 'scipy.stats', 'faiss') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

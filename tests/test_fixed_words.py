@@ -68,7 +68,7 @@ def test_a_word_that_is_none_of_the_choices(
 @pytest.mark.parametrize("pool", ["sum", "grid:0", "grid:N", "AVG", "grid:-1", ""])
 def test_a_pool_that_is_none_is_refused_before_any_work(pool: str) -> None:
     for function in (extract, evaluate, train, finetune):
-        with pytest.raises(ConfigError, match=f"unknown pooling '{pool}'; choose one of: none"):
+        with pytest.raises(ConfigError, match=f"unknown pooling '{pool}'; .*choose one of: none"):
             function("nowhere", pool=pool)
     with pytest.raises(ConfigError, match="unknown pooling"):
         decaf.DecafFeatures(weights="random", pool=pool).fit([])

@@ -14,6 +14,7 @@ import torch
 from flat import predict, train
 from typer.testing import CliRunner
 
+from decaf.backbones import load_backbone
 from decaf.classifier import Classifier
 from decaf.cli.app import app
 from decaf.errors import BackboneError, ConfigError, DataError
@@ -21,6 +22,7 @@ from decaf.heads.scores import calibrate, scores_of
 from decaf.images.decode import decode
 from decaf.images.views import make_view
 from decaf.onnx_model import export
+from decaf.tensor_file import write_tensors
 from decaf.trained_net import load_net
 from decaf.transformer import DecafFeatures
 
@@ -199,7 +201,7 @@ def test_a_wrong_model_is_said(image_folder: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"head": "knn"}, "keeps the training images"),
-        ({"head": "tree"}, "is unknown; choose one of: svm"),
+        ({"head": "tree"}, "unknown head 'tree'; choose one of: svm"),
         ({"out": "model.pkl"}, "ends in .safetensors"),
         ({"view": "sideways"}, "unknown view"),
     ],
@@ -302,8 +304,33 @@ def test_an_onnx_file_gives_the_same_probabilities(
     assert about["preprocessing"]["view"] == "center"
 
 
+def test_a_model_with_its_net_needs_no_other_file(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "net.safetensors"
+    write_tensors(weights, load_backbone("decaf-mini", weights="random").state_for("fc7"), {})
+    model = fit(image_folder, tmp_path, weights=str(weights))
+    images = sorted(image_folder.glob("*/*.png"))
+    expected = read(predict(model, images, out=tmp_path / "p.csv", quiet=True))
+    whole = export(model, to="safetensors")
+    assert whole == tmp_path / "model-with-net.safetensors"
+    alone = tmp_path / "elsewhere" / "m.safetensors"
+    alone.parent.mkdir()
+    whole.rename(alone)
+    weights.unlink()
+    monkeypatch.chdir(alone.parent)
+    assert read(predict(alone, images, out=tmp_path / "q.csv", quiet=True)) == expected
+    carried = Classifier.load(alone).net
+    assert not [name for name in carried if name.startswith(("fc6", "fc7", "fc8"))]
+    damaged = bytearray(alone.read_bytes())
+    damaged[-5] ^= 1
+    alone.write_bytes(damaged)
+    with pytest.raises(DataError, match="damaged"):
+        Classifier.load(alone)
+
+
 def test_what_cannot_be_exported(image_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="choose one of: onnx"):
+    with pytest.raises(ConfigError, match="choose one of: onnx, safetensors"):
         export(tmp_path / "m.safetensors", to="coreml")
     model = fit(image_folder, tmp_path, view="ten-crop")
     with pytest.raises(ConfigError, match="several crops"):

@@ -50,7 +50,7 @@ def image_files(dataset: str, where: Images) -> ImageFiles | None:
 def _given(images: str) -> ImageFiles:
     if Path(images).is_dir() and not holds_tars(images):
         return ImageFiles(Path(images))
-    known = "://" in images or images.lower().endswith((".tar", ".csv"))
+    known = "://" in images or images.lower().endswith((".tar", ".csv", ".zip"))
     if not (known or Path(images).is_dir()):
         raise DataError(f"asked for the images in {images}, found no such folder; correct it")
     table = load_dataset(images)

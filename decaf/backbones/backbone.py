@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
+from torch import nn
 
 from decaf.backbones.code import code_sha256
 from decaf.backbones.families import define
@@ -142,6 +143,42 @@ class TorchBackbone:
         deep = [x for x in layers if START in self.layers and self.depth(x) > self.depth(START)]
         after = {layer for layer in deep if self.follows(START, [layer])}
         return tuple(sorted({*layers} - after | ({START} if after else set())))
+
+    def state_for(self, layer: str) -> dict[str, torch.Tensor]:
+        """Return the net's weights, as far as a layer is computed from them.
+
+        Parameters
+        ----------
+        layer : str
+            A canonical or dotted name.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Parameters and buffers of the modules that a pass to the layer enters.
+
+        Raises
+        ------
+        BackboneError
+            If there is no such layer.
+        """
+        net, entered = self._net.net, set[nn.Module]()
+        handles = [
+            module.register_forward_pre_hook(lambda module, _: entered.add(module))
+            for module in net.modules()
+        ]
+        side_px = self.preprocessing.input_size_px
+        dtype = PRECISIONS[self.precision]
+        try:
+            with torch.inference_mode():
+                blank = torch.zeros((1, 3, side_px, side_px), dtype=dtype, device=self.device)
+                self._net.read(blank, [layer])
+        finally:
+            for handle in handles:
+                handle.remove()
+        state = net.state_dict()
+        of = {name: module for name, module in net.named_modules() if module in entered}
+        return {key: value for key, value in state.items() if key.rpartition(".")[0] in of}
 
     def for_layers(self, layers: Sequence[str]) -> "TorchBackbone":
         """Return the net with a runtime that runs `layers`: ``torch`` or ``onnx``.

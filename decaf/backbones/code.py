@@ -13,7 +13,8 @@ from typing import Any
 from torch import nn
 
 _SIMPLE = (bool, int, float, str, type(None))
-_VERSIONED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of packages: of this environment, the system's, the user's, or lent by another."""
 
 
 def code_sha256(net: nn.Module) -> str:
@@ -79,7 +80,12 @@ def _files(module: ModuleType, seen: set[str]) -> Iterator[str]:
 
 
 def _is_versioned(module: ModuleType, path: str) -> bool:
-    return module.__name__.partition(".")[0] == "decaf" or path.startswith(_VERSIONED)
+    """Return whether a module belongs to Python, to decaf or to an installed package."""
+    top = module.__name__.partition(".")[0]
+    # of the package, as some modules, such as torch.ops, name a file that is not there
+    file = getattr(sys.modules.get(top), "__file__", None) or path
+    is_pythons = file.startswith(sysconfig.get_path("stdlib"))
+    return top == "decaf" or is_pythons or not _INSTALLED.isdisjoint(Path(file).parts)
 
 
 def _source_of_class(kind: type) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 from decaf.backbones import classic, mini, own_nets, pixels, timm_nets, torchvision_nets
 from decaf.backbones.definition import Definition
 from decaf.backbones.weights import Weights
+from decaf.choices import did_you_mean
 from decaf.errors import ConfigError
 
 
@@ -58,7 +59,8 @@ def define(name: str, weights: str = "imagenet", *, allow_code: bool = False) ->
             return family.define(name, weights)
     stem = re.match(r"[a-z]{0,3}", name)
     near = [known for known in backbone_names() if stem and known.startswith(stem[0] or " ")]
-    msg = f"unknown backbone {name!r}; choose one from `decaf models`"
+    hint = did_you_mean(name, backbone_names())
+    msg = f"unknown backbone {name!r}; {hint}choose one from `decaf models`"
     raise ConfigError(msg + (f", for instance {', '.join(near)}" if near else ""))
 
 

@@ -49,7 +49,7 @@ def _computes_in_bf16(device: torch.device) -> bool:
 def load_backbone(
     name: str | TorchBackbone = "alexnet",
     *,
-    weights: str = "imagenet",
+    weights: str | Weights = "imagenet",
     device: str = "auto",
     precision: Precision = "fp32",
     runtime: Runtime = "torch",
@@ -63,10 +63,10 @@ def load_backbone(
     name : str or TorchBackbone
         A net from `decaf models`, ``timm/NAME``, or ``package.module:function``; a loaded net is
         returned as it is, and other options than its own are refused.
-    weights : str
+    weights : str or Weights
         ``imagenet``, one of torchvision's entries (``IMAGENET1K_V2``), ``random``, or the path
-        of a ``.safetensors``, ``.onnx``, ``.caffemodel`` or ``.pth`` file. Files and random
-        weights take the preprocessing of the net's ``imagenet`` weights.
+        of a ``.safetensors``, ``.onnx``, ``.caffemodel`` or ``.pth`` file; or what such a file
+        holds. All but entries take the preprocessing of the net's ``imagenet`` weights.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     precision : str
@@ -89,11 +89,11 @@ def load_backbone(
     """
     if isinstance(name, TorchBackbone):
         _require_own(
-            name, weights, device, precision=precision, runtime=runtime, allow_code=allow_code
+            name, str(weights), device, precision=precision, runtime=runtime, allow_code=allow_code
         )
         return name
-    published = not (weights == "random" or Path(weights).suffix)
-    entry = weights if published else "imagenet"
+    named = isinstance(weights, str) and not (weights == "random" or Path(weights).suffix)
+    entry = str(weights) if named else "imagenet"
     definition = define(name, entry, allow_code=allow_code)
     return _load(definition, weights, device, precision=precision, runtime=runtime, seed=seed)
 
@@ -190,9 +190,15 @@ def wrap_module(
     return _load(definition, "imagenet", device, precision=precision, runtime=runtime, seed=0)
 
 
+def _weights(definition: Definition, weights: str | Weights) -> Weights:
+    if isinstance(weights, Weights):
+        return weights
+    return local_weights(Path(weights)) if Path(weights).suffix else definition.published()
+
+
 def _load(
     definition: Definition,
-    weights: str,
+    weights: str | Weights,
     device: str,
     *,
     precision: Precision,
@@ -208,7 +214,7 @@ def _load(
     if weights == "random" and net.state_dict():
         found, fit = Weights("random", {}, state_sha256(net.state_dict())), Fitting()
     else:
-        found = local_weights(Path(weights)) if Path(weights).suffix else definition.published()
+        found = _weights(definition, weights)
         bare = not net.state_dict()  # such as pixels
         fit = Fitting() if bare else fill(net, definition.name, found.label, found.state)
     size_px, layout = definition.preprocessing.input_size_px, definition.layout

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from decaf.choices import did_you_mean
 from decaf.errors import BackboneError, ConfigError
 
 _N_IMAGES = 3  # of a dry run; odd, so that windows folded into the batch axis do not look like it
@@ -217,7 +218,8 @@ def find_tap(name: str, layer: str, traced: Trace, layout: NetLayout) -> Tap:
         raise BackboneError(msg)
     if tap not in traced.shapes:
         msg = (
-            f"unknown layer {layer!r} for {name}; choose one of: "
+            f"unknown layer {layer!r} for {name}; {did_you_mean(layer, layout.aliases)}"
+            "choose one of: "
             + "".join(f"{alias}, " for alias in layout.aliases)
             + f"or a module's name from `decaf layers {name}`"
         )

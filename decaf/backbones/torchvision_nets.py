@@ -12,6 +12,7 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights, list_m
 from decaf.backbones.definition import Definition
 from decaf.backbones.taps import NetLayout, Tap
 from decaf.backbones.weights import published_weights
+from decaf.choices import did_you_mean
 from decaf.errors import BackboneError, ConfigError
 from decaf.types import Preprocessing
 
@@ -124,8 +125,9 @@ def weights_entry(name: str, weights: str) -> WeightsEnum:
         return entries.get("IMAGENET1K_V1") or next(iter(entries.values()))
     if weights in entries:
         return entries[weights]
+    hint = did_you_mean(weights, ("imagenet", "random", *entries))
     msg = (
-        f"unknown weights {weights!r} for {name}; choose imagenet, random, "
+        f"unknown weights {weights!r} for {name}; {hint}choose imagenet, random, "
         f"{', '.join(entries)}, or the path of a .safetensors or .pth file"
     )
     raise ConfigError(msg)

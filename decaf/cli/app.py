@@ -9,6 +9,7 @@ from decaf.cli import (
     compare,
     datasets,
     detect,
+    doctor,
     evaluate,
     extract,
     finetune,
@@ -21,35 +22,46 @@ from decaf.cli import (
     train,
     tune,
 )
+from decaf.cli.helping import App
 
-app = typer.Typer(
+_RESULTS, _MODELS = "From images to results", "A model of your own"
+_LOOK, _HERE = "Look and find", "What there is"
+
+app = App(
     cls=border.Border,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Images to pretrained features, features to honest results tables.",
+    epilog="For a first look: decaf demo. With images of your own, in a folder for each class: "
+    "decaf evaluate --dataset FOLDER, then decaf report results/*.csv. For a shell that completes "
+    "commands and options: decaf --install-completion.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("extract")(extract.extract)
-app.command("evaluate")(evaluate.evaluate)
-app.command("tune")(tune.tune)
-app.command("train")(train.train)
-app.command("predict")(train.predict)
-app.command("export")(train.export)
-app.command("finetune")(finetune.finetune)
-app.command("compare")(compare.compare)
-app.command("report")(report.report)
-app.command("search")(search.search)
-app.command("inspect")(inspect.inspect)
-app.command("demo")(evaluate.demo)
-app.command("layers")(listings.layers)
-app.add_typer(plot.app, name="plot")
-app.add_typer(plot.visualize, name="visualize")
-app.add_typer(datasets.app, name="datasets")
-app.add_typer(listings.app, name="models")
-app.add_typer(search.app, name="index")
-app.add_typer(store.app, name="store")
-app.add_typer(detect.app, name="detect")
+for panel, commands in {
+    _RESULTS: (
+        evaluate.demo,
+        extract.extract,
+        evaluate.evaluate,
+        tune.tune,
+        compare.compare,
+        report.report,
+    ),
+    _MODELS: (train.train, finetune.finetune, train.predict, train.export),
+    _LOOK: (search.search, inspect.inspect),
+    _HERE: (listings.layers, doctor.doctor),
+}.items():
+    for command in commands:
+        app.command(command.__name__, rich_help_panel=panel)(command)
+for name, group, panel in (
+    ("index", search.app, _LOOK),
+    ("detect", detect.app, _LOOK),
+    ("plot", plot.app, _LOOK),
+    ("visualize", plot.visualize, _LOOK),
+    ("models", listings.app, _HERE),
+    ("datasets", datasets.app, _HERE),
+    ("store", store.app, _HERE),
+):
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 def _version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 import lzma
 import os
+import re
 import struct
 import sys
 import tarfile
@@ -10,8 +11,9 @@ import zlib
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
+from decaf.choices import did_you_mean
+from decaf.cli.helping import Group
 from decaf.errors import DataError, DecafError
 from decaf.escapes import visible
 
@@ -24,7 +26,7 @@ TRACEBACK = "DECAF_TRACEBACK"
 _DAMAGE = (EOFError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
-class Border(TyperGroup):
+class Border(Group):
     """The group of all commands: what they raise becomes an error of decaf."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -45,8 +47,17 @@ class Border(TyperGroup):
             raise
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):  # wrong usage, or an exit
+                _say_nearest(error)
                 raise
             raise translated(error) from error
+
+
+def _say_nearest(error: Any) -> None:
+    """Add to the refusal of a fixed word the one that may be meant."""
+    refused = re.search(r"'(.*)' is not one of (.*)", getattr(error, "message", "") or "")
+    if refused:
+        hint = did_you_mean(refused[1], re.findall("'([^']+)'", refused[2]))
+        error.message = f"{refused[0]} {hint.strip().capitalize()}".strip()
 
 
 def translated(error: Exception) -> DecafError:

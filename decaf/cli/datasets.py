@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from decaf.cli import border, options
-from decaf.errors import ConfigError
+from decaf.cli.helping import App
 
 if TYPE_CHECKING:
     from decaf.datasets import DatasetInfo
 
-app = typer.Typer(help="List, get and check the named data sets.")
+app = App(help="List, get and check the named data sets.")
 
 _Name = Annotated[str, typer.Argument(help="Name of a data set; see `decaf datasets`.")]
 
@@ -72,8 +72,8 @@ def _list(data_root: Path) -> None:
 
 
 def _info(name: str) -> "DatasetInfo":
+    from decaf.choices import check_choice
     from decaf.datasets import ADAPTERS
 
-    if name not in ADAPTERS:
-        raise ConfigError(f"unknown data set {name!r}; choose one of: {', '.join(ADAPTERS)}")
+    check_choice("data set", name, tuple(ADAPTERS))
     return ADAPTERS[name].INFO

@@ -7,10 +7,11 @@ import typer
 
 from decaf.cli import border
 from decaf.cli.from_records import with_records
+from decaf.cli.helping import App
 from decaf.detection_records import Applied, Detection
 from decaf.records import Compute, Net, Source
 
-app = typer.Typer(
+app = App(
     help="Find objects in images, by features of regions as R-CNN does.", no_args_is_help=True
 )
 

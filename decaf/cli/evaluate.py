@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from decaf.cli import options
+from decaf.cli import border, options
 from decaf.cli.from_records import with_records
 from decaf.records import Compute, Net, Overrides, Source
 
@@ -44,10 +44,20 @@ def demo(
     source: Source,
     compute: Compute,
 ) -> None:
-    """Run the whole job once: digits through decaf-mini, heads on five splits, a table."""
+    """Show what transfer is, in under a minute and without a network: a table and report.html."""
     from decaf import demo as library
+    from decaf.report.demo_summary import closing_lines, demo_grid
+    from decaf.report.one_page import write_report
+    from decaf.report.terminal import print_whole, terminal_grid
+    from decaf.whole_files import require_output
 
-    _show(library.demo(source=source, compute=compute, out=out), out)
+    page = Path("report.html")
+    require_output(page, ".html")
+    table = library.demo(source=source, compute=compute, out=out)
+    write_report([out], out=page, features=source.features)
+    print_whole(terminal_grid(demo_grid(table)))
+    files = (f"{page} to look at", str(out), f"the features in {source.features}")
+    border.say("\n".join(closing_lines(table, files)))
 
 
 def _show(table: object, out: Path | None) -> None:

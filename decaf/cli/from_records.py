@@ -1,9 +1,10 @@
 """A command's options from the records in its signature."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from functools import wraps
-from inspect import Parameter, signature
+from inspect import Parameter, get_annotations, signature
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -33,7 +34,9 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
     records = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
     options: dict[str, Parameter] = {}
     for kind in records.values():
-        options |= _options(kind)
+        for name, one in _options(kind).items():
+            options.pop(name, None)  # the last of two records says where it stands
+            options[name] = one
 
     @wraps(function)
     def command(**given: Any) -> None:
@@ -42,11 +45,17 @@ def with_records(function: Callable[..., None]) -> Callable[..., None]:
             limit_threads(given["workers"])
         function(**{one.name: given[one.name] for one in plain}, **made)
 
-    together = [*plain, *options.values()]
+    first = [one for one in options.values() if one.name in _data(records.values())]
+    together = list(dict.fromkeys([*first, *plain, *options.values()]))
     order = sorted(together, key=lambda one: one.kind)
     command.__signature__ = signature(function).replace(parameters=order)  # type: ignore[attr-defined] # typer reads it
     command.__annotations__ = {one.name: one.annotation for one in order}
     return command
+
+
+def _data(kinds: Iterable[Any]) -> set[str]:
+    """Return the fields that say what is worked on: they come before everything else."""
+    return {one.name for kind in kinds if not is_record(kind) for one in fields(kind)}
 
 
 def _made(kind: Any, given: dict[str, Any]) -> Any:
@@ -72,15 +81,21 @@ def declared(kind: type[Record], name: str, unless: str = "") -> Any:
         *flag,
         help=" ".join(filter(None, (one.metadata["about"], unless))),
         metavar=one.metadata["metavar"],
-        rich_help_panel=kind.__name__,
+        rich_help_panel=_panel(kind),
         show_default=one.default not in (None, ""),
     )
+
+
+def _panel(kind: type[Record]) -> str:
+    """Return what stands above a record's options: the beginning of its first sentence."""
+    return re.split("[:;.]", kind.__doc__ or kind.__name__, maxsplit=1)[0]
 
 
 def _options(kind: Any) -> dict[str, Parameter]:
     hints = get_type_hints(kind, include_extras=not is_record(kind))
     found: dict[str, Parameter] = {}
-    for one in fields(kind):
+    own = get_annotations(kind)  # what a kind adds comes before what it inherits
+    for one in sorted(fields(kind), key=lambda one: one.name not in own):
         if is_record(hints[one.name]):
             found |= _options(hints[one.name])
             continue

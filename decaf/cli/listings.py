@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from decaf.cli import options
+from decaf.cli.helping import App
 
-app = typer.Typer(help="List and get nets.", invoke_without_command=True)
+app = App(help="List and get nets.", invoke_without_command=True)
 
 Net = Annotated[str, typer.Argument(help="Name of the net.")]
 

@@ -22,13 +22,15 @@ def _known(dataset: str | None) -> str | None:
 
 _DATASET = typer.Option(
     callback=_known,
+    metavar="DATASET",
     help="Name of a data set; a folder of class folders or .tar archives, here or at a URL; "
-    "or a CSV of path,label[,split][,group].",
+    "a zip of class folders; or a CSV of path,label[,split][,group].",
 )
 Dataset = Annotated[str, _DATASET]
 Protocol = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME",
         help="A published rule for this data set, such as decaf, zf, chatfield, kornblith, "
         "razavian or fair-svm; for any data set: holdout, kfold. The data set's default if "
         "not given.",

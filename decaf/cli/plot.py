@@ -9,14 +9,13 @@ import typer
 from decaf import choices
 from decaf.cli import border, options
 from decaf.cli.from_records import with_records
+from decaf.cli.helping import App
 from decaf.cli.report import Results
 from decaf.cli.train import Model
 from decaf.records import Images, Patches
 
-app = typer.Typer(help="Draw a figure, as .png, .svg or .pdf.", no_args_is_help=True)
-visualize = typer.Typer(
-    help="Look at what units of a net, or a model, respond to.", no_args_is_help=True
-)
+app = App(help="Draw a figure, as .png, .svg or .pdf.", no_args_is_help=True)
+visualize = App(help="Look at what units of a net, or a model, respond to.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option(help="The figure: .png, .svg or .pdf.")]
 Layer = Annotated[str | None, typer.Option(help="That of the best result if not given.")]

@@ -8,11 +8,10 @@ import typer
 
 from decaf.cli import border, options
 from decaf.cli.from_records import with_records
+from decaf.cli.helping import App
 from decaf.records import Compute, Images, Search, SearchTest, numbers
 
-app = typer.Typer(
-    help="Indexes of stores: made, grown, looked into, and compared.", no_args_is_help=True
-)
+app = App(help="Indexes of stores: made, grown, looked into, and compared.", no_args_is_help=True)
 
 _Store = Annotated[Path, typer.Argument(help="A feature store (.h5).")]
 _Folder = Annotated[Path, typer.Argument(help="An index.")]
@@ -40,7 +39,8 @@ def search(
     from decaf import searching
     from decaf.analysis.thumbnails import image_files
     from decaf.report.hits_page import write_hits
-    from decaf.store import FeatureStore, answer_lines, write_answers
+    from decaf.store import FeatureStore
+    from decaf.store.searched import answer_lines, write_answers
     from decaf.whole_files import require_output
 
     if out is not None:

@@ -9,9 +9,10 @@ import typer
 from decaf.choices import Dtype, FeatureForm
 from decaf.cli import border, options
 from decaf.cli.from_records import declared
+from decaf.cli.helping import App
 from decaf.records import Net
 
-app = typer.Typer(
+app = App(
     help="Look into feature stores, join their shards, and exchange features.", no_args_is_help=True
 )
 

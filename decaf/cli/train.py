@@ -67,14 +67,18 @@ def predict(
 def export(
     model: Model,
     *,
-    to: Annotated[choices.ExportFormat, typer.Option(help="onnx.")] = "onnx",
+    to: Annotated[
+        choices.ExportFormat,
+        typer.Option(help="onnx: for other programs; safetensors: for decaf predict elsewhere."),
+    ] = "onnx",
     out: Annotated[
-        Path | None, typer.Option(help="The file; the model's name as .onnx if not given.")
+        Path | None,
+        typer.Option(help="The file; the model's name as .onnx, or with -with-net, if not given."),
     ] = None,
     weights: options.ModelWeights = None,
     allow_code: options.AllowCode = False,
 ) -> None:
-    """Write a model, with its net, as one ONNX file from pixels to probabilities."""
+    """Write a model, with its net, as one file: ONNX, or a model that carries its net."""
     arguments = dict(locals())
     from decaf import onnx_model
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from decaf.choices import did_you_mean
 from decaf.datasets import (
     birds,
     caltech101,
@@ -30,6 +31,7 @@ from decaf.datasets.info import DatasetInfo
 from decaf.datasets.manifest import load_manifest
 from decaf.datasets.tars import holds_tars, load_tars
 from decaf.datasets.urls import load_url
+from decaf.datasets.zips import load_zip
 from decaf.errors import ConfigError, DataError
 from decaf.types import ImageDataset
 
@@ -103,7 +105,7 @@ def load_dataset(
         A table, of which only `limit` and `group_by` count; a name in `ADAPTERS`; else the path
         of a folder ``<class>/<image>`` (with ``train`` and ``test`` above the classes for an
         official split), of ``.tar`` archives (``{000..009}.tar``, or a folder of them) in
-        webdataset's form, or of a ``.csv`` file with the columns
+        webdataset's form, of a ``.zip`` of such a folder, or of a ``.csv`` file with the columns
         ``path,label[,split][,group]``. Folders and archives may be at any URL that fsspec reads.
     data_root : pathlib.Path
         Folder that holds the named data sets.
@@ -160,6 +162,8 @@ def _read(spec: str, data_root: Path, *, allow_partial: bool, by_domain: bool) -
         return load_url(spec)
     if os.path.isdir(spec):  # noqa: PTH112 - for some names a Path raises
         return load_domains(Path(spec)) if by_domain else load_folder(Path(spec))
+    if spec.lower().endswith(".zip"):
+        return load_zip(Path(spec))
     return load_manifest(Path(spec))
 
 
@@ -175,15 +179,16 @@ def require_known(spec: str) -> None:
     """
     path = Path(spec)
     is_file = os.path.isfile(path)  # noqa: PTH113 - for some names a Path raises
-    readable = os.path.isdir(path) or (is_file and path.suffix.lower() == ".csv")  # noqa: PTH112 - for some names a Path raises
+    readable = os.path.isdir(path) or (is_file and path.suffix.lower() in (".csv", ".zip"))  # noqa: PTH112 - for some names a Path raises
     if readable or spec in ADAPTERS or "://" in spec or _are_tars(spec):
         return
     if is_file and (packed := _packed(path)):
         raise DataError(f"asked for the data set {spec!r}, found {packed}")
     found = "a file that is no .csv" if os.path.lexists(path) else "no folder or file of that name"
     raise ConfigError(
-        f"unknown data set {spec!r}: found {found}; choose one of: {', '.join(ADAPTERS)}, "
-        "or give a folder of class folders, .tar archives or a CSV file (path,label)"
+        f"unknown data set {spec!r}: found {found}; {did_you_mean(spec, ADAPTERS)}choose one of: "
+        f"{', '.join(ADAPTERS)}, or give a folder of class folders, .tar archives, "
+        "a zip of such a folder, or a CSV file (path,label)"
     )
 
 
@@ -197,7 +202,7 @@ def _packed(file: Path) -> str:
     with suppress(OSError), file.open("rb") as stream:
         start = stream.read(6)
     if start.startswith((b"PK\3\4", b"PK\5\6")):
-        return f"a zip archive; unzip it, and give the folder: unzip {file.name} -d {file.stem}"
+        return f"a zip archive of another name; rename it to {file.stem}.zip"
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) and ".t" in name:
         return (
             "a compressed archive, of which no image can be read by itself; unpack it, and give "

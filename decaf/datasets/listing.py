@@ -16,8 +16,9 @@ SUFFIXES = (
     ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
     ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl",
 )  # fmt: skip
-"""File names that count as images, in either case; what is in them decides how they decode, and
-those of the last line fail, unless they hold another kind than they say."""
+"""File names that count as images, in either case; what is in them decides how they decode.
+Those of the last line fail, unless they hold another kind than they say, or are HEIC and its
+extra is here."""
 
 _BEGIN = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF.{4}WEBP|BM.{4}\0{4}|P[1-6]\s+[0-9#]", re.DOTALL

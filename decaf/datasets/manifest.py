@@ -42,9 +42,9 @@ def load_manifest(file: Path, *, images: bool = True) -> ImageDataset:
     Parameters
     ----------
     file : pathlib.Path
-        UTF-8, or UTF-16 with its mark; separated by commas, semicolons or tabs, with a header in
-        either case; the order of its lines is kept, other columns are passed over and named. Its
-        name without suffix is the data set's.
+        UTF-8, UTF-16 with its mark, or Windows-1252, which is said; separated by commas, semicolons
+        or tabs, with a header in either case; the order of its lines is kept, other columns are
+        passed over and named. Its name without suffix is the data set's.
     images : bool
         False where only the rows matter: images need not be there, and other columns are not named.
 
@@ -168,27 +168,29 @@ def _read(file: Path, images: bool) -> _Rows:
 
 
 def _encoding(file: Path) -> str:
+    """Return how a file is encoded; what is not Unicode is read as Excel's plain CSV, and said."""
     with file.open("rb") as stream:
         start = stream.read(2)
-    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-
-
-def _badly_encoded(file: Path, encoding: str) -> DataError:
-    """Say where a file is not UTF-8, and what stands there if another encoding is meant."""
-    if encoding == "utf-16":
-        return DataError(f"{file} begins as UTF-16 and is not; save it as UTF-8")
-    with file.open("rb") as stream:
+        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        stream.seek(0)
         for number, line in enumerate(stream, 1):
             try:
                 line.decode()
             except UnicodeDecodeError as error:
                 byte = line[error.start : error.start + 1]
-                return DataError(
-                    f"{file}, line {number} is not UTF-8: found the byte 0x{byte.hex()} "
-                    f"({byte.decode('cp1252', 'replace')!r} in Windows-1252); save it as UTF-8, in "
-                    "a spreadsheet as 'CSV UTF-8'"
+                say_once(
+                    f"{file}, line {number} is not UTF-8: found the byte 0x{byte.hex()}, read as "
+                    f"{byte.decode('cp1252', 'replace')!r} of Windows-1252; if that is wrong, save "
+                    "the file as 'CSV UTF-8'"
                 )
-    return DataError(f"{file} is not UTF-8: it ends within a character; save it anew")
+                return "cp1252"
+    return "utf-8-sig"
+
+
+def _badly_encoded(file: Path, encoding: str) -> DataError:
+    begins = "UTF-16" if encoding == "utf-16" else "Windows-1252"
+    return DataError(f"{file} begins as {begins} and is not; save it as UTF-8")
 
 
 def _delimiter(file: Path, header: str) -> str:

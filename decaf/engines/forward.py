@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import pad
 
 from decaf.backbones import START, TorchBackbone, pool_features
+from decaf.backbones.onnx_net import AT_ONCE
 from decaf.engines.batch import Batch
 from decaf.engines.plan import Plan
 from decaf.engines.planning import connected_layers
@@ -18,7 +19,7 @@ from decaf.images.views import n_views
 from decaf.progress import log
 from decaf.types import FloatArray
 
-N_IN_CACHE = 32
+N_IN_CACHE = 16
 """Images whose maps a core's cache holds best, by measurement; weights are read once for more."""
 
 
@@ -125,7 +126,9 @@ class Forward:
 
     def _filled(self, part: torch.Tensor, size: int) -> torch.Tensor:
         """Return a part filled up with zeros, where the plan wants passes of one size."""
-        n_missing = size - len(part) if self._plan.even else 0
+        # ONNX Runtime's passes are of one size already
+        fills = self._plan.even and self._plan.backbone.runtime != "onnx"
+        n_missing = size - len(part) if fills else 0
         return pad(part, (0, 0) * (part.ndim - 1) + (0, n_missing)) if n_missing else part
 
     def _pass(self, given: torch.Tensor) -> Mapping[str, torch.Tensor]:
@@ -177,6 +180,13 @@ def deep_layers(plan: Plan) -> tuple[str, ...]:
     deep = connected_layers(net, plan.layers)
     wanted = deep and plan.start is None and net.device.type == "cpu"
     return deep if wanted and net.follows(START, deep) else ()
+
+
+def n_filled(plan: Plan) -> int:
+    """Return the images of a pass that is filled up, so that fewer cost as much."""
+    if plan.backbone.runtime == "onnx":
+        return AT_ONCE
+    return min(plan.batch_size, N_IN_CACHE) if deep_layers(plan) else plan.batch_size
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from decaf.engines.batch import Batch, load_batches
-from decaf.engines.forward import Forward
+from decaf.engines.forward import Forward, n_filled
 from decaf.engines.plan import N_ON_GPU, Plan, Progress, StageSeconds, threads_of_one
 from decaf.engines.region_pass import RegionBatch, RoiForward, load_regions, region_blocks
 from decaf.engines.stored import load_stored
@@ -119,7 +119,7 @@ class _Run:
         if self.plan.regions is not None and self.plan.start is None:
             return region_blocks(self.plan, pending)
         size = max(plan.batch_size for plan in self.plans)
-        return (pending[first : first + size] for first in range(0, len(pending), size))
+        return even_blocks(pending, size, max(map(n_filled, self.plans)), self.plan.workers)
 
     def finish(self) -> StageSeconds:
         """Work until no block is left; finish the blocks in flight before an error leaves."""
@@ -216,6 +216,28 @@ def _forward(plan: Plan) -> Any:
         return DenseForward
     pooled = plan.regions is not None and plan.regions.route == "roi" and plan.start is None
     return RoiForward if pooled else Forward
+
+
+def even_blocks(rows: IntArray, most: int, step: int, n_threads: int) -> Iterator[IntArray]:
+    """Yield rows in blocks alike, as many for each thread, so that none waits for another's end.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray
+        ``(n_rows,)`` numbers.
+    most : int
+        Rows of a block at most.
+    step : int
+        All blocks but the last one are multiples of it, or of `most` if that is less.
+    n_threads : int
+        That take the blocks; 0 is the calling one.
+    """
+    step, n_threads = min(step, most), max(n_threads, 1)
+    starts, most = np.arange(0, len(rows), step), most - most % step
+    n_blocks = n_threads * -(-len(rows) // (most * n_threads))
+    for some in np.array_split(starts, max(1, min(n_blocks, len(starts)))):
+        if len(some):
+            yield rows[some[0] : some[-1] + step]
 
 
 def refuse_failures(plan: Plan, n_failed: int, more: str) -> None:

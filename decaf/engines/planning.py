@@ -25,8 +25,8 @@ BOX_SCALE = 1.5
 """DeCAF's: what a box's width and height are multiplied by."""
 
 _LIBRARIES = ("torch", "torchvision", "torchcodec", "pillow")
-_BATCH_SIZE = {"cpu": 32, "cuda": 256}  # small batches stay in a core's cache
-_CONNECTED_BATCH_SIZE = 256  # fully connected layers read their weights once a batch
+_BATCH_SIZE = {"cpu": 16, "cuda": 256}  # small batches stay in a core's cache
+_CONNECTED_BATCH_SIZE = {"cpu": 128, "cuda": 256}  # they read their weights once a batch
 
 
 def make_plan(
@@ -132,9 +132,8 @@ def connected_layers(net: TorchBackbone, layers: Sequence[str]) -> tuple[str, ..
 
 def _batch_size(asked: int | str | None, net: TorchBackbone, layers: Sequence[str]) -> int:
     if asked is None or asked == "auto":
-        return (
-            _CONNECTED_BATCH_SIZE if connected_layers(net, layers) else _BATCH_SIZE[net.device.type]
-        )
+        sizes = _CONNECTED_BATCH_SIZE if connected_layers(net, layers) else _BATCH_SIZE
+        return sizes[net.device.type]
     if not str(asked).isdecimal() or int(asked) < 1:
         raise ConfigError(f"batch_size is at least 1, found {asked}; give a number, or auto")
     return int(asked)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from decaf.backbones.trainable import Blocks
-from decaf.choices import check_choice
+from decaf.choices import check_choice, did_you_mean
 from decaf.errors import ConfigError
 from decaf.protocols.checks import check_above_0, check_count
 from decaf.types import IntArray
@@ -204,7 +204,10 @@ def _parse_words(words: str) -> dict[str, Any]:
     for pair in filter(None, (word.strip() for word in words.split(","))):
         name, _, value = (part.strip() for part in pair.partition("="))
         if name not in kinds:
-            raise ConfigError(f"unknown part {pair!r} of a recipe; choose from: {', '.join(kinds)}")
+            raise ConfigError(
+                f"unknown part {pair!r} of a recipe; {did_you_mean(name, kinds)}choose from: "
+                f"{', '.join(kinds)}"
+            )
         if name in given:
             raise ConfigError(f"{name} stands twice in the recipe {words!r}; say it once")
         try:

@@ -7,6 +7,7 @@ representations using convolutional neural networks", CVPR 2014 (section 3.2: la
 """
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,15 @@ from torch import Tensor, nn
 
 from decaf.descent import Descent, Tensors, assign, copied, mean_loss
 from decaf.device import find_device
-from decaf.heads.features import SMALLEST_SIZE, blocks, check_positive, checked_rows, compute_dtype
+from decaf.heads.features import (
+    SMALLEST_SIZE,
+    blocks,
+    check_positive,
+    checked_rows,
+    compute_dtype,
+    placed,
+    taken,
+)
 from decaf.heads.scores import LayeredScores, Probabilities, check_weights
 from decaf.heads.targets import Targets, encode
 from decaf.held import held
@@ -74,10 +83,8 @@ class AdaptationHead(Probabilities, LayeredScores):
         Share of each class's training rows that is held out where `fit` is not told which.
     random_state : int
         Seed of weights, held-out rows, order and masks.
-    device : str
-        Where to compute; see `decaf.device.find_devices`.
-    memory_share : float
-        Share of the machine's memory above which features are read in batches.
+    device, memory_share : optional
+        As in :class:`decaf.heads.LinearSVM`.
     checkpoint : str or None
         Folder in which a stopped training leaves what it goes on from, apart from other trainings.
 
@@ -126,27 +133,17 @@ class AdaptationHead(Probabilities, LayeredScores):
         self.device, self.memory_share, self.checkpoint = device, memory_share, checkpoint
 
     def fit(self, X: Any, y: npt.ArrayLike, validation: IntArray | None = None) -> Self:
-        """Train on rows of features.
+        """Train on rows of features and their labels; see :meth:`decaf.heads.LinearSVM.fit`.
 
         Parameters
         ----------
-        X : array-like
-            ``(n_images, n_features)``; a layer of a store that is larger than `memory_share` of
-            the memory is read batch by batch.
-        y : array-like
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1, -1 and 0.
+        X, y : array-like
+            As there.
         validation : numpy.ndarray, optional
             Numbers of the rows that are held out to choose the rates and the end by.
 
-        Returns
-        -------
-        self
-            The trained head.
-
         Raises
         ------
-        ValueError
-            If features, labels or arguments cannot be used.
         DataError
             If the checkpoint cannot be read or written.
         """
@@ -155,22 +152,18 @@ class AdaptationHead(Probabilities, LayeredScores):
         targets = encode(y, weight_of="label")
         train, held_out = self._sides(targets, validation)
         device, dtype = find_device(self.device), compute_dtype(X)
-        scale = _root_mean_square(X)
-        in_memory = type(X) is np.ndarray
-        inside = torch.as_tensor(X).to(device, dtype) / scale if in_memory else X
+        scale, inside = _root_mean_square(X), placed(X, device)
         net = adaptation_layers(
             X.shape[1], self.hidden, targets.n_columns, self.dropout, self.random_state
         ).to(device, dtype)
         wanted = _wanted(targets, device, dtype)
 
-        def read(rows: Tensor) -> Tensor:
-            if in_memory:
-                return inside[rows]
-            return torch.as_tensor(X[rows.cpu().numpy()]).to(device, dtype) / scale
+        def loss(rows: Tensor) -> Tensor:
+            return mean_loss(net(taken(inside, rows) / scale), wanted[rows], per_row=True)
 
         schedule = _Schedule(
             net=net,
-            loss=lambda rows: mean_loss(net(read(rows)), wanted[rows], per_row=True),
+            loss=loss,
             train=torch.as_tensor(train, device=device),
             validation=torch.as_tensor(held_out, device=device),
             recipe=self,
@@ -182,11 +175,11 @@ class AdaptationHead(Probabilities, LayeredScores):
         V[targets.constant != 0] = 0
         c = np.where(targets.constant == 0, c, targets.constant.astype(c.dtype))
         self.layers_ = [(W / scale, b), (V, c)]
-        check_weights(self, np.array(progress.best_loss), *sum(self.layers_, ()))
-        self.n_iter_ = progress.epoch + progress.refitted
+        self.n_iter_ = progress.n_epochs + progress.refitted
         self.learning_rate_ = progress.first_rate
-        self.objective_ = progress.best_loss
-        self.converged_ = progress.n_decays > self.n_decays
+        self.objective_, _ = progress.best()
+        check_weights(self, np.array(self.objective_), *sum(self.layers_, ()))
+        self.converged_ = len(progress.losses) > self.n_decays + 1
         return self
 
     def _run(self, schedule: "_Schedule", X: Any, y: Any, train: IntArray) -> "_Progress":
@@ -257,37 +250,25 @@ class _Progress:
     """Where a training is."""
 
     first_rate: float
-    epoch: int = 0
-    waited: int = 0
-    """Epochs since the lowest validation loss, or since the last division of the rate."""
-    n_decays: int = 0
-    best_loss: float = float("inf")
-    at_rate: int = 0
-    """Epochs at the present rate."""
-    kept: list[int] = field(default_factory=lambda: [0])
-    """For each rate, the epochs that led to the lowest validation loss."""
+    losses: list[list[float]] = field(default_factory=lambda: [[]])
+    """For each rate, each a tenth of the one before, the validation loss after each epoch."""
     refitted: int = 0
     """Epochs done on all rows."""
 
-    def rate(self, n_decays: int) -> float:
-        """Return the learning rate after so many divisions."""
-        return self.first_rate * 0.1**n_decays
+    @property
+    def n_epochs(self) -> int:
+        """Epochs done on the rows to train on."""
+        return sum(map(len, self.losses))
 
-    def note(self, loss: float) -> bool:
-        """Count an epoch with its validation loss; return whether that is the lowest."""
-        self.epoch += 1
-        self.at_rate += 1
-        self.waited += 1
-        if not loss < self.best_loss:
-            return False
-        self.best_loss, self.waited, self.kept[-1] = loss, 0, self.at_rate
-        return True
-
-    def divide_rate(self) -> None:
-        """Go on at a tenth of the rate."""
-        self.n_decays += 1
-        self.waited = self.at_rate = 0
-        self.kept.append(0)
+    def best(self) -> tuple[float, list[int]]:
+        """Return the lowest loss, and for each rate how many epochs led to a lower one."""
+        lowest, kept = math.inf, []
+        for at_rate in self.losses:
+            kept.append(0)
+            for epoch, loss in enumerate(at_rate, 1):
+                if loss < lowest:
+                    lowest, kept[-1] = loss, epoch
+        return lowest, kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,12 +295,16 @@ class _Schedule:
         progress = descent.restore(lambda found: _Progress(**found))
         if progress is None:
             progress = _Progress(recipe.learning_rate or self._best_rate(initial))
-        while progress.epoch < recipe.n_epochs and progress.n_decays <= recipe.n_decays:
-            self._epoch(descent, progress.epoch, progress.rate(progress.n_decays), self.train)
-            if progress.note(self._validation_loss()):
+        while progress.n_epochs < recipe.n_epochs and len(progress.losses) <= recipe.n_decays + 1:
+            at_rate = progress.losses[-1]
+            rate = progress.first_rate * 0.1 ** (len(progress.losses) - 1)
+            self._epoch(descent, progress.n_epochs, rate, self.train)
+            at_rate.append(self._validation_loss())
+            waited = len(at_rate) - progress.best()[1][-1]
+            if not waited:
                 descent.best = copied(descent.learned)
-            if progress.waited >= recipe.patience:
-                progress.divide_rate()
+            elif waited >= recipe.patience:
+                progress.losses.append([])
                 descent.go_to(descent.best)
             descent.save(asdict(progress))
         if torch.equal(self.train, self.validation):
@@ -328,7 +313,8 @@ class _Schedule:
         if not progress.refitted:
             descent.go_to(initial)
         rows = torch.cat([self.train, self.validation]).sort().values
-        rates = [progress.rate(k) for k, n in enumerate(progress.kept) for _ in range(n)]
+        kept = progress.best()[1]
+        rates = [progress.first_rate * 0.1**k for k, n in enumerate(kept) for _ in range(n)]
         for epoch in range(progress.refitted, len(rates)):
             if rates[epoch] != rates[epoch - 1]:
                 descent.go_to(copied(descent.learned))

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from decaf.heads.features import BLOCK_ROWS, RowsOf, blocks, compute_dtype
+from decaf.heads.features import BLOCK_ROWS, RowsOf, blocks, compute_dtype, placed, taken
 from decaf.types import IntArray
 
 NARROW = 24
@@ -109,10 +109,13 @@ class Rows:
     def adjoint(self, R: Tensor) -> Tensor:
         """Return the gradient of ``sum(R * forward(params))``."""
         total = R.sum(0)
-        G = torch.zeros((self.n_params, R.shape[1]), device=self.device, dtype=self.dtype)
+        sums = torch.zeros((R.shape[1], self.n_params - 1), device=self.device, dtype=self.dtype)
         for rows, X in blocks(self.X, self.device, self.dtype):
-            G[:-1].addmm_(X.T, R[rows])
-        G[:-1].sub_(self.mean[:, None] * total).mul_(self.scale)
+            # few rows at a time, which stay in the processor's cache: up to twice as fast
+            for r, x in zip(R[rows].split(BLOCK_ROWS), X.split(BLOCK_ROWS), strict=True):
+                sums.addmm_(r.T, x)
+        G = self.zeros(R.shape[1])
+        torch.sub(sums.T, self.mean[:, None] * total, out=G[:-1]).mul_(self.scale)
         G[-1] = self.bias.scaling * total
         return G
 
@@ -223,8 +226,7 @@ class Samples:
     ) -> None:
         self.bias, self.device, self.standardize = bias, device, standardize
         self.dtype = compute_dtype(X)
-        in_memory = type(X) is np.ndarray
-        self.X = torch.as_tensor(X).to(device, self.dtype) if in_memory else X
+        self.X = placed(X, device)
         self.n_rows, self.n_features = X.shape
         self.K = None
         if not standardize and self.n_rows <= GRAM_SHARE * self.n_features:
@@ -232,11 +234,10 @@ class Samples:
 
     def read(self, rows: IntArray) -> Tensor:
         """Return the features of some rows; successive ones without a copy."""
-        if isinstance(self.X, Tensor):
-            if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-                return self.X[rows[0] : rows[0] + len(rows)]
-            return self.X[torch.as_tensor(rows, device=self.device)]
-        return torch.as_tensor(self.X[rows]).to(self.device, self.dtype)
+        in_turn = len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
+        if isinstance(self.X, Tensor) and in_turn:
+            return self.X[rows[0] : rows[0] + len(rows)]
+        return taken(self.X, torch.as_tensor(rows, device=self.device))
 
     def gram(self, rows: IntArray, scaling: Scaling | None, dtype: torch.dtype) -> Tensor:
         """Return the inner products of some rows, in blocks: half the work of ``X X'``."""

@@ -26,7 +26,15 @@ from torch import Tensor, nn
 
 from decaf.device import find_device
 from decaf.heads.estimators import LinearModel, logistic_loss
-from decaf.heads.features import SMALLEST_SIZE, blocks, check_positive, checked_rows, compute_dtype
+from decaf.heads.features import (
+    SMALLEST_SIZE,
+    blocks,
+    check_positive,
+    checked_rows,
+    compute_dtype,
+    placed,
+    taken,
+)
 from decaf.heads.losses import LossType, SquaredHinge
 from decaf.heads.scores import Probabilities
 from decaf.heads.targets import ClassWeight, Targets, encode
@@ -54,10 +62,8 @@ class DropoutHead(LinearModel):
         Rows a step; fewer where there are less than eight batches of rows.
     random_state : int
         Seed of masks and order.
-    device : str
-        Where to compute; see `decaf.device.find_devices`.
-    memory_share : float
-        Share of the machine's memory above which features are read in batches.
+    device, memory_share : optional
+        As in :class:`decaf.heads.LinearSVM`.
 
     Attributes
     ----------
@@ -182,7 +188,7 @@ class _Batches:
 
     def __init__(self, X: Any, device: torch.device, rate: float) -> None:
         self.device, self.dtype, self.rate = device, compute_dtype(X), rate
-        self.X = torch.as_tensor(X).to(device, self.dtype) if type(X) is np.ndarray else X
+        self.X = placed(X, device)
         lengths = [b.norm(dim=1).cpu() for _, b in blocks(self.X, device, self.dtype)]
         size = float(torch.cat(lengths).mean())
         self.row_size = size if size > SMALLEST_SIZE else 1.0
@@ -198,13 +204,8 @@ class _Batches:
         order = torch.randperm(self.X.shape[0], device=self.device)
         for chosen in torch.split(order, size):
             rows = chosen.sort().values
-            kept = nn.functional.dropout(self._read(rows), self.rate)
+            kept = nn.functional.dropout(taken(self.X, rows), self.rate)
             yield rows, nn.functional.pad(kept.div_(self.row_size), (0, 1), value=1.0)
-
-    def _read(self, rows: Tensor) -> Tensor:
-        if isinstance(self.X, Tensor):
-            return self.X[rows]
-        return torch.as_tensor(self.X[rows.cpu().numpy()]).to(self.device, self.dtype)
 
 
 class DropoutSVM(DropoutHead):

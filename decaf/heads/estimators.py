@@ -46,7 +46,7 @@ class LinearModel(LayeredScores):
 class LinearHead(LinearModel, ABC):
     """A linear classifier, solved for all classes at once.
 
-    Subclasses say in :meth:`encode`, :meth:`_bias` and :meth:`_loss` what is minimised;
+    Subclasses say in `_weight_of`, :meth:`_bias` and :meth:`_loss` what is minimised;
     :mod:`decaf.heads.select` uses the same.
 
     Attributes
@@ -66,12 +66,14 @@ class LinearHead(LinearModel, ABC):
     """
 
     C: float
+    class_weight: ClassWeight
     tol: float | None
     max_iter: int
+    _weight_of: Literal["label", "sign"]
 
-    @abstractmethod
     def encode(self, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Targets:
         """Return signs and weights of labels."""
+        return encode(y, self.class_weight, sample_weight, weight_of=self._weight_of)
 
     @abstractmethod
     def _bias(self) -> Bias:
@@ -141,22 +143,7 @@ class LinearHead(LinearModel, ABC):
         Cs: Sequence[float],
         sample_weight: npt.ArrayLike | None = None,
     ) -> list[Self]:
-        """Return one fitted head for each value of C; they share all they can.
-
-        Parameters
-        ----------
-        X, y : array-like
-            As in :meth:`fit`.
-        Cs : sequence of float
-            Values of C.
-        sample_weight : array-like, optional
-            As in :meth:`fit`.
-
-        Returns
-        -------
-        list
-            Fitted heads in the order of `Cs`.
-        """
+        """Return one fitted head for each value of C; they share all they can; see :meth:`fit`."""
         return self._fit_heads([clone(self).set_params(C=C) for C in Cs], X, y, sample_weight)
 
     def _fit_heads(
@@ -215,6 +202,8 @@ class LinearSVM(LinearHead):
     array(['left'], dtype='<U5')
     """
 
+    _weight_of = "sign"
+
     def __init__(
         self,
         C: float = 1.0,
@@ -232,10 +221,6 @@ class LinearSVM(LinearHead):
         self.class_weight = class_weight
         self.tol, self.max_iter = tol, max_iter
         self.device, self.memory_share = device, memory_share
-
-    def encode(self, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Targets:
-        """Return signs and weights of labels."""
-        return encode(y, self.class_weight, sample_weight, weight_of="sign")
 
     def _loss(self, targets: Targets) -> LossType:  # noqa: ARG002 - one loss for all labels
         return SquaredHinge
@@ -285,6 +270,8 @@ class LogisticRegression(Probabilities, LinearHead):
     array([[0.5, 0.5]])
     """
 
+    _weight_of = "label"
+
     def __init__(
         self,
         C: float = 1.0,
@@ -301,10 +288,6 @@ class LogisticRegression(Probabilities, LinearHead):
         self.fit_intercept, self.class_weight = fit_intercept, class_weight
         self.tol, self.max_iter = tol, max_iter
         self.device, self.memory_share = device, memory_share
-
-    def encode(self, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Targets:
-        """Return signs and weights of labels."""
-        return encode(y, self.class_weight, sample_weight, weight_of="label")
 
     def _bias(self) -> Bias:
         return Bias(free=self.fit_intercept, scaling=float(self.fit_intercept))

@@ -145,6 +145,18 @@ def blocks(X: Any, device: torch.device, dtype: torch.dtype) -> Iterator[tuple[s
         yield rows, torch.as_tensor(X[rows]).to(device, dtype)
 
 
+def placed(X: Any, device: torch.device) -> Any:
+    """Return an array as a tensor on a device, and what is read from elsewhere as it is."""
+    return torch.as_tensor(X).to(device, compute_dtype(X)) if type(X) is np.ndarray else X
+
+
+def taken(X: Any, rows: Tensor) -> Tensor:
+    """Return some rows of what :func:`placed` gave, on the device of their numbers."""
+    if isinstance(X, Tensor):
+        return X[rows]
+    return torch.as_tensor(X[rows.cpu().numpy()]).to(rows.device, compute_dtype(X))
+
+
 class UnusableRowsError(ValueError):
     """Features that no head can take, with the numbers of their rows."""
 

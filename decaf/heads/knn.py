@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
+from decaf.choices import Distance
 from decaf.device import find_device
 from decaf.heads.features import (
     BLOCK_ROWS,
@@ -19,6 +19,7 @@ from decaf.heads.features import (
 )
 from decaf.heads.scores import Predictions
 from decaf.heads.targets import encode
+from decaf.retrieval.exact import nearest
 from decaf.types import FloatArray
 
 TIE_BREAK = 1e-9
@@ -40,10 +41,8 @@ class KNN(Predictions):
     weights : {"uniform", "distance"}
         Whether a vote counts 1 or the inverse of the distance; neighbours at distance 0 then
         outvote all others.
-    device : str
-        Where to compute; see `decaf.device.find_devices`.
-    memory_share : float
-        Share of the machine's memory above which features are read in blocks.
+    device, memory_share : optional
+        As in :class:`decaf.heads.LinearSVM`.
 
     Attributes
     ----------
@@ -96,7 +95,10 @@ class KNN(Predictions):
         targets = encode(y, weight_of="label")
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
         self._votes = self._vote_matrix(np.where(targets.constant, targets.constant, targets.signs))
-        self._X = X
+        # neighbours are found in float32, in which large values of float64 would be infinite
+        large = isinstance(X, np.ndarray) and X.dtype == np.float64
+        self._size = float(np.abs(X).max()) or 1.0 if large else 1.0
+        self._X = X / self._size if large else X
         return self
 
     def _vote_matrix(self, signs: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
@@ -114,37 +116,17 @@ class KNN(Predictions):
         """
         check_is_fitted(self)
         X = checked_features(self, X, reset=False)
-        device, dtype = find_device(self.device), compute_dtype(self._X)
+        metric: Distance = "l2" if self.metric == "euclidean" else "cosine"
         found = [
-            self._nearest(self._ready(part))
-            for _, block in blocks(X, device, dtype)
-            for part in torch.split(block, BLOCK_ROWS)
+            nearest(
+                part.numpy() / self._size, self._X, self.n_neighbors_, metric, device=self.device
+            )
+            for _, block in blocks(X, torch.device("cpu"), compute_dtype(X))
+            for part in block.split(BLOCK_ROWS)
         ]
-        distances = torch.cat([d for d, _ in found]).cpu().numpy()
-        return distances, torch.cat([i for _, i in found]).cpu().numpy()
-
-    def _ready(self, X: Tensor) -> Tensor:
-        return torch.nn.functional.normalize(X, dim=1) if self.metric == "cosine" else X
-
-    def _nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Merge the nearest rows of each block of training rows."""
-        k = self.n_neighbors_
-        best = queries.new_full((len(queries), 0), torch.inf)
-        index = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
-        first = 0
-        for _, block in blocks(self._X, queries.device, queries.dtype):
-            for part in torch.split(block, BLOCK_ROWS):
-                distances, near = _smallest(self._distance(queries, self._ready(part)), k)
-                best, index = torch.cat([best, distances], 1), torch.cat([index, near + first], 1)
-                best, order = _smallest(best, k)
-                index = index.gather(1, order)
-                first += len(part)
-        return best, index
-
-    def _distance(self, A: Tensor, B: Tensor) -> Tensor:
-        if self.metric == "cosine":
-            return (1 - A @ B.T).clamp_(min=0)
-        return torch.cdist(A, B)
+        distances = np.concatenate([one.distances for one in found])
+        rows = np.concatenate([one.rows for one in found])
+        return distances * (self._size if metric == "l2" else 1), rows
 
     def decision_function(self, X: Any) -> FloatArray:
         """Return each class's share of the votes, ``(n_images, n_classes)``.
@@ -164,28 +146,13 @@ class KNN(Predictions):
 
     def _poll(self, X: Any) -> FloatArray:
         distances, index = self.kneighbors(X)
-        weight = np.ones_like(distances)
+        weight = np.ones_like(distances) + TIE_BREAK * 0.5 ** np.arange(distances.shape[1])
         if self.weights == "distance":
             at_zero = distances == 0
-            weight = np.where(
-                at_zero.any(1, keepdims=True), at_zero, 1 / np.maximum(distances, 1e-38)
-            )
-        if self.weights == "uniform":
-            weight = weight + TIE_BREAK * 0.5 ** np.arange(weight.shape[1])
+            inverse = 1 / np.maximum(distances, 1e-38)
+            weight = np.where(at_zero.any(1, keepdims=True), at_zero, inverse)
         votes = np.zeros((len(weight), self._votes.shape[1]))
         for one, rows in zip(weight.T, index.T, strict=True):
             votes += one[:, None] * self._votes[rows]
         share: FloatArray = votes / weight.sum(1, keepdims=True)
         return share
-
-
-def _smallest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return each row's k smallest values in order, of equal ones the first, and their columns."""
-    k = min(k, values.shape[1])
-    found, columns = values.topk(k, largest=False)
-    tied = (values <= found[:, -1:]).sum(1) > k
-    if tied.any():  # which of equal ones topk takes is open
-        found[tied], columns[tied] = (part[:, :k] for part in values[tied].sort(stable=True))
-    columns = columns.sort().values
-    found, order = values.gather(1, columns).sort(stable=True)
-    return found, columns.gather(1, order)

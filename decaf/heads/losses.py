@@ -20,25 +20,6 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Curvature:
-    """Second derivative of a loss in the scores: `D` of each score, where nothing is coupled."""
-
-    D: Tensor
-
-    def product(self, V: Tensor) -> Tensor:
-        """Return the Hessian's product with a change of scores ``(n, m)``."""
-        return self.D * V
-
-    def mean(self) -> Tensor:
-        """Return the mean curvature of a row in each class, ``(m,)``."""
-        return self.D.mean(0)
-
-    def columns(self, groups: Tensor) -> "Curvature":
-        """Return the curvature of some groups only."""
-        return Curvature(self.D[:, groups])
-
-
-@dataclass(frozen=True, eq=False)
 class Loss:
     """A convex loss of the scores, summed over rows; as it stands here, each class for itself."""
 
@@ -74,9 +55,17 @@ class Loss:
         """Return the derivative in the scores ``(n, m)``."""
         raise NotImplementedError
 
-    def curvature(self, F: Tensor) -> Curvature:
-        """Return the (generalised) second derivative in the scores."""
+    def curvature(self, F: Tensor) -> Tensor:
+        """Return what the second derivative in the scores is made of, ``(n, m)``."""
         raise NotImplementedError
+
+    def hessian(self, D: Tensor, V: Tensor) -> Tensor:
+        """Return the Hessian's product, with the curvature `D`, with a change of scores `V`."""
+        return D * V
+
+    def mean_curvature(self, D: Tensor) -> Tensor:
+        """Return the mean second derivative of a row in each class, ``(m,)``."""
+        return D.mean(0)
 
 
 LossType = Callable[[Tensor, Tensor, float], Loss]
@@ -98,9 +87,9 @@ class SquaredHinge(Loss):
         """Return the derivative in the scores."""
         return self.slack(F).mul_(self.Y).mul_(-2 * self.C * self.weight)
 
-    def curvature(self, F: Tensor) -> Curvature:
+    def curvature(self, F: Tensor) -> Tensor:
         """Return the generalised second derivative: ``2 C weight`` on the support rows."""
-        return Curvature((self.slack(F) > 0) * (2 * self.C * self.weight))
+        return (self.slack(F) > 0) * (2 * self.C * self.weight)
 
 
 class Logistic(Loss):
@@ -115,27 +104,10 @@ class Logistic(Loss):
         """Return the derivative in the scores."""
         return torch.sigmoid(-self.Y * F).mul_(self.Y).mul_(-self.C * self.weight)
 
-    def curvature(self, F: Tensor) -> Curvature:
+    def curvature(self, F: Tensor) -> Tensor:
         """Return the second derivative in the scores."""
         p = torch.sigmoid(F)
-        return Curvature(p.mul_(1 - p).mul_(self.Y.abs()).mul_(self.C * self.weight))
-
-
-@dataclass(frozen=True, eq=False)
-class _SoftmaxCurvature(Curvature):
-    """``weight * (diag(p) - p p')`` of every row, with the probabilities as `D`."""
-
-    weight: Tensor
-
-    def product(self, V: Tensor) -> Tensor:
-        pV = self.D * V
-        return pV.sub_(self.D * pV.sum(1, keepdim=True)).mul_(self.weight)
-
-    def mean(self) -> Tensor:
-        return (self.weight * self.D * (1 - self.D)).mean(0)
-
-    def columns(self, groups: Tensor) -> "_SoftmaxCurvature":  # noqa: ARG002 - one group
-        return self
+        return p.mul_(1 - p).mul_(self.Y.abs()).mul_(self.C * self.weight)
 
 
 class Softmax(Loss):
@@ -166,9 +138,18 @@ class Softmax(Loss):
         """Return the derivative in the scores."""
         return torch.softmax(F, 1).sub_(self.Y.clamp(min=0)).mul_(self.C * self.weight)
 
-    def curvature(self, F: Tensor) -> _SoftmaxCurvature:
-        """Return the second derivative in the scores."""
-        return _SoftmaxCurvature(torch.softmax(F, 1), self.C * self.weight)
+    def curvature(self, F: Tensor) -> Tensor:
+        """Return the probabilities p: of a row it is ``C * weight * (diag(p) - p p')``."""
+        return torch.softmax(F, 1)
+
+    def hessian(self, D: Tensor, V: Tensor) -> Tensor:
+        """Return the product with a change of scores."""
+        product = D * V
+        return product.sub_(D * product.sum(1, keepdim=True)).mul_(self.C * self.weight)
+
+    def mean_curvature(self, D: Tensor) -> Tensor:
+        """Return the mean of the diagonal."""
+        return (self.C * self.weight * D * (1 - D)).mean(0)
 
     def columns(self, groups: Tensor) -> Self:  # noqa: ARG002 - one group
         """Return the whole."""

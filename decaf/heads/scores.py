@@ -28,21 +28,14 @@ class Predictions(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # sciki
 
     @abstractmethod
     def decision_function(self, X: Any) -> FloatArray:
-        """Return one score per row and class."""
+        """Return the scores of rows ``(n_images, n_features)``.
+
+        They are ``(n_images, n_classes)``, or ``(n_images,)`` where there are two classes: positive
+        for the second.
+        """
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Return the class of each row, or a matrix of 1 and -1 where a row may have several.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images,)`` labels, or ``(n_images, n_classes)`` of 1 and -1.
-        """
+        """Return the label of each row, or ``(n_images, n_classes)`` of 1 and -1 for several."""
         scores = self.decision_function(X)
         if self.multilabel_:
             return np.where(scores > 0, 1, -1)
@@ -68,19 +61,7 @@ class LayeredScores(Predictions):
         """Return each layer's weights ``(n_out, n_in)`` and biases."""
 
     def decision_function(self, X: Any) -> FloatArray:
-        """Return one score per row and class.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``, or ``(n_images,)`` where there are two classes: positive
-            for the second.
-        """
+        """Return one score per row and class."""
         check_is_fitted(self)
         X = checked_features(self, X, reset=False)
         device, dtype = find_device(self.device), compute_dtype(X)
@@ -103,18 +84,7 @@ class Probabilities(Predictions):
     multi_class: str
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like
-            ``(n_images, n_features)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(n_images, n_classes)``; rows sum to 1 except for label matrices.
-        """
+        """Return ``(n_images, n_classes)``; rows sum to 1 except for label matrices."""
         scores = self.decision_function(X)
         softmax = scores.ndim == 1 or is_softmax(
             self.multi_class, self.multilabel_, scores.shape[1]

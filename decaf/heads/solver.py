@@ -40,14 +40,14 @@ from decaf.heads.conditioning import (
     nystroem,
 )
 from decaf.heads.designs import Design, Gram, TrainingSet, inner, penalised
-from decaf.heads.losses import Curvature, Loss, LossType
+from decaf.heads.losses import Loss, LossType
 from decaf.heads.targets import Targets
 
 DEFAULT_TOL = {torch.float32: 1e-4, torch.float64: 1e-10}
 """As the last step about squares the distance that is left, these end at the rounding error."""
 ROUGH_TOL = {torch.float32: 1e-2, torch.float64: 1e-6}
 """For fits that are only to be compared: objectives are within a percent of their minima."""
-WARM_UP_TOL = 1e-2
+WARM_UP_TOL = 0.1
 MAX_HALVINGS = 30
 ARMIJO = 1e-4
 MAX_UNSOLVED = 5
@@ -151,14 +151,14 @@ class _Problem:
     def warm_up(self, C: float) -> Tensor:
         """Return a start for `C`, by way of smaller values.
 
-        At ten over the largest eigenvalue of ``X' X`` penalty and loss weigh about the same, and
-        the problem is easy. A start at 0 makes every row a support row, which is hard at a large C.
+        At a hundred over the largest eigenvalue of ``X' X`` the penalty still weighs much, and the
+        problem is easy. A start at 0 makes every row a support row, which is hard at a large C.
         """
         eigenvalues = self.preconditioner.eigenvalues
         start = self.zeros
         if not len(eigenvalues) or not float(eigenvalues.max()):
             return start
-        steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 10))
+        steps = math.ceil(math.log10(C) + math.log10(float(eigenvalues.max()) / 100))
         for k in range(steps, 0, -1):
             solution = self.solve(C / 10**k, start, WARM_UP_TOL)
             start = solution.params
@@ -223,7 +223,8 @@ class _System:
 
     design: Design
     loss: Loss
-    curvature: Curvature
+    D: Tensor
+    """The curvature of the loss at the scores."""
     gradient: Tensor
     objective: Tensor
     tol: float
@@ -233,7 +234,7 @@ class _System:
         return _System(
             self.design,
             self.loss.columns(classes),
-            self.curvature.columns(classes),
+            self.D[:, classes],
             self.gradient[:, classes],
             self.objective[classes],
             self.tol,
@@ -244,17 +245,15 @@ def _newton_step(
     system: _System, P: Tensor, F: Tensor, preconditioner: Preconditioner
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the step ``-H^-1 gradient``, its change of the scores, and where it was solved."""
-    design, curvature = system.design, system.curvature
+    design, D = system.design, system.D
     if not can_factorise(design, system.loss):
         return _conjugate_gradients(system, preconditioner)
     step, change = torch.zeros_like(P), torch.zeros_like(F)
-    solved = cheap_to_factorise(design, curvature.D)
+    solved = cheap_to_factorise(design, D)
     exact, rest = (part.nonzero()[:, 0] for part in (solved, ~solved))
     if len(exact):
         part = system.columns(exact)
-        step[:, exact] = exact_step(
-            design, part.loss, curvature.D[:, exact], part.gradient, P[:, exact]
-        )
+        step[:, exact] = exact_step(design, part.loss, part.D, part.gradient, P[:, exact])
         change[:, exact] = design.forward(step[:, exact])
     if len(rest):
         found = _conjugate_gradients(system.columns(rest), preconditioner)
@@ -293,23 +292,24 @@ def _conjugate_gradients(
 
     A group is when its residual has fallen to a share of the gradient that shrinks with the
     distance from the optimum, so that the steps converge superlinearly (Nocedal and Wright,
-    "Numerical optimization", 2006, section 7.1), but no further than `tol` asks.
+    "Numerical optimization", 2006, section 7.1), but to no less than leaves a thousandth of `tol`.
     """
     design, loss, gradient = system.design, system.loss, system.gradient
-    mean = system.curvature.mean()
+    mean = loss.mean_curvature(system.D)
     r = -gradient
     p = loss.visible(preconditioner.solve(r, mean))
     Fp = design.forward(p)
     step, change = torch.zeros_like(p), torch.zeros_like(Fp)
     rz = loss.total(inner(design, r, p, Fp))
-    least = max(torch.finfo(rz.dtype).eps ** 0.5, min(system.tol, 0.01))
-    goal = rz * (rz / (2 * system.objective)).square().clamp(least, 0.01).to(rz)
+    distance = rz / (2 * system.objective)
+    share = torch.maximum(0.1 * distance.sqrt(), 1e-3 * system.tol / distance)
+    goal = rz * share.clamp(torch.finfo(rz.dtype).eps ** 0.5, 0.01).to(rz)
     met = (gradient == 0).all(0) if loss.n_groups > 1 else (gradient == 0).all().reshape(1)
     met = met.clone()
     on = torch.arange(len(met), device=met.device)  # groups that are still computed
     columns: Any = slice(None)
     for _ in range(MAX_PRODUCTS):
-        Hp = penalised(design, p) + design.adjoint(system.curvature.product(Fp))
+        Hp = penalised(design, p) + design.adjoint(loss.hessian(system.D, Fp))
         pHp = loss.total(inner(design, Hp, p, Fp))
         length = torch.where((pHp > 0) & ~met[on], rz / pHp, 0.0)
         step[:, columns] += length * p
@@ -331,5 +331,5 @@ def _conjugate_gradients(
             Fz = None if Fz is None else Fz[:, left]
             rz, goal, mean, ratio = rz[left], goal[left], mean[left], ratio[left]
         p = z + ratio * p
-        Fp = (design.forward(z) if Fz is None else Fz) + ratio * Fp
+        Fp = design.forward(p) if Fz is None else Fz + ratio * Fp
     return step, change, met

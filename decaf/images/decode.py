@@ -19,8 +19,9 @@ import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from decaf.choices import Decoder
-from decaf.errors import ConfigError, DataError
+from decaf.choices import Decoder, check_choice
+from decaf.errors import DataError
+from decaf.images import heic
 from decaf.images.codec import decode_jpeg
 from decaf.images.limits import (
     MAX_PIXELS,
@@ -67,8 +68,9 @@ _PIXELS_AT_ONCE = 2**22
 _N_HEAD = 40
 _PNG = b"\x89PNG"
 _READ = ", ".join(FORMATS)
+_FOR_HEIC = "it is read with the extra heic: pip install pillow-heif"
 _BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc"), "HEIC"),
+    **dict.fromkeys(heic.BRANDS, "HEIC"),
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
 }
 _BEGINNINGS = {
@@ -128,16 +130,15 @@ def decode(data: bytes, decoder: Decoder = "auto") -> torch.Tensor:
     DataError
         The file cannot be decoded, wholly and safely; the message is a one-line reason.
     """
-    if decoder not in get_args(Decoder):
-        raise ConfigError(
-            f"unknown decoder {decoder!r}; choose one of: {', '.join(get_args(Decoder))}"
-        )
+    check_choice("decoder", decoder, get_args(Decoder))
     if not data:
         raise DataError("the file is empty")
     check_header(data)
     with _reasons(data), _opened(io.BytesIO(without_texts(data))) as opened:
         is_jpeg = opened.format in ("JPEG", "MPO")
-        buffered = opened.format == "WEBP" or (is_jpeg and check_scans(data, *opened.size) > 1)
+        buffered = opened.format in ("WEBP", "HEIF") or (
+            is_jpeg and check_scans(data, *opened.size) > 1
+        )
         with room_to_decode(*_decoded_size(opened), buffered=buffered):
             image = _jpeg(data) if decoder != "pillow" and is_jpeg else None
             if image is None:
@@ -206,7 +207,7 @@ def image_size(file: BinaryIO | bytes) -> tuple[int, int]:
     if head.startswith(_PNG):
         stream = io.BytesIO(without_texts(head + stream.read()))
     stream.seek(0)
-    with _reasons(head), Image.open(stream, formats=FORMATS) as image:
+    with _reasons(head), _open(stream) as image:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         swap, _ = _ORIENTATIONS.get(orientation, (False, ()))
         return image.size[::-1] if swap else image.size
@@ -214,9 +215,17 @@ def image_size(file: BinaryIO | bytes) -> tuple[int, int]:
 
 @contextmanager
 def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
-    with Image.open(stream, formats=FORMATS) as opened:
+    with _open(stream) as opened:
         check_size(*opened.size)
         yield opened
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    head = stream.read(12)
+    stream.seek(0)
+    if heic.INSTALLED and heic.is_heic(head):
+        return heic.open_heic(stream)
+    return Image.open(stream, formats=FORMATS)
 
 
 def _decoded_size(opened: Image.Image) -> tuple[int, int]:
@@ -234,7 +243,9 @@ def _reasons(data: bytes) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        raise DataError(f"not an image: found {_found(data)}; read are {_READ}") from error
+        found = _found(data)
+        advice = _FOR_HEIC if found == "HEIC" else f"read are {_READ}"
+        raise DataError(f"not an image: found {found}; {advice}") from error
     except _BROKEN_FILE as error:
         raise DataError(f"broken image: {_plain(str(error))}") from error
 

@@ -146,8 +146,7 @@ def _mirrored(image: torch.Tensor, margins: list[int]) -> torch.Tensor:
 
 
 def _named(view: str) -> Crops:
-    if view not in VIEWS:
-        raise ConfigError(f"unknown view {view!r}; choose one of: {', '.join(VIEWS)}")
+    check_choice("view", view, tuple(VIEWS))
     return VIEWS[view]
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import log_loss
 
 from decaf.metrics.accuracies import with_every_label
 from decaf.types import FloatArray, IntArray
@@ -28,6 +27,8 @@ def mean_log_loss(labels: IntArray, p: FloatArray, classes: IntArray) -> float:
     float
         0 or more; of several labels, the mean over all that count.
     """
+    from sklearn.metrics import log_loss  # noqa: PLC0415 (takes a second: only who needs it)
+
     p = p.astype(np.float64)
     if labels.ndim == 2:
         counted = labels != 0

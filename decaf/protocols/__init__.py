@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from decaf.choices import did_you_mean
 from decaf.errors import ConfigError
 from decaf.protocols.by_domain import DomainProtocol, domain_pair, domain_rules
 from decaf.protocols.by_patch import (
@@ -95,7 +96,8 @@ def get_protocol(
     choices = protocols_of(dataset)
     if name not in choices:
         raise ConfigError(
-            f"unknown protocol '{name}' for {dataset.name}; choose one of: {', '.join(choices)}"
+            f"unknown protocol '{name}' for {dataset.name}; {did_you_mean(name, choices)}choose "
+            f"one of: {', '.join(choices)}"
         )
     protocol = choices[name]
     if name == "holdout" and dataset.official is not None:

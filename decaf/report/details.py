@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from decaf.errors import ConfigError, DataError
+from decaf.metrics.kept_scores import KeptScores
 from decaf.metrics.probabilities import Reliability, reliability
 from decaf.results import Aggregate, ResultTable, read_beside, read_results
 from decaf.results.files import find_scores
+from decaf.results.predictions import errors
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,21 @@ class Details:
 
     def reliability(self, row: Aggregate) -> Reliability | None:
         """Return accuracy against confidence of a row, over all splits, if scores are kept."""
-        of_row = [result for result in self.table if result.key == row.key]
-        kept = [find_scores(self.paths, result) for result in of_row]
-        known = [one for one in kept if one is not None and one.probabilities.size]
+        known = [one for one in self._kept(row) if one.probabilities.size]
         if not known or known[0].labels.ndim == 2:
             return None
         labels, p = (np.concatenate([getattr(one, what) for one in known])
                      for what in ("labels", "probabilities"))  # fmt: skip
         return reliability(labels, p, known[0].classes)
+
+    def errors(self, row: Aggregate) -> pd.DataFrame:
+        """Return the images that a row gets wrong, see `decaf.results.predictions.errors`."""
+        return errors(self._kept(row))
+
+    def _kept(self, row: Aggregate) -> list[KeptScores]:
+        """Return the scores of a row's splits, as far as they are kept."""
+        of_row = [result for result in self.table if result.key == row.key]
+        return [one for one in (find_scores(self.paths, r) for r in of_row) if one is not None]
 
 
 def best_row(

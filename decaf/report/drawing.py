@@ -26,9 +26,9 @@ COLOURS = ("#0062b8", "#b34700", "#00735c", "#96307a", "#6b6100", "#56565e")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 
 _STYLE: Any = {
-    "font.size": 9,
+    "font.size": 10,
     "font.family": "sans-serif",
-    "axes.titlesize": 9,
+    "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,

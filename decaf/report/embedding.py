@@ -1,9 +1,12 @@
 """Features on a plane: t-SNE and UMAP, coloured by class, with images if wanted."""
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
@@ -126,13 +129,57 @@ def embedding_figure(
                         bboxprops={"edgecolor": colours[int(labels[row])], "linewidth": 1.2},
                     )
                 )
-        for label in present.tolist() if len(present) <= MOST_NAMES else ():
-            x, y = np.median(places[labels == label], axis=0)
-            text = axes.text(
-                x, y, figure_text(class_names[label]), fontsize=8, ha="center", color=INK
-            )
-            text.set_bbox({"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1})
+        if len(present) <= MOST_NAMES:
+            middles = np.array([np.median(places[labels == n], axis=0) for n in present])
+            _name(axes, middles, [figure_text(class_names[n]) for n in present.tolist()])
     return figure
+
+
+def _name(axes: Axes, middles: FloatArray, names: Sequence[str]) -> None:
+    """Write names where their classes lie, or beside that, with a line, where others stand."""
+    white = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}
+    texts = [
+        axes.annotate(
+            name, middle, middle, fontsize=9, ha="center", va="center", color=INK, bbox=white,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": INK},
+        )
+        for name, middle in zip(names, middles.tolist(), strict=True)
+    ]  # fmt: skip
+    FigureCanvasAgg(axes.figure.get_figure(root=True))  # it measures text
+    sizes = np.array([text.get_window_extent().size for text in texts]) + 4
+    to_px = axes.transData
+    for text, place in zip(texts, apart(to_px.transform(middles), sizes), strict=True):
+        text.set_position(to_px.inverted().transform(place))
+
+
+def apart(places: FloatArray, sizes: FloatArray) -> FloatArray:
+    """Move boxes, each as little as needs be, until none overlaps another.
+
+    Parameters
+    ----------
+    places, sizes : numpy.ndarray
+        ``(n, 2)`` centres, and widths and heights, in one unit.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, 2)`` centres.
+    """
+    moved = places.astype(np.float64)
+    for _ in range(500):
+        clean = True
+        for i, j in combinations(range(len(moved)), 2):
+            offset = moved[j] - moved[i]
+            overlap = (sizes[i] + sizes[j]) / 2 - np.abs(offset)
+            if (overlap <= 1e-6).any():
+                continue
+            clean, axis = False, int(overlap.argmin())
+            step = (overlap[axis] / 2 + 0.5) * (1 if offset[axis] >= 0 else -1)
+            moved[i, axis] -= step
+            moved[j, axis] += step
+        if clean:
+            break
+    return moved
 
 
 def _roomy(places: FloatArray) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from decaf.errors import DataError
 from decaf.escapes import figure_text
@@ -68,7 +69,9 @@ def layers_figure(table: ResultTable) -> Figure:
     Zeiler and Fergus, table 7.
     """
     blocks = [_one_shots(b) for b in _settings(table)]
-    blocks = [b for b in blocks if len({a.layer for a in b}) > 1]
+    blocks = [
+        b for b in blocks if len({(a.backbone, a.layer) for a in b}) > len({a.backbone for a in b})
+    ]
     return _panels(blocks, _draw_layers, "several layers; use --layers")
 
 
@@ -107,7 +110,7 @@ def domains_figure(table: ResultTable) -> Figure:
                 figure_text(f"{block[0].dataset}, {_domains(block[0])}protocol {block[0].protocol}")
             )
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
@@ -136,7 +139,7 @@ def classes_figure(values: Sequence[ClassValue], label: str) -> Figure:
         axes.set_yticks(
             range(len(shown)), ["⋮" if value is None else _short(value.name) for value in shown]
         )
-        axes.tick_params(axis="y", length=0, labelsize=8)
+        axes.tick_params(axis="y", length=0, labelsize=9)
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.grid(visible=False, axis="y")
@@ -199,13 +202,13 @@ def _panels(
             axes.set_ylabel(f"{METRICS[first.metric].label}, %")
             handles, _ = axes.get_legend_handles_labels()
             columns = 1 if len(handles) < 3 else 2
-            axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=columns, fontsize=8)
+            axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=columns, fontsize=9)
     return figure
 
 
 def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
     counts = _shots_of(block)
-    several = [a for a in block if a.drawn != "all" and counts[_system(a)] > 1]
+    several = [a for a in block if a.drawn != "all" and a.head != CHANCE and counts[_system(a)] > 1]
     rows = sorted(several, key=lambda a: (*_system(a), a.n_train))
     for number, (system, line) in enumerate(groupby(rows, _system)):
         points = list(line)
@@ -227,6 +230,7 @@ def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
                       label=label)  # fmt: skip
     axes.set_xlabel("training images a class")
     axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _draw_domains(axes: Axes, block: Sequence[Aggregate], nets: Sequence[str]) -> None:
@@ -290,7 +294,7 @@ def _draw_layers(axes: Axes, block: Sequence[Aggregate]) -> None:
     axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.grid(visible=False, axis="x")
     if long:
-        axes.tick_params(axis="x", labelsize=8)
+        axes.tick_params(axis="x", labelsize=9)
 
 
 def _domains(a: Aggregate) -> str:
@@ -330,9 +334,8 @@ def _name(system: tuple[str, ...], block: Sequence[Aggregate]) -> str:
     """Return what tells a line from the others."""
     systems = {_system(a) for a in block}
     varying = [len({s[i] for s in systems}) > 1 for i in range(len(system))]
-    return " ".join(
-        part for i, part in enumerate(system) if varying[i] or (i in {0, 1, 4} and part != "none")
-    )
+    told = (p for i, p in enumerate(system) if varying[i] or (i in {0, 1, 4} and p != "none"))
+    return " ".join(dict.fromkeys(told))  # pixels are a net and its layer
 
 
 def _published(a: Aggregate) -> list[PublishedFigure]:

@@ -1,7 +1,7 @@
 """The tables of a report, as text and in no markup yet. Figures become per cent here."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ UNVERIFIED = "≈"
 RANDOM = "random"
 PIXELS = "pixels"
 CHANCE = "chance"
+_SHOTS = " training images a class instead of "
 _UNITS = {"log_loss": "in nats", "mae": "in the numbers' own unit", "spearman": "from -1 to 1"}
 MOST_LAYERS_ACROSS = 4  # as many as fit into 80 columns; with more, layers go down
 
@@ -265,7 +266,7 @@ def _notes(block: Sequence[Aggregate]) -> list[str]:
         notes.append(f"{UNFINISHED} unfinished: {' or '.join(unfinished)} so far")
     if first.settings:
         notes.append(f"settings: {first.settings}")
-    differences = dict.fromkeys(note for a in block for note in a.notes)
+    differences = _together(note for a in block for note in a.notes)
     if differences:
         notes.append(f"differs from protocol {first.protocol}: {'; '.join(differences)}")
     printed = [a for a in block if a.published is not None]
@@ -275,6 +276,15 @@ def _notes(block: Sequence[Aggregate]) -> list[str]:
         said = dict.fromkeys(a.published_note for a in source if a.published_note)
         notes.append("; ".join([f"published: {source[0].published_source}", *said]))
     return notes
+
+
+def _together(notes: Iterable[str]) -> list[str]:
+    """Return notes, each once; those that differ only in the shots they begin with are one."""
+    found: dict[str, list[str]] = {}
+    for note in dict.fromkeys(notes):
+        number, rest = note.split(" ", 1) if _SHOTS in note and note[0].isdigit() else ("", note)
+        found.setdefault(rest, []).append(number)
+    return [f"{', '.join(numbers)} {rest}".strip() for rest, numbers in found.items()]
 
 
 def _features(a: Aggregate) -> str:

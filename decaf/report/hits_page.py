@@ -8,7 +8,7 @@ from decaf.analysis.thumbnails import data_uri
 from decaf.datasets import ImageFiles
 from decaf.progress import log
 from decaf.report.page import write_page
-from decaf.store import Answer
+from decaf.store.searched import Answer
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from decaf.escapes import figure_text
-from decaf.report.drawing import INK, WIDTH_IN, house_style
+from decaf.report.drawing import WIDTH_IN, house_style
 from decaf.types import FloatArray, IntArray
 
 FEW = 15
 """Classes up to which the cells hold their figures."""
 
+_ON_PALE = "#101013"  # whatever the page's own ink is, the cells keep their colours
 _CELL_IN = 0.085
 _SMALLEST_PT = 4.5
 
@@ -47,7 +48,7 @@ def confusion_figure(
     shares = _shares(counts)[np.ix_(order, order)]
     labels = [figure_text(names[index]) for index in order.tolist()]
     n, few = len(names), len(names) <= FEW
-    side = max(WIDTH_IN, 2.2 + n * (0.42 if few else max(_CELL_IN, 3.4 / n)))
+    side = max(WIDTH_IN, 2.2 + n * (0.36 if few else max(_CELL_IN, 3.4 / n)))
     size = max(_SMALLEST_PT, min(9.0, 0.8 * 72 * (side - 2.2) / n))
     with house_style():
         figure = Figure((side, side), layout="constrained")
@@ -62,7 +63,7 @@ def confusion_figure(
         for i, j in zip(*np.nonzero(shares), strict=True) if few else ():
             dark = shares[i, j] > 0.35
             axes.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center",
-                      fontsize=7, color="white" if dark else INK)  # fmt: skip
+                      fontsize=8, color="white" if dark else _ON_PALE)  # fmt: skip
         bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 4 / side), label="% of the class")
         bar.outline.set_visible(b=False)
     return figure

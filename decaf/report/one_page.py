@@ -1,6 +1,8 @@
 """The one-page report of results."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from decaf.analysis.thumbnails import image_files
@@ -54,13 +56,19 @@ def write_report(
         for number, part in enumerate(parts, 1)
         for first in [part.table.results[0]]
     ]
+    titles = Counter(one.title for one in made)
+    made = [
+        replace(one, title=f"{one.title} · images {part.table.results[0].dataset_digest[:8]}")
+        if titles[one.title] > 1
+        else one
+        for one, part in zip(made, parts, strict=True)
+    ]
     compared = comparison(details.table)
     words = frozenset({"protocol", "layer and head", "inside"})
-    names = ", ".join(files)
     return write_page(
         "report.html.j2",
         Path(out),
-        f"decaf: {names}",
+        f"{'; '.join(dict.fromkeys(one.title for one in made))} – decaf",
         compared=grid_table(compared, words=words) if compared.rows else None,
         sections=made,
     )

@@ -1,6 +1,6 @@
 """What a report says of one data set, net and protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from decaf.analysis.paired import pairs_with_best
@@ -9,8 +9,10 @@ from decaf.errors import DataError
 from decaf.metrics import METRICS
 from decaf.published import VERIFIED, published_figures
 from decaf.report.details import Details, best_row
+from decaf.report.errors_list import ErrorList, list_errors
 from decaf.report.figures import classes_figure, curve_figure, layers_figure, reliability_figure
-from decaf.report.grid import UNVERIFIED, grids, per_cent, setting
+from decaf.report.grid import CHANCE, PIXELS, UNVERIFIED, grids, ours, per_cent, setting
+from decaf.report.matrix import confusion_figure
 from decaf.report.page import (
     PageFigure,
     PageTable,
@@ -20,9 +22,12 @@ from decaf.report.page import (
     plain_table,
 )
 from decaf.report.significance import differences
-from decaf.report.telling import head
+from decaf.report.telling import head, telling
 from decaf.results import Aggregate, Result, ResultTable
 from decaf.store import Provenance
+
+MOST_CLASSES = 60
+"""With more, a confusion matrix is too large for a page; `decaf plot confusion` draws it."""
 
 _BOOTSTRAP = "95 % bootstrap interval"
 
@@ -35,6 +40,7 @@ class Section:
     title: str
     headline: str
     facts: tuple[tuple[str, str], ...]
+    overview: PageTable | None
     tables: tuple[PageTable, ...]
     published: PageTable | None
     figures_title: str
@@ -43,18 +49,20 @@ class Section:
     class_figure: PageFigure | None
     class_table: PageTable | None
     confusions: PageTable | None
+    matrix: PageFigure | None
+    errors: ErrorList | None
     reliability: PageFigure | None
     timings: PageTable
     splits: PageTable
 
 
 def sections(details: Details) -> list[Details]:
-    """Return results in parts, one for each data set, net, protocol and metric."""
-    settings: dict[tuple[str, ...], list[Result]] = {}
+    """Return results in parts, one for each data set, protocol and metric."""
+    tasks: dict[tuple[str, ...], list[Result]] = {}
     for result in details.table:
-        (row,) = ResultTable((result,)).aggregates()
-        settings.setdefault(setting(row), []).append(result)
-    return [replace(details, table=ResultTable(tuple(results))) for results in settings.values()]
+        task = (result.dataset, result.dataset_digest, result.domains)
+        tasks.setdefault((*task, result.protocol, result.metric), []).append(result)
+    return [replace(details, table=ResultTable(tuple(results))) for results in tasks.values()]
 
 
 def section(
@@ -65,7 +73,7 @@ def section(
     Parameters
     ----------
     details : Details
-        Results of one data set, net, protocol and metric.
+        Results of one data set, protocol and metric.
     number : int
         Number of the section, from 1.
     provenance : decaf.store.Provenance or None
@@ -82,14 +90,15 @@ def section(
     figures = tuple(_figures(table, name))
     return Section(
         name=name,
-        title=f"{best.dataset}, {best.backbone}, protocol {best.protocol}",
+        title=title(table),
         headline=_headline(best, of_best),
         facts=tuple(_facts(table, best, provenance)),
+        overview=_overview(table),
         tables=tuple(grid_table(grid) for part in _parts(table) for grid in grids(part)),
         published=_published(best),
         figures_title="Layer by layer, and against the number of training images"
         if len(figures) > 1
-        else "In images",
+        else "In figures",
         figures=figures,
         differences=_differences(details),
         class_figure=page_figure(
@@ -106,10 +115,49 @@ def section(
         if values
         else None,
         confusions=_confusions(details, best, of_best, files),
+        matrix=_matrix(details, best, of_best, name),
+        errors=list_errors(details.errors(best), of_best, files),
         reliability=_reliability(details, best, of_best, name),
         timings=_timings(table),
         splits=_splits(table),
     )
+
+
+def title(table: ResultTable) -> str:
+    """Return what tells a section from others: data set, nets, protocol."""
+    first = table.results[0]
+    nets = dict.fromkeys(r.backbone for r in table if r.backbone != PIXELS)
+    some = list(nets)[:3] + (["..."] if len(nets) > 3 else [])
+    domains = first.domains.replace(":", " → ")
+    told = (first.dataset, domains, ", ".join(some or [PIXELS]), f"protocol {first.protocol}")
+    return " · ".join(filter(None, told))
+
+
+def _overview(table: ResultTable) -> PageTable | None:
+    """Return one table of all nets, layers and heads, the best first, if there are several nets."""
+    rows = table.aggregates()
+    if len({setting(row) for row in rows}) == 1:
+        return None
+    names = telling(rows, lambda row: f"{head(row)} on {row.layer}")
+    sizes = {a.drawn: a.n_train for a in rows}
+    drawn = sorted(sizes, key=lambda one: sizes[one])
+    lines: dict[str, dict[str, Aggregate]] = {}
+    for row in rows:
+        lines.setdefault(names[row.key], {})[row.drawn] = row
+    label = METRICS[rows[0].metric].label
+    return plain_table(
+        f"All features and heads, the best first: {label}, %",
+        ("features and head", *(label if one == "all" else f"{one} a class" for one in drawn)),
+        [
+            (name, *(ours(by[one]) if one in by else "" for one in drawn))
+            for name, by in sorted(lines.items(), key=lambda one: -_highest(one[1].values()))
+        ],
+        notes=("± is one standard deviation over splits",),
+    )
+
+
+def _highest(rows: Iterable[Aggregate]) -> float:
+    return max(row.mean for row in rows)
 
 
 def _headline(best: Aggregate, of_best: str) -> str:
@@ -127,23 +175,25 @@ def _facts(
     table: ResultTable, best: Aggregate, provenance: Provenance | None
 ) -> list[tuple[str, str]]:
     first = table.results[0]
-    seeds = sorted({r.seed for r in table})
-    devices = ", ".join(sorted({r.device for r in table if r.device})) or "not recorded"
+
+    def each(said: Callable[[Result], object]) -> str:
+        return "; ".join(dict.fromkeys(str(said(r)) for r in table))
+
     facts = [
         ("data set", f"{first.dataset}{', partial' if best.partial else ''}"),
         ("classes", str(best.n_classes)),
         ("images to train and test", f"{best.n_train} and {best.n_test}"),
-        ("net", first.backbone),
-        ("weights", f"{first.weights}, sha256 {first.weights_sha256[:16]}…"),
-        ("layers", ", ".join(dict.fromkeys(r.layer for r in table))),
-        ("view", first.view),
-        ("pooling and normalisation", f"{first.pool}, {first.normalize}"),
+        ("net", each(lambda r: r.backbone)),
+        ("weights", each(lambda r: f"{r.weights}, sha256 {r.weights_sha256[:16]}…")),
+        ("layers", each(lambda r: r.layer)),
+        ("view", each(lambda r: r.view)),
+        ("pooling and normalisation", each(lambda r: f"{r.pool}, {r.normalize}")),
         ("protocol", first.protocol),
-        ("splits and seeds", f"{best.splits}; {', '.join(map(str, seeds))}"),
-        ("device", devices),
+        ("splits and seeds", f"{best.splits}; {each(lambda r: r.seed)}"),
+        ("device", each(lambda r: r.device or "not recorded")),
         ("time to choose C and fit", f"{sum(r.seconds_fit for r in table):.1f} s"),
-        ("feature store", f"{first.digest[:16]}…"),
-        ("decaf", ", ".join(sorted({r.decaf_version for r in table}))),
+        ("feature store", each(lambda r: f"{r.digest[:16]}…")),
+        ("decaf", each(lambda r: r.decaf_version)),
     ]
     if provenance is not None:
         versions = ", ".join(f"{name} {v}" for name, v in provenance.versions.items())
@@ -219,11 +269,12 @@ def _published(best: Aggregate) -> PageTable | None:
 
 
 def _differences(details: Details) -> PageTable | None:
+    rows = ResultTable(tuple(r for r in details.table if r.head != CHANCE))
     try:
-        pairs_with_best(details.table)
+        pairs_with_best(rows)
     except DataError:  # one row, so nothing to compare
         return None
-    return grid_table(differences(details.table, details.paths))
+    return grid_table(differences(rows, details.paths))
 
 
 def _confusions(
@@ -251,6 +302,14 @@ def _confusions(
         if rows
         else None
     )
+
+
+def _matrix(details: Details, best: Aggregate, of_best: str, name: str) -> PageFigure | None:
+    names, counts = details.confusion_matrix(best)
+    if not names or len(names) > MOST_CLASSES:
+        return None
+    caption = f"Which class {of_best} takes for which, over all splits; a row is a class."
+    return page_figure(confusion_figure(names, counts), f"{name}-confusion", caption)
 
 
 def _reliability(details: Details, best: Aggregate, of_best: str, name: str) -> PageFigure | None:

@@ -40,7 +40,7 @@ def differences(table: ResultTable, paths: Sequence[Path] = ()) -> Grid:
     if methods:
         notes += _NOTES
     reasons = dict.fromkeys(pair.untested for pair in pairs if pair.untested)
-    notes += [f"{_NO_TEST}{reason}" for reason in reasons]
+    notes += [_NO_TEST + "; ".join(reasons)] if reasons else []
     return Grid(
         "the best minus every other over the same splits", "pair", columns, rows, tuple(notes)
     )

@@ -36,7 +36,7 @@ def telling(
     told = [f for f in _TOLD if f not in besides]
     varying = [f for f in told if len({getattr(row, f) for row in by_key.values()}) > 1]
     names = {
-        key: ", ".join([*(str(getattr(row, f) or "standard") for f in varying), name(row)])
+        key: ", ".join(filter(None, [*(_said(row, f) for f in varying), name(row)]))
         for key, row in by_key.items()
     }
     # numbers of shots and metrics are never compared, and stand in columns of their own
@@ -45,6 +45,13 @@ def telling(
         key: f"{n} [{key}]" if said[by_key[key].drawn, by_key[key].metric, n] > 1 else n
         for key, n in names.items()
     }
+
+
+def _said(row: Result | Aggregate, field: str) -> str:
+    value = str(getattr(row, field) or "standard")
+    if field != "weights":
+        return value
+    return {"random": "random weights", "none": ""}.get(value, value)
 
 
 def head(row: Result | Aggregate) -> str:

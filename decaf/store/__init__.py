@@ -11,18 +11,6 @@ from decaf.store.opening import StoreFile, read_header
 from decaf.store.part import part_of, renew_stamps, reopen
 from decaf.store.provenance import FEATURES_VERSION, Provenance
 from decaf.store.reader import FeatureStore
-from decaf.store.searched import (
-    Answer,
-    Hit,
-    Queries,
-    answer_lines,
-    layer_of,
-    mean_of_views,
-    queries_of,
-    read_queries,
-    search_store,
-    write_answers,
-)
 from decaf.store.verify import store_info, verify
 from decaf.store.writer import FeatureWriter
 
@@ -30,15 +18,11 @@ __all__ = [
     "BLOCK_BYTES",
     "FEATURES_VERSION",
     "UNKNOWN_VIEW",
-    "Answer",
     "FeatureStore",
     "FeatureWriter",
-    "Hit",
     "Provenance",
-    "Queries",
     "StoreFile",
     "StoredLayer",
-    "answer_lines",
     "broken_seals",
     "export_features",
     "failed_images",
@@ -48,20 +32,14 @@ __all__ = [
     "find_stores",
     "import_features",
     "join",
-    "layer_of",
-    "mean_of_views",
     "part_of",
-    "queries_of",
     "read_failures",
     "read_header",
-    "read_queries",
     "renew_stamps",
     "reopen",
     "row_crcs",
     "seal_stamps",
-    "search_store",
     "store_info",
     "store_name",
     "verify",
-    "write_answers",
 ]

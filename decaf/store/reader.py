@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from decaf.choices import did_you_mean
 from decaf.errors import ConfigError, StoreError
 from decaf.names import Names, names_taken
 from decaf.records import Search
@@ -93,7 +94,8 @@ class FeatureStore:
     def __getitem__(self, layer: str) -> StoredLayer:
         if layer not in self.layers:
             raise ConfigError(
-                f"unknown layer {layer!r} in {self.path}; choose one of: {', '.join(self.layers)}"
+                f"unknown layer {layer!r} in {self.path}; {did_you_mean(layer, self.layers)}choose "
+                f"one of: {', '.join(self.layers)}"
             )
         column = self._file.columns[f"features/{layer}"]
         return StoredLayer(partial(self._features, layer), column.shape, column.dtype)

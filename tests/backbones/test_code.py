@@ -125,3 +125,30 @@ def test_renamed_weights_are_the_same_weights(tmp_path: Path, image_folder: Path
     first = extract(image_folder, **options, weights=str(tmp_path / "one.pth"))
     (tmp_path / "one.pth").rename(tmp_path / "other.pth")
     assert extract(image_folder, **options, weights=str(tmp_path / "other.pth")) == first
+
+
+def test_packages_are_installed_ones_wherever_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where torch is the system's, the user's own, or lent to an environment."""
+    lent = tmp_path / "lib" / "site-packages"
+    lent.mkdir(parents=True)
+    (lent / "lent_layer.py").write_text("def scale(x):\n    return 3 * x\n")
+    (tmp_path / "own_layer.py").write_text(
+        "from torch import nn, ops\nfrom lent_layer import scale\nclass Own(nn.Module):\n    pass\n"
+    )
+    for folder in (tmp_path, lent):
+        monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def digest() -> str:
+        for name in ("own_layer", "lent_layer"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return code_sha256(importlib.import_module("own_layer").Own())
+
+    first = digest()
+    (lent / "lent_layer.py").write_text("def scale(x):\n    return 4 * x\n")
+    assert digest() == first
+    (tmp_path / "own_layer.py").write_text((tmp_path / "own_layer.py").read_text() + "# new\n")
+    assert digest() != first

@@ -91,7 +91,7 @@ def test_without_published_figures_nets_and_heads_stand_side_by_side(own: Path) 
     lines = [line.split() for line in printed(200, str(own)).splitlines()]
     assert ["net", "and", "layer", "svm", "logreg"] in lines
     figures = ["81.0", "±", "1.0", "80.0", "±", "0.0"]
-    for net in ("alexnet, imagenet, fc6", "alexnet, random, fc6", f"{LONG}, imagenet, fc6"):
+    for net in ("alexnet, imagenet, fc6", "alexnet, random weights, fc6", f"{LONG}, imagenet, fc6"):
         assert [*net.split(), *figures] in lines
 
 

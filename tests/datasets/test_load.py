@@ -70,8 +70,9 @@ def test_reading_tables_loads_no_heavy_library():
 def test_packed_data_sets_are_told_to_be_unpacked(pets):
     shutil.make_archive(str(pets / "mine"), "zip", pets, "pets")
     shutil.make_archive(str(pets / "mine"), "gztar", pets, "pets")
-    with pytest.raises(DataError, match="found a zip archive; unzip it, and give the folder"):
-        load_dataset(pets / "mine.zip")
+    (pets / "mine.zip").rename(pets / "mine.jar")
+    with pytest.raises(DataError, match="found a zip archive of another name; rename it to mine"):
+        load_dataset(pets / "mine.jar")
     with pytest.raises(DataError, match=r"found a compressed archive.*unpack it"):
         load_dataset(pets / "mine.tar.gz")
 

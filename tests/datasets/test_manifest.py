@@ -85,10 +85,19 @@ def test_mistakes_are_explained_with_their_line(write, text, message):
         load_manifest(write(text))
 
 
-def test_another_encoding_is_refused_with_its_line(write):
-    text = "path,label\na.jpg,dog\ncafé.jpg,cat\n"
-    with pytest.raises(DataError, match=r"line 3 is not UTF-8: found the byte 0xe9 \('é' in Wind"):
-        load_manifest(write(text, "cp1252"))
+def test_the_plain_csv_of_a_spreadsheet_is_read_and_that_is_said(write, capsys):
+    text = "path;label\r\na.jpg;dög\r\nb.jpg;cat\r\n"
+    table = load_manifest(write(text, "cp1252"))
+    assert table.class_names == ("cat", "dög")
+    said = capsys.readouterr().err
+    assert "line 2 is not UTF-8: found the byte 0xf6, read as 'ö' of Windows-1252" in said
+
+
+def test_what_is_in_no_encoding_is_refused(write):
+    file = write("path,label\na.jpg,dog\n")
+    file.write_bytes(file.read_bytes() + b"b.jpg,\x81\n")
+    with pytest.raises(DataError, match="begins as Windows-1252 and is not; save it as UTF-8"):
+        load_manifest(file)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def net() -> TorchBackbone:
 
 @pytest.fixture
 def plan(many: Path, net: TorchBackbone) -> Plan:
-    table = load_dataset(many, limit=20)
-    return make_plan(table, net, layers="pool5,fc7", batch_size=20, workers=1)
+    table = load_dataset(many, limit=16)
+    return make_plan(table, net, layers="pool5,fc7", batch_size=16, workers=1)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def plan(many: Path, net: TorchBackbone) -> Plan:
 def test_a_pass_is_halved_until_it_fits_and_stays_so(
     plan: Plan, net: TorchBackbone, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
-    batch = load_batch(plan, range(20))
+    batch = load_batch(plan, range(16))
     expected = Forward(plan, net).features(batch)
     tight = Tight(net, 6, error)
     found = Forward(plan, tight)
@@ -69,10 +69,10 @@ def test_a_pass_is_halved_until_it_fits_and_stays_so(
         features = found.features(batch)
         for layer in plan.layers:
             np.testing.assert_allclose(features[layer], expected[layer], rtol=1e-4, atol=1e-6)
-    assert tight.asked == [20, 10, 5, 5, 5, 5, 5, 5, 5, 5]
+    assert tight.asked == [16, 8, 4, 4, 4, 4, 4, 4, 4, 4]
     assert capsys.readouterr().err.splitlines() == [
-        "out of memory with 20 views in one pass; going on with 10",
-        "out of memory with 10 views in one pass; going on with 5",
+        "out of memory with 16 views in one pass; going on with 8",
+        "out of memory with 8 views in one pass; going on with 4",
     ]
 
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from decaf.backbones import TorchBackbone, load_backbone
 from decaf.engines import Plan, run
+from decaf.engines.local import even_blocks
 from decaf.errors import DataError, StoreError
 from decaf.types import FloatArray, ImageDataset, IntArray
 
@@ -88,6 +89,21 @@ def test_rows_do_not_depend_on_batch_size_or_threads(
         np.testing.assert_allclose(
             found.stacked(layer), expected.stacked(layer), rtol=1e-3, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 3, 33, 160, 200, 641])
+@pytest.mark.parametrize(("most", "step"), [(128, 16), (16, 4), (16, 16), (5, 4), (2, 4)])
+@pytest.mark.parametrize("n_threads", [0, 1, 2, 5])
+def test_threads_get_as_many_rows_each(n_rows: int, most: int, step: int, n_threads: int) -> None:
+    rows = np.arange(100, 100 + n_rows)
+    blocks = list(even_blocks(rows, most, step, n_threads))
+    assert np.concatenate([rows[:0], *blocks]).tolist() == rows.tolist()
+    assert all(0 < len(block) <= most for block in blocks)
+    assert all(len(block) % min(step, most) == 0 for block in blocks[:-1])
+    done = [0] * max(n_threads, 1)
+    for block in blocks:
+        done[done.index(min(done))] += len(block)
+    assert max(done) - min(done) < 2 * step
 
 
 def test_a_row_belongs_to_its_image(image_folder: Path, net: TorchBackbone) -> None:

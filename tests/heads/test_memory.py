@@ -52,7 +52,7 @@ def test_a_fit_on_blocks_is_the_fit_in_memory(head, n, d, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("head", [DropoutSVM, DropoutLogisticRegression, KNN])
+@pytest.mark.parametrize("head", [DropoutSVM, DropoutLogisticRegression])
 def test_other_heads_read_blocks_too(head, monkeypatch):
     X, y = problem(64, 10)
     monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 7 * 10 * 4)
@@ -61,6 +61,15 @@ def test_other_heads_read_blocks_too(head, monkeypatch):
     scores = ours.decision_function(stored)
     assert stored.most < len(X)
     np.testing.assert_allclose(scores, head().fit(X, y).decision_function(X), atol=1e-3)
+
+
+def test_neighbours_are_looked_for_in_blocks(monkeypatch):
+    monkeypatch.setattr("decaf.heads.features.BLOCK_BYTES", 2**22)
+    X, y = problem(40_000, 256)  # more than the search reads at once
+    stored = Rows(X)
+    scores = KNN(memory_share=1e-12).fit(stored, y).decision_function(X[-5:])
+    assert stored.most < len(X)
+    np.testing.assert_array_equal(scores, KNN().fit(X, y).decision_function(X[-5:]))
 
 
 def test_rows_that_are_not_finite_are_named_in_blocks_too(monkeypatch):

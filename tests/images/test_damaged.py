@@ -93,7 +93,6 @@ def test_no_byte_of_another_file_is_told(begin):
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
-        (b"\0\0\0\x18ftypheic", "HEIC"),
         (b"\0\0\0\x1cftypavif", "AVIF"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
         (b"\xff\x0a", "JPEG XL"),

@@ -15,7 +15,7 @@ from decaf.records import Images
 from decaf.report.hits_page import write_hits
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
-from decaf.store import Answer, Hit
+from decaf.store.searched import Answer, Hit
 
 N_CLASSES, N_SPLITS = 397, 10
 
@@ -93,6 +93,18 @@ def test_classes_can_be_filtered(large: Path, visit: Callable[..., Any]) -> None
     page.locator("summary", has_text="All 397 classes").click()
     page.get_by_label("Show classes with").fill("number 39")
     assert page.locator("table[data-filter] tbody:visible").count() == 8  # 39 and 390 to 396
+
+
+@pytest.mark.browser
+def test_the_filter_is_not_printed_and_what_is_folded_is(
+    large: Path, visit: Callable[..., Any]
+) -> None:
+    page = visit(large)
+    assert page.locator(".filter").first.evaluate("e => getComputedStyle(e).display") == "block"
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".filter").first.evaluate("e => getComputedStyle(e).display") == "none"
+    assert page.evaluate("[...document.querySelectorAll('details')].every(d => d.open)")
 
 
 @pytest.mark.browser

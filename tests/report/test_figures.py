@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from result_rows import ONE
 from decaf.errors import ConfigError, DataError
 from decaf.report.details import ClassValue
 from decaf.report.drawing import inline_svg, save
-from decaf.report.embedding import embed, embedding_figure
+from decaf.report.embedding import apart, embed, embedding_figure
 from decaf.report.figures import classes_figure, curve_figure, domains_figure, layers_figure
 from decaf.report.matrix import confusion_figure, similar_order
 from decaf.results import ResultTable
@@ -123,6 +124,16 @@ def test_few_classes_are_named_where_they_lie():
     places = np.array([[0.0, 0], [0, 1], [9, 9], [9, 8]])
     figure = embedding_figure(places, np.array([0, 0, 2, 2]), ("ant", "bee", "cat"))
     assert [text.get_text() for text in figure.axes[0].texts] == ["ant", "cat"]
+
+
+def test_names_that_would_overlap_are_moved_apart_and_others_stay():
+    places = np.array([[0.0, 0], [3, 1], [2, 0], [100, 100]])
+    sizes = np.full((4, 2), (10.0, 4))
+    moved = apart(places, sizes)
+    for i, j in combinations(range(4), 2):
+        assert (np.abs(moved[i] - moved[j]) >= (sizes[i] + sizes[j]) / 2 - 1e-6).any()
+    np.testing.assert_array_equal(moved[3], places[3])
+    assert np.abs(moved - places).max() < 12
 
 
 def test_domains_are_drawn_way_by_way_with_their_controls():

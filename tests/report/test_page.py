@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from decaf.errors import DataError
+from decaf.metrics.kept_scores import KeptScores
 from decaf.records import Images
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
+from decaf.results.files import scores_file
 
 VOID = {"meta", "link", "img", "br", "input"}
 
@@ -87,12 +89,13 @@ def test_it_says_what_was_run_and_shows_the_published_figures(page):
 
 def test_every_figure_has_a_text_alternative_and_takes_the_pages_colours(page):
     figures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(figures) == 3
+    assert len(figures) == 4
     for figure in figures:
         assert 'role="img"' in figure
         assert "<title" in figure
         assert "currentColor" in figure
-        assert "var(--c1)" in figure
+    # a confusion matrix has the colours of its scale
+    assert sum("var(--c1)" in figure for figure in figures) == 3
 
 
 def test_mistakes_are_shown_with_their_image_and_escaped(page):
@@ -124,3 +127,65 @@ def test_a_single_result_makes_a_page_too(make_table, tmp_path):
     page = write_report([tmp_path / "one.csv"], out=tmp_path / "r.html").read_text()
     assert "one split" in page
     assert "<svg" not in page
+
+
+def headings(page):
+    return re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+
+
+def test_several_nets_are_one_section_with_one_table(make_table, tmp_path):
+    rows = [
+        result
+        for net, mean in (("alexnet", 0.8), ("vgg16", 0.9))
+        for result in make_table(backbone=net, weights_sha256=net, values=(mean, mean + 0.02))
+    ]
+    ResultTable(tuple(rows)).to_csv(tmp_path / "two.csv")
+    page = write_report([tmp_path / "two.csv"], out=tmp_path / "r.html").read_text()
+    assert headings(page)[1:] == ["caltech101 · alexnet, vgg16 · protocol decaf"]
+    table = page[page.index('aria-label="All features and heads') :]
+    labels = re.findall(r'<th scope="row">(.*?)</th>', table)[:2]
+    assert labels == ["vgg16, svm on fc6", "alexnet, svm on fc6"]
+
+
+def test_two_data_sets_of_one_name_are_told_apart(make_table, tmp_path):
+    rows = [
+        result
+        for digest in ("aaaaaaaaaa", "bbbbbbbbbb")
+        for result in make_table(dataset="pets", dataset_digest=digest, protocol="holdout")
+    ]
+    ResultTable(tuple(rows)).to_csv(tmp_path / "two.csv")
+    page = write_report([tmp_path / "two.csv"], out=tmp_path / "r.html").read_text()
+    assert [title[-8:] for title in headings(page)] == ["aaaaaaaa", "bbbbbbbb"]
+    assert "<title>pets · alexnet" in page
+
+
+def test_the_first_number_comes_before_how_it_was_made(page):
+    body = page[page.index("<h1") :]
+    assert body.index("Best: ") < body.index("<summary>How this was made") < body.index("sha256")
+
+
+def test_every_error_is_listed_with_file_image_and_suspicion(make_table, tmp_path):
+    (result,) = make_table(values=(0.5,), test_digest="t").results
+    kept = KeptScores(
+        ids=np.array(["cat/0.png", "cat/1.png", "dog/<2>.png"]),
+        labels=np.array([0, 0, 1]),
+        scores=np.array([[2, 0], [0, 3], [0, 1]], np.float32),
+        classes=np.arange(2),
+        class_names=np.array(["cat", "dog"]),
+        probabilities=np.empty(0),
+        groups=np.empty(0),
+        facts={"test_digest": "t"},
+    )
+    table = ResultTable((result,))
+    table.to_csv(tmp_path / "r.csv")
+    kept.write(scores_file(tmp_path / "r.csv", vars(result)))
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "cat" / "1.png")
+    page = write_report(
+        [tmp_path / "r.csv"], out=tmp_path / "r.html", images=Images(tmp_path / "images")
+    ).read_text()
+    assert "gets 1 image wrong at least once; the labels of 1 image are suspect" in page
+    errors = page[page.index("Every error") :]
+    assert re.search(r'<th scope="row">cat/1.png</th><td class="w"><img src="data:', errors)
+    assert "1 of 1" in errors
+    assert "cat/0.png" not in page

@@ -34,7 +34,6 @@ for (const table of document.querySelectorAll("table[data-filter]")) {
   const input = document.createElement("input");
   const count = document.createElement("output");
   label.className = "filter soft";
-  label.style.display = "block";
   input.type = "search";
   label.append(`${table.dataset.filter}: `, input, " ", count);
   table.closest(".scroll").before(label);
