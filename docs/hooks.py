@@ -17,6 +17,7 @@ from mkdocs.structure.files import File, Files
 
 from decaf import detection_records, records
 from decaf.cli.app import app
+from decaf.cli.from_records import declared
 from decaf.escapes import markdown_text
 from decaf.fields import Record
 from decaf.protocols import PROTOCOLS
@@ -267,6 +268,11 @@ def _commands() -> Iterator[str]:
         "under [options](options.md). Errors end in one message: exit code 1, 2 for a wrong option "
         "or an unknown name, 130 for Ctrl-C. `DECAF_TRACEBACK=1` shows where an error came from."
     )
+    panels = {
+        option.rich_help_panel: kind.__name__
+        for kind in _all_records().values()
+        for option in [declared(kind, fields(kind)[-1].name)]  # type: ignore[arg-type] # every record is a dataclass
+    }
     for name, command in _walk(typer.main.get_command(app), "decaf"):
         yield f"\n## {name}\n"
         yield (command.help or "").split("\n\n")[0]
@@ -275,8 +281,8 @@ def _commands() -> Iterator[str]:
         for parameter in command.params:
             flag = f"`{_flag(parameter)}`"
             panel = getattr(parameter, "rich_help_panel", None)
-            if panel in _all_records():
-                kinds.setdefault(panel, []).append(flag)
+            if panel in panels:
+                kinds.setdefault(panels[panel], []).append(flag)
             elif parameter.name != "help":
                 rows.append((flag, markdown_text(getattr(parameter, "help", "") or "")))
         if rows:
