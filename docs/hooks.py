@@ -56,13 +56,17 @@ MARKS = {
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Fill the two sections of the navigation whose pages follow from the code."""
+    """Fill the sections of the navigation whose pages follow from the code or the folder."""
     protocols = ["protocols/index.md", *(f"protocols/{name}.md" for name in _datasets())]
     decisions = ["adr/index.md", *(f"adr/{path.name}" for path in _decisions())]
     for section in config.nav or []:
         for pages, name in ((protocols, "Protocols"), (decisions, "Decisions")):
             if name in section:
                 section[name] = pages
+        if "Guides" in section:
+            named = set(section["Guides"]) | {"index.md", "glossary.md", "roadmap.md"}
+            pages = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+            section["Guides"] += [name for name in pages if name not in named]
     return config
 
 
@@ -182,12 +186,16 @@ def _figures(figures: Sequence[PublishedFigure]) -> Iterator[str]:
     for (source, metric, mark), same in groupby(
         figures, lambda f: (f.source, f.metric, f.verified)
     ):
-        yield f"\n**{markdown_text(source)}**: `{metric}` in per cent, {MARKS[mark]}.\n"
+        several = list(same)
+        notes = {f.note for f in several} - {""}
+        common = notes.pop() if len(notes) == 1 else ""
+        about = f"`{metric}` in per cent, {MARKS[mark]}{'; ' * bool(common)}{markdown_text(common)}"
+        yield f"\n**{markdown_text(source)}**: {about}.\n"
         rows = []
         for (system, layer, head, note), cells in groupby(
-            same, lambda f: (f.system, f.layer, f.head, f.note)
+            several, lambda f: (f.system, f.layer, f.head, f.note)
         ):
-            words = (system, layer, head, ", ".join(map(_value, cells)), note)
+            words = (system, layer, head, ", ".join(map(_value, cells)), "" if common else note)
             rows.append([markdown_text(word) for word in words])
         head = ["published by", "layer", "head", "figure", "note"]
         used = [number for number in range(5) if any(row[number] for row in rows)]
@@ -288,7 +296,7 @@ def _commands() -> Iterator[str]:
         if rows:
             yield from _table(("takes", ""), rows)
         for kind, flags in kinds.items():
-            yield f"\n[{kind}](options.md#{kind.lower()}): {', '.join(flags)}\n"
+            yield f"\n[{kind}](options.md#{kind.lower()}): {', '.join(flags)}\n{{: .flags }}\n"
 
 
 def _flag(parameter: Any) -> str:

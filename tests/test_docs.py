@@ -132,7 +132,14 @@ def test_what_the_recipes_make_takes_part(
     assert table["mean"].min() > 0.6
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+LONG = ("compare_nets", "learning_curve")
+EXAMPLES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LONG))
+    for path in sorted((ROOT / "examples").glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs(
     example: Path,
     tmp_path: Path,
