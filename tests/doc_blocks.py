@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import click
 import typer
 from typer.testing import CliRunner
 
@@ -62,6 +61,8 @@ def blocks_of(path: Path) -> list[Block]:
         code = re.sub(rf"^{indent}", "", code, flags=re.MULTILINE)
         found.append(Block(path.name, line, language, title or "", code))
     assert 2 * len(found) == len(re.findall(r"^ *```", text, re.MULTILINE)), f"fences of {path}"
+    bare = re.search(r"^ {4,}decaf .*", re.sub(_FENCE, "", text), re.MULTILINE)
+    assert not bare, f"{path.name}: {bare and bare[0].strip()!r} stands outside of a ```sh block"
     return found
 
 
@@ -162,7 +163,7 @@ def inline_commands(text: str) -> Iterator[str]:
 def options() -> set[str]:
     """Return every option of every command."""
 
-    def walk(command: click.Command) -> Iterator[str]:
+    def walk(command: Any) -> Iterator[str]:
         for parameter in command.params:
             yield from (*parameter.opts, *parameter.secondary_opts)
         for inner in getattr(command, "commands", {}).values():

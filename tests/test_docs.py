@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doc_blocks import blocks_of, find, inline_commands, options, run
+from doc_blocks import Block, blocks_of, find, inline_commands, options, run
 from PIL import Image
 from sklearn.datasets import load_digits
+from typer import BadParameter
 
 import decaf
 from decaf.backbones import families
@@ -22,6 +23,7 @@ from decaf.protocols import PROTOCOLS
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 PAGES += sorted(path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "adr")
+REFUSED = (BadParameter.__base__, LookupError, TypeError, AttributeError, ImportError)
 PLACES = re.compile(r"`((?:decaf|docs|pipelines|benchmarks|tests|examples)/[\w./-]*)`")
 
 
@@ -46,6 +48,22 @@ def test_the_blocks_of_a_page_run(page: Path, own_folder: Path) -> None:
     names: dict[str, Any] = {}
     for block in blocks_of(page):
         run(block, names)
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("sh", "decaf extract --dataset x --no-such-option"),
+        ("sh", "decaf extract --dataset x --dtype float15"),
+        ("sh", "decaf no-such-command"),
+        ("python", "decaf.extract('x', no_such_argument=1)"),
+        ("python", "decaf.no_such_name()"),
+        ("python", "from decaf import NoSuchName"),
+    ],
+)
+def test_a_block_that_is_not_run_is_checked(language: str, code: str) -> None:
+    with pytest.raises(REFUSED):
+        run(Block("page", 1, language, "needs a network", f"{code}\n"), {})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
