@@ -5,7 +5,8 @@
 Proposals and features are kept in WORK, so a run that was stopped goes on. ``planted``: 300
 collages (see collages.py), trained on the even and tested on the odd ones. ``rooms``: five random
 halves of the photographs, with pretrained and with random weights, and chance. ``cost``: seconds
-an image at 2 000 proposals, and multiply-adds. ``memory``: the peak of a search for negatives.
+an image at 2 000 proposals, and multiply-adds that are done, of which Winograd's are fewer than the
+model's. ``memory``: the peak of a search for negatives.
 """
 
 import argparse

@@ -251,11 +251,11 @@ def one_pass(arguments):
     runtime = ["--runtime", arguments.runtime] if arguments.runtime else []
 
     def seconds(folder, nets):
-        command = [
-            sys.executable, __file__, str(arguments.images), str(folder / "out.h5"), "--child",
-            "--limit", str(limit), *runtime,
-        ]  # fmt: skip
-        said = [one for net in nets for one in timed([*command, "--backbone", net])]
+        said = []
+        for net in nets:
+            files = [str(arguments.images), str(folder / f"{net}.h5")]
+            options = ["--child", "--limit", str(limit), *runtime, "--backbone", net]
+            said += timed([sys.executable, __file__, *files, *options])
         return [(limit / one["images_per_s"], limit * one["cpu_ms"] / 1000) for one in said]
 
     with tempfile.TemporaryDirectory() as name:

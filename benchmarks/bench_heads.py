@@ -41,8 +41,9 @@ C_SUN397 = tuple(10.0**k for k in range(-3, 5))
 C_VOC = tuple(2.0**k for k in range(-7, 8))
 PARTS = ("caltech101", "sun397", "voc", "few_rows", "growth")
 LIMIT_S = 120
-ROUGH = {"svm": 1e-2, "logreg": 1e-2}
-"""Tolerance of the peers while C is chosen: ours is 1e-2 there."""
+ROUGH = {"svm": 1e-2, "logreg": 1e-4}
+"""Tolerance of the peers while C is chosen. Ours ends within a hundredth of the minimum there;
+logistic regression of scikit-learn at 1e-2 ends up to 17 times as high, at 1e-4 within 0.004."""
 
 
 def main() -> None:

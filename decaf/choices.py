@@ -1,6 +1,7 @@
 """The fixed words that options take, and how others are refused. Loads nothing else."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from inspect import signature
@@ -21,7 +22,7 @@ Box = Literal["none", "crop"]
 PatchEdges = Literal["clip", "reflect"]
 PatchPool = Literal["mean", "max"]
 Distance = Literal["cosine", "l2"]
-SearchQueries = Literal["leave-one-out", "official"]
+SearchQueries = Literal["leave-one-out", "groups", "official"]
 ClassWeights = Literal["none", "balanced"]
 Normalize = Literal["none", "l2", "standard", "signed-square"]
 TrainOn = Literal["S", "T", "ST"]
@@ -38,31 +39,48 @@ Decoder = Literal["auto", "pillow", "gpu"]
 Route = Literal["crop", "roi"]
 """How a detector sees regions: each warped by itself, or all pooled from one pass an image."""
 
+Transform = Literal["translate", "scale", "rotate"]
+Border = Literal["mean", "edge", "reflect"]
+"""What comes into an image that is moved: the mean colour, the edge's, or what is mirrored."""
+
+InvertMethod = Literal["2015", "2016"]
+MaximizeMethod = Literal["2016", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4"]
+
+SignalRule = Literal["deconvnet", "guided", "gradient"]
+"""What a ReLU does to a signal that goes down to the pixels; see `decaf.insight.deconvnet`."""
+
+Look = Literal[SignalRule, "grad-cam"]
+"""How it is shown what of an image excites a unit."""
+
+SquareFill = Literal["mean", "grey", "black"]
+"""What an occluding square shows: the net's mean colour, or 128 or 0 of every colour."""
+
 Engine = Literal["local", "ray"]
 Method = Literal["tsne", "umap"]
 ReportFormat = Literal["html", "markdown", "latex"]
 ExportFormat = Literal["onnx", "safetensors"]
 FeatureForm = Literal["npy", "npz", "parquet", "csv"]
 
-POOLS = ("none", "avg", "max", "grid:N", "cls", "mean")
+POOLS = ("none", "avg", "max", "grid:N", "cls", "mean", "gem:P", "spoc", "crow", "rmac")
 
 
-def check_pool(pool: str) -> int | None:
-    """Check a pooling's name and return N of ``grid:N``.
+def check_pool(pool: str) -> float | None:
+    """Check a pooling's name and return N of ``grid:N``, or P of ``gem:P``.
 
     Raises
     ------
     ConfigError
         If `pool` is not one of `POOLS`.
     """
-    kind, _, cells = pool.partition(":")
-    if kind == "grid" and cells.isdecimal() and int(cells) > 0:
-        return int(cells)
-    if pool not in POOLS or pool == "grid:N":
-        hint = did_you_mean(pool, {*POOLS} - {"grid:N"})
+    kind, _, number = pool.partition(":")
+    form = {"grid": r"[0-9]{1,9}", "gem": r"[0-9]{1,9}(\.[0-9]{1,9})?"}.get(kind)
+    if form and re.fullmatch(form, number) and float(number) > 0:
+        return float(number)
+    if pool not in POOLS or ":" in pool:
+        hint = did_you_mean(pool, (one for one in POOLS if ":" not in one))
         raise ConfigError(
             f"unknown pooling {pool!r}; {hint}choose one of: {', '.join(POOLS)} "
-            "(for instance grid:3)"
+            "(for instance grid:3, gem:3)"
         )
     return None
 

@@ -4,7 +4,6 @@ import re
 
 import torch
 
-from decaf.choices import did_you_mean
 from decaf.errors import ConfigError
 
 KINDS = "auto, cpu, cuda, cuda:N, cuda:all"
@@ -39,8 +38,7 @@ def find_devices(device: str) -> list[torch.device]:
         return [torch.device("cpu")]
     number = re.fullmatch(r"auto|cuda(?::(all|\d{1,4}))?", str(device), re.ASCII)
     if number is None:
-        hint = did_you_mean(device, ("auto", "cpu", "cuda", "cuda:all"))
-        raise ConfigError(f"unknown device {device!r}; {hint}choose one of: {KINDS}")
+        raise ConfigError(f"unknown device {device!r}; choose one of: {KINDS}")
     if not torch.cuda.is_available():
         if device == "auto":
             return [torch.device("cpu")]

@@ -269,7 +269,9 @@ def _head_names(heads: str | Sequence[str], overrides: Overrides) -> tuple[str, 
             f"asked for c_grid, found the heads {', '.join(names)}, which have no C; leave it out"
         )
     refuse_without_head(names, overrides.recipe)
-    parse_recipe(overrides.recipe)  # what is wrong with it is said before the net is loaded
+    recipe = parse_recipe(overrides.recipe)  # what is wrong is said before the net is loaded
+    if recipe.keep_epochs:
+        raise ConfigError("asked for keep_epochs of several trainings; give it to decaf finetune")
     return names
 
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from decaf.backbones import TorchBackbone, pool_features
 from decaf.backbones.whole_pass import WholePass, to_onnx
 from decaf.choices import ExportFormat, checked
-from decaf.classifier import Classifier
+from decaf.classifier import Classifier, save_with_net
 from decaf.errors import BackboneError, ConfigError
 from decaf.extras import require_packages
 from decaf.images.decode import PIXEL_POLICY
 from decaf.images.views import n_views
 from decaf.rowwise import normalized, probabilities
-from decaf.trained_net import load_net, save_with_net
+from decaf.trained_net import load_net
 from decaf.whole_files import require_output, whole_file
 
 MAX_DIFFERENCE = 1e-4

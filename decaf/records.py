@@ -85,7 +85,8 @@ class Net(Record):
     layers: str | Sequence[str] | None = _layers()
     pool: Pool = option(
         default="none",
-        about="How maps become vectors: none, avg, max or grid:N; of tokens: cls or mean.",
+        about="How maps become vectors: none, avg, max or grid:N; for search gem:P, spoc, crow or "
+        "rmac; of tokens: cls or mean.",
     )
     precision: Precision = option(
         default="fp32", about="What the net computes in; auto: bf16 where the device has it."
@@ -366,7 +367,8 @@ class SearchTest(Record):
     )
     queries: SearchQueries = option(
         default="leave-one-out",
-        about="Every row asks for its label; or the data set's own queries and measure.",
+        about="Every row asks for the others of its label, or of its group; or the data set's own "
+        "queries and measure.",
     )
     whiten: bool = option(default=False, about="Divide by the standard deviations after PCA.")
     seed: int = _seed()

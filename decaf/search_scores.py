@@ -1,6 +1,7 @@
 """How good a store's features are for search, by layer, dimensions and code: `evaluate_search`."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.decomposition import PCA
 
 from decaf.errors import ConfigError, DataError
@@ -15,12 +17,13 @@ from decaf.records import SearchTest, numbers, takes_records, words
 from decaf.retrieval.codes import make_code
 from decaf.retrieval.exact import unit_rows
 from decaf.retrieval.hashing import SphericalHashing, hamming, pack_bits, spherical_hamming
-from decaf.retrieval.ranking import random_ap, step_ap, trapezoid_ap, ukbench_score
+from decaf.retrieval.ranking import random_ap, step_aps, trapezoid_ap, ukbench_score
 from decaf.store import FeatureStore
 from decaf.store.searched import mean_of_views
 from decaf.types import SIDES, FloatArray, ImageDataset, IntArray
 
 _QUERIES_AT_ONCE = 256
+_OWN = re.compile("(spherical|hamming):([1-9][0-9]{0,4})")
 _LEARNT = 10_000
 """Rows that spherical hashing learns from, as in its paper."""
 
@@ -80,22 +83,25 @@ def evaluate_search(
     Raises
     ------
     ConfigError
-        If a code or layer is unknown.
+        If a code or layer is unknown, or there are fewer dimensions than are asked for.
     DataError
-        If the images have no labels to judge by, or no official queries.
+        If the images have no groups to judge by, or no official queries.
     """
     with FeatureStore(store) as opened:
         done = np.flatnonzero(opened.done)
         task = _task(opened.table(), done, how.queries)
+        layers = words(how.layers) or opened.layers
+        _check(how, {layer: opened[layer].shape[-1] for layer in layers}, len(done))
         lines = []
-        for layer in words(how.layers) or opened.layers:
+        for layer in layers:
             X = unit_rows(mean_of_views(opened[layer][done]))
-            for n in numbers("dims", how.dims):
-                start = perf_counter()
-                reduced = _reduced(X, int(n), how)
-                spent = perf_counter() - start
+            start, dims = perf_counter(), [int(n) for n in numbers("dims", how.dims)]
+            components = _components(X, max(dims, default=0), how)
+            spent = perf_counter() - start
+            for n in dims:
+                reduced = unit_rows(components[:, :n]) if n else X
                 lines += [
-                    _score(reduced, layer, code, task, spent=spent, seed=how.seed)
+                    _score(reduced, layer, code, task, spent=spent if n else 0, seed=how.seed)
                     for code in _codes(how)
                 ]
     return tuple(lines), task.floors()
@@ -110,27 +116,29 @@ class _Ranking:
     base: IntArray
     labels: IntArray
 
-    def relevance(self, query: int) -> IntArray:
-        """Return 1, -1 or 0 (junk) for each row of the base; the query itself is none."""
-        own, others = self.labels[query], self.labels[self.base]
+    def relevance(self, queries: IntArray) -> npt.NDArray[np.int8]:
+        """Return 1, -1 or 0 (junk) for each row of the base; a query itself is none."""
+        own, others = self.labels[queries], self.labels[self.base]
         if others.ndim == 1:
-            relevant = np.where(others == own, 1, -1)
+            relevant = np.where(others == own[:, None], 1, -1)
         elif self.rule == "landmarks":
-            relevant = others[:, int(np.argmax(own))].astype(np.int64)
+            relevant = others[:, own.argmax(1)].T
         else:
-            relevant = np.where(((others > 0) & (own > 0)).any(1), 1, -1)
+            relevant = np.where((own > 0).astype(float) @ (others > 0).T > 0, 1, -1)
+        relevant = relevant.astype(np.int8)
         if self.rule != "UKBench":
-            relevant[self.base == query] = 0
+            relevant[queries[:, None] == self.base] = 0
         return relevant
 
     def floors(self) -> dict[str, float]:
         if self.rule != "labels":
             return {}
         counts = [
-            (int((found != 0).sum()), int((found > 0).sum()))
-            for found in map(self.relevance, self.queries.tolist())
+            ((found != 0).sum(1).tolist(), (found > 0).sum(1).tolist())
+            for found in map(self.relevance, _blocks(self.queries))
         ]
-        judged = [pair for pair in counts if pair[1]]
+        pairs = (pair for both in counts for pair in zip(*both, strict=True))
+        judged = [pair for pair in pairs if pair[1]]
         floors = {pair: random_ap(*pair) for pair in set(judged)}
         share = np.mean([relevant / items for items, relevant in judged])
         return {
@@ -140,41 +148,60 @@ class _Ranking:
 
     def measures(self, blocks: Iterator[tuple[IntArray, FloatArray]]) -> dict[str, float]:
         """Return the measures of rankings that come as blocks of queries and distances."""
-        aps, firsts, classes = [], [], []
+        aps: list[float] = []
+        firsts, classes = [], []
         for queries, distances in blocks:
-            for query, far in zip(queries.tolist(), distances, strict=True):
-                relevance = self.relevance(query)
-                counted = relevance != 0
-                if not (relevance > 0).any():
-                    continue
-                ranked = relevance[np.argsort(far, kind="stable")]
-                aps.append(
-                    step_ap(relevance[counted] > 0, far[counted])
-                    if self.rule == "labels"
-                    else trapezoid_ap(ranked)
-                )
-                firsts.append((ranked[ranked != 0] > 0)[:10])
-                classes.append(self.labels[query])
+            relevance = self.relevance(queries)
+            judged = (relevance > 0).any(1)
+            junk = relevance == 0
+            order, far = _ranked(np.where(junk, np.inf, distances)[judged])
+            ranked = np.take_along_axis(relevance[judged], order, 1)
+            aps.extend(
+                step_aps(ranked > 0, far) if self.rule == "labels" else map(trapezoid_ap, ranked)
+            )
+            firsts.append(np.where(ranked == 0, np.nan, ranked > 0)[:, :10])
+            classes += self.labels[queries[judged]].tolist()
         if not aps:
             raise DataError("asked to judge a search, found no query with a relevant image")
         if self.rule == "UKBench":
-            return {"UKBench": ukbench_score(firsts)}
+            return {"UKBench": ukbench_score(list(np.concatenate(firsts)))}
         found = {"mAP": float(np.mean(aps))}
         if self.rule == "labels" and self.labels.ndim == 1:
             _, places = np.unique(classes, return_inverse=True)
             sums = np.bincount(places, weights=aps) / np.bincount(places)
             found["mAP of classes"] = float(sums.mean())
+        hits = np.concatenate(firsts)
         return found | {
-            "precision@1": float(np.mean([hits[0] for hits in firsts])),
-            "precision@10": float(np.mean([hits.mean() for hits in firsts])),
-            "hit@10": float(np.mean([hits.any() for hits in firsts])),
+            "precision@1": float(hits[:, 0].mean()),
+            "precision@10": float(np.nanmean(hits, axis=1).mean()),
+            "hit@10": float((np.nansum(hits, axis=1) > 0).mean()),
         }
+
+
+def _blocks(queries: IntArray) -> list[IntArray]:
+    return [queries[n : n + _QUERIES_AT_ONCE] for n in range(0, len(queries), _QUERIES_AT_ONCE)]
+
+
+def _ranked(distances: FloatArray) -> tuple[IntArray, npt.NDArray[np.float32]]:
+    """Return rows by distance in float32, of equal ones the lower first, and the distances."""
+    bits = (np.maximum(distances, 0) + 0.0).astype(np.float32).view(np.int32).astype(np.int64)
+    keys = np.sort((bits << 32) | np.arange(distances.shape[1]), axis=1)  # faster than by order
+    return keys & 0xFFFFFFFF, (keys >> 32).astype(np.int32).view(np.float32)
 
 
 def _task(table: ImageDataset, done: IntArray, asked: str) -> _Ranking:
     """Return what is asked; rows are numbered among those that have features."""
+    every = np.arange(len(done))
+    if asked == "groups":
+        if table.groups is None:
+            raise DataError(
+                f"asked to find the group of images of {table.name}, found none; extract with "
+                "--group-by, or a column group"
+            )
+        _, numbers_of = np.unique([table.groups[row] for row in done], return_inverse=True)
+        return _Ranking("labels", every, every, numbers_of)
     table.require_classes("an evaluation of search")
-    labels, every = table.labels[done], np.arange(len(done))
+    labels = table.labels[done]
     if asked == "leave-one-out":
         return _Ranking("labels", every, every, labels)
     if table.name == "ukbench":
@@ -198,15 +225,26 @@ def _codes(how: SearchTest) -> tuple[str, ...]:
     return words(how.codes)
 
 
-def _reduced(X: FloatArray, n: int, how: SearchTest) -> FloatArray:
-    """Return rows of length 1 after PCA to n dimensions; 0 leaves them as they are."""
+def _check(how: SearchTest, features: Mapping[str, int], n_rows: int) -> None:
+    """Refuse dimensions and codes that some layer cannot have, before any work."""
+    for layer, n_features in features.items():
+        for n in numbers("dims", how.dims):
+            if n < 0 or n != int(n) or n > min(n_features, n_rows):
+                raise ConfigError(
+                    f"asked for {n:g} dimensions of {layer}, found {n_features} features of "
+                    f"{n_rows} images; give fewer, or choose --layers"
+                )
+            for code in _codes(how):
+                if code != "float32" and not _OWN.fullmatch(code):
+                    make_code(code, int(n) or n_features, "l2", how.seed)
+
+
+def _components(X: FloatArray, n: int, how: SearchTest) -> FloatArray:
+    """Return the first n principal components; the first of fewer are the same."""
     if n == 0:
-        return X
-    if n > min(X.shape):
-        raise ConfigError(
-            f"asked for {n} dimensions of {X.shape[1]} features of {len(X)} images; give fewer"
-        )
-    return unit_rows(PCA(n, whiten=how.whiten, random_state=how.seed).fit_transform(X))
+        return X[:, :0]
+    found: FloatArray = PCA(n, whiten=how.whiten, random_state=how.seed).fit_transform(X)
+    return found
 
 
 def _score(
@@ -219,8 +257,7 @@ def _score(
 
     def blocks() -> Iterator[tuple[IntArray, FloatArray]]:
         nonlocal seconds
-        for first in range(0, len(task.queries), _QUERIES_AT_ONCE):
-            queries = task.queries[first : first + _QUERIES_AT_ONCE]
+        for queries in _blocks(task.queries):
             begun = perf_counter()
             distances = rank(X[queries])
             seconds += perf_counter() - begun
@@ -235,12 +272,11 @@ def _ranker(code: str, X: FloatArray, seed: int) -> tuple[Ranker, float]:
     """Return what measures distances to all rows by their codes, and the bytes of a code."""
     if code == "float32":
         return lambda Q: 1 - Q @ X.T, 4.0 * X.shape[1]
-    kind, _, bits = code.partition(":")
-    if kind in ("spherical", "hamming") and bits.isdecimal() and int(bits) > 0:
+    if own := _OWN.fullmatch(code):
         some = np.random.default_rng(seed).permutation(len(X))[:_LEARNT]
-        hashing = SphericalHashing(int(bits), seed).fit(X[some])
+        hashing = SphericalHashing(int(own[2]), seed).fit(X[some])
         codes = pack_bits(hashing.transform(X))
-        measure: Any = spherical_hamming if kind == "spherical" else hamming
+        measure: Any = spherical_hamming if own[1] == "spherical" else hamming
         return lambda Q: measure(pack_bits(hashing.transform(Q)), codes), codes.nbytes / len(X)
     return _faiss_ranker(code, X, seed)
 

@@ -1,5 +1,6 @@
 """A store and queries to the images most like them: `search`."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from decaf.errors import BackboneError, ConfigError
 from decaf.extraction import extract_table, load_nets
 from decaf.prediction import find_images
 from decaf.records import Compute, Net, Search, Source, View, takes_records
+from decaf.retrieval.exact import rows_of
 from decaf.store import FeatureStore
 from decaf.store.searched import (
     Answer,
@@ -101,6 +103,7 @@ def search(
 
 def _kind(store: FeatureStore, query: str | Path, known: set[str]) -> str:
     if str(query) in known:
+        _refuse_other_file(store, str(query))
         return "id"
     if not os.path.lexists(query):
         raise ConfigError(
@@ -108,6 +111,21 @@ def _kind(store: FeatureStore, query: str | Path, known: set[str]) -> str:
             "file or folder; give an id, an image or a store"
         )
     return "store" if str(query).endswith(".h5") else "images"
+
+
+def _refuse_other_file(store: FeatureStore, query: str) -> None:
+    """Refuse an id that is the path of another image too, for both may be meant."""
+    if store.provenance.backbone == "imported" or not Path(query).is_file():
+        return
+    (row,) = rows_of(store.image_ids, [query])
+    with Path(query).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    if digest != store.image_sha256[row].tobytes():
+        raise ConfigError(
+            f"asked for what is like {query}, found an image of that id in {store.path}, and "
+            f"another one in the file here; give the file as {Path(query).resolve()}, or the id "
+            "where no such file is"
+        )
 
 
 def _of_images(

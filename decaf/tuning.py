@@ -105,8 +105,7 @@ def finetune(
     stored = extract_table(table, [backbone], net, view, source=source, compute=compute)
     with FeatureStore(stored) as store:
         rows = training_rows(table, np.asarray(store.done, np.bool_))
-        X = view_features(store[layer][:], rule).train
-        digest = store.digest
+        X, digest = view_features(store[layer][:], rule).train, store.digest
     tuning = FineTuning(
         backbone=backbone,
         layer=layer,
@@ -116,6 +115,7 @@ def finetune(
         precision=tuning_precision(net.precision, backbone),
         folder=path.parent,
         digest=digest,
+        epochs=path.with_name(f"{path.stem}-epochs") if how.keep_epochs else None,
     )
     tuned = _fit(tuning, table, rule, rows, X, seed=fit.seed, quiet=compute.quiet)
     Classifier(
@@ -184,7 +184,5 @@ def _said_by(tuning: FineTuning, tuned: FineTuned) -> dict[str, Any]:
 
 def _write_weights(path: Path, tuned: FineTuned) -> str:
     """Write the net's weights and return the file's SHA-256."""
-    # what the net's own weights lack is nan, and stays missing
-    state = {key: value for key, value in tuned.state().items() if not value.isnan().any()}
-    write_tensors(path, state, {"format": "pt"})
+    write_tensors(path, tuned.state(), {"format": "pt"})
     return file_sha256(path)

@@ -20,6 +20,7 @@ from decaf.cli.app import app
 from decaf.errors import ConfigError
 from decaf.heads import HEADS
 from decaf.images.views import VIEWS
+from decaf.insight.deconvnet import send_down
 from decaf.onnx_model import export
 from decaf.report.plots import plot_embedding
 from decaf.types import PATCH_VIEWS
@@ -27,7 +28,7 @@ from decaf.types import PATCH_VIEWS
 score_patches = flat(patch_scores.score_patches)
 OF_RECORDS = [extract, evaluate, train, finetune, get_protocol]
 FUNCTIONS = [*OF_RECORDS, decaf.predict, export, score_patches, plot_embedding, load_backbone,
-             wrap_module]  # fmt: skip
+             wrap_module, send_down]  # fmt: skip
 
 OPEN = {"device", "heads", "head", "weights", "protocol", "units"}
 """Words that a registry or a pattern decides (``grid:N``, ``cuda:N``), and that others check."""

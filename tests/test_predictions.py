@@ -49,9 +49,10 @@ def test_two_classes_with_one_score_and_probabilities_instead_of_scores() -> Non
 
 
 def test_several_labels_and_a_class_that_nothing_was_trained_on() -> None:
-    found = predictions(kept([[1, 1, -1], [-1, 0, 1]], [[1, 2, 0], [0, 3, 1]], "ab"))
-    assert found["true"].tolist() == ["cat|dog", "owl"]
-    assert found["right"].tolist() == [True, False]
+    several = [[1, 1, -1], [-1, 0, 1], [-1, -1, 0]]
+    found = predictions(kept(several, [[1, 2, 0], [0, 3, 1], [1, 0, 0]], "abc"))
+    assert found["true"].tolist() == ["cat|dog", "owl", ""]
+    assert found["right"].tolist() == [True, False, True]
     found = predictions(kept([2], [[1, 3]], "a", classes=np.arange(2)))
     assert found["true"].tolist() == ["owl"]
     np.testing.assert_allclose(found["margin"], [2])

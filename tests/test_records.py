@@ -10,6 +10,7 @@ import decaf
 from decaf.cli.from_records import with_records
 from decaf.detection_records import Applied, Detection
 from decaf.errors import ConfigError
+from decaf.insight.asked import Moves, Occlusion, Preimage, Projection
 from decaf.records import (
     Cluster,
     Compute,
@@ -28,7 +29,7 @@ from decaf.records import (
 
 ALL = (
     Net, View, Patches, Images, Source, Compute, Cluster, Fit, Overrides, Search, SearchTest,
-    Detection, Applied,
+    Detection, Applied, Projection, Occlusion, Moves, Preimage,
 )  # fmt: skip
 
 
@@ -58,6 +59,9 @@ def test_defaults_are_allowed_and_told():
         (Search, {"k": 0}),
         (Search, {"metric": "euclid"}),
         (SearchTest, {"queries": "all"}),
+        (Projection, {"method": "deconv"}),
+        (Occlusion, {"fill": "white"}),
+        (Occlusion, {"stride": 0}),
     ],
 )
 def test_wrong_values_are_refused_where_they_are_made(kind, wrong):

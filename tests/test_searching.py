@@ -70,6 +70,25 @@ def test_wrong_queries_are_refused(store, tmp_path):
         decaf.search(imported, [tmp_path / "broken.jpg"])
 
 
+def test_an_id_that_is_another_file_too_is_refused(store, image_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(image_folder)
+    (by_id,) = decaf.search(store, ["red/0.png"], Search(k=1))  # the image itself: no doubt
+    assert by_id.query == "red/0.png"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "red").mkdir()
+    shutil.copy(image_folder / "blue" / "1.png", tmp_path / "red" / "0.png")
+    with pytest.raises(ConfigError, match=r"another one in the file here; give the file as /"):
+        decaf.search(store, ["red/0.png"])
+    (answer,) = decaf.search(store, [tmp_path / "red" / "0.png"], Search(k=1), compute=QUIET)
+    assert answer.hits[0].image_id == "blue/1.png"
+
+
+def test_no_more_answers_than_images(store, image_folder):
+    file = image_folder / "red" / "0.png"
+    by_id, by_image = decaf.search(store, ["red/0.png", file], Search(k=99), compute=QUIET)
+    assert {len(by_id.hits), len(by_image.hits)} == {23, 24}
+
+
 def run(*arguments):
     done = CliRunner().invoke(app, list(map(str, arguments)))
     if done.exception and not isinstance(done.exception, SystemExit):
@@ -100,6 +119,9 @@ def test_an_index_is_built_asked_and_refused_for_another_layer(store, tmp_path):
     assert run(*asked, "--index", folder) == run(*asked)
     with pytest.raises(ConfigError, match="asked for metric l2"):
         run(*asked, "--index", folder, "--metric", "l2")
+    other = make_store(tmp_path / "other.h5", ids=[f"red/{n}.png" for n in range(6)])
+    with pytest.raises(StoreMismatchError, match="found that it is of another store"):
+        run("search", other, "red/0.png", "--index", folder)
 
 
 def test_the_page_shows_the_query_and_marks_its_answers(store, image_folder, tmp_path):
@@ -132,5 +154,21 @@ def test_measures_of_planted_features(tmp_path):
     assert scores[0].values["mAP"] > floors["mAP"]
     assert floors["precision@10"] == pytest.approx(59 / 119)
     assert [one.bytes_a_row for one in scores[:3]] == [48, 8, 8]
+    with pytest.raises(ConfigError, match="asked for 13 dimensions of fc7, found 12 features of"):
+        evaluate_search(store, SearchTest(dims="0,13"))
+    with pytest.raises(ConfigError, match="unknown index 'PQ'"):
+        evaluate_search(store, SearchTest(codes="float32 PQ"))
     with pytest.raises(DataError, match="which has no rows to test"):
         evaluate_search(store, SearchTest(queries="official"))
+
+
+def test_images_of_a_group_find_each_other(image_folder, tmp_path):
+    store = extract(
+        image_folder, group_by="[0-9]+[.]png", view="warp", out=tmp_path / "g.h5", **NET
+    )
+    ((score,), floors) = evaluate_search(store, SearchTest(queries="groups"))
+    assert floors["precision@1"] == pytest.approx(2 / 23)  # two more colours of one number
+    assert score.values["precision@1"] < 0.2  # here a colour tells more than a number
+    plain = extract(image_folder, view="warp", out=tmp_path / "plain.h5", **NET)
+    with pytest.raises(DataError, match="found none; extract with --group-by"):
+        evaluate_search(plain, SearchTest(queries="groups"))

@@ -99,6 +99,31 @@ def test_training_lowers_the_loss_and_the_best_epoch_is_kept(
     assert np.mean([row["class"] == Path(row["path"]).parent.name for row in rows]) > 0.9
 
 
+@pytest.mark.parametrize("refit", [True, False])
+def test_weights_of_every_epoch_are_kept(manifest: Path, tmp_path: Path, refit: bool) -> None:
+    recipe = Recipe(epochs=2, crops=1, batch_size=8, lr=0.01, keep_epochs=True, refit=refit)
+    model = tune(manifest, tmp_path, recipe=recipe)
+    files = sorted((model.parent / "model-epochs").iterdir())
+    names = [file.name for file in files]
+    assert names == [f"epoch-{number:03d}.safetensors" for number in range(len(files))]
+    start = load_backbone("decaf-mini", device="cpu")
+    states = [load_file(file) for file in files]
+    first = load_backbone("decaf-mini", weights=str(files[0]), device="cpu")
+    assert all((first._net.net.state_dict()[k] == v).all() for k, v in states[0].items())
+    assert first.shape("pool5") == start.shape("pool5")
+    whole = load_file(weights_of(model))
+    same = [all(torch.equal(one[key], whole[key]) for key in whole) for one in states]
+    assert any(same)
+    if not refit:
+        assert len(files) == 3
+        assert sum(same) == 1
+
+
+def test_epochs_of_an_evaluation_are_not_kept(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="give it to decaf finetune"):
+        evaluate(manifest, heads="finetune", recipe="keep_epochs=yes", out=tmp_path / "r.csv")
+
+
 def test_all_blocks_of_a_random_net_are_trained(image_folder: Path, tmp_path: Path) -> None:
     recipe = "epochs=1,batch_size=8,validation=0"
     model = tune(image_folder, tmp_path, weights="random", recipe=f"{recipe},blocks=all")

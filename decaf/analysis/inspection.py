@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from decaf.analysis.duplicates import DuplicatePair, duplicate_pairs
+from decaf.analysis.kernel_curve import KernelCurve, kernel_curve
 from decaf.analysis.sample import layer_rows, sample_rows
 from decaf.analysis.similarity import cka_matrix
 from decaf.analysis.statistics import LayerStatistics, layer_statistics
@@ -41,6 +42,8 @@ class Inspection:
         ``(n_looked_at,)`` Euclidean norms by layer.
     logme : mapping of str to float
         Transfer score by layer; nan where labels tell nothing.
+    kernel : mapping of str to KernelCurve or None
+        Kernel analysis by layer; None where labels tell nothing.
     similarity_names : tuple of str
         The layers of this store and of others.
     similarity : numpy.ndarray
@@ -64,6 +67,7 @@ class Inspection:
     statistics: Mapping[str, LayerStatistics]
     norms: Mapping[str, FloatArray]
     logme: Mapping[str, float]
+    kernel: Mapping[str, KernelCurve | None]
     similarity_names: tuple[str, ...]
     similarity: FloatArray
     duplicates: tuple[DuplicatePair, ...]
@@ -80,6 +84,7 @@ def inspect_store(
     against: Sequence[Path] = (),
     layers: str | None = None,
     limit: int = 2000,
+    kernel_rows: int = 500,
     mirrored: bool = False,
     images: Images = Images(),
     quiet: bool = False,
@@ -96,6 +101,8 @@ def inspect_store(
         Comma-separated layers; all if not given. Duplicates are looked for in the last.
     limit : int
         Images that statistics, likeness and transfer scores are of, evenly spaced.
+    kernel_rows : int
+        Images of a sample of kernel analysis; 0: none is made. Its cost grows with their cube.
     mirrored : bool
         Look for mirror images too.
     images : Images
@@ -123,14 +130,14 @@ def inspect_store(
             raise DataError(f"asked to inspect {path}, found {len(rows)} images; give 4 or more")
         dataset = store.provenance.dataset
         files = image_files(dataset, images)
-        total = len(names) + 2
-        with show_progress("inspecting", total, "steps", quiet=quiet) as advance:
-            statistics, norms, scores = {}, {}, {}
+        with show_progress("inspecting", len(names) + 2, "steps", quiet=quiet) as advance:
+            statistics, norms, scores, kernel = {}, {}, {}, {}
             for name in names:
                 X = layer_rows(store, name, rows)
                 statistics[name] = layer_statistics(X)
                 norms[name] = np.linalg.norm(X, axis=1)
                 scores[name] = _score(X, store.labels[rows])
+                kernel[name] = _kernel(X, store.labels[rows], kernel_rows)
                 advance(1)
             similarity_names, similarity = _similarity(store, names, others, rows)
             advance(1)
@@ -144,6 +151,7 @@ def inspect_store(
             statistics=statistics,
             norms=norms,
             logme=scores,
+            kernel=kernel,
             similarity_names=similarity_names,
             similarity=similarity,
             duplicates=tuple(duplicates),
@@ -159,6 +167,13 @@ def _score(X: FloatArray, labels: IntArray) -> float:
         return logme(X, labels)
     except DataError:  # one class only, or a dead layer: there is nothing to score
         return float("nan")
+
+
+def _kernel(X: FloatArray, labels: IntArray, n_rows: int) -> KernelCurve | None:
+    try:
+        return kernel_curve(X, labels, n_rows) if n_rows else None
+    except DataError:  # as for the transfer score
+        return None
 
 
 def _similarity(

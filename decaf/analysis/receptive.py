@@ -6,9 +6,10 @@ import torch
 
 from decaf.types import Preprocessing
 
-STRIP_PX = 8
-"""Width of the strips that are changed: boxes are right to this."""
+STRIPS_PX = (8, 2)
+"""Widths of the strips that are changed: boxes are right to the first, small ones to the second."""
 
+_SMALL_PX = 64
 _SEED = 0
 _LEAST = 1e-6
 _BATCH = 16
@@ -25,16 +26,17 @@ class Traceable(Protocol):
     def device(self) -> torch.device:
         """Where the net is."""
 
-    def activations(self, batch: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
-        """Return the named layers' outputs for a batch."""
+    def with_gradients(self, given: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
+        """Return the named layers' outputs for normalised images, by plain convolutions."""
 
 
 def receptive_extents(net: Traceable, layer: str) -> list[tuple[int, int]]:
     """Return which columns of the input each column of a layer's map depends on.
 
     Strip after strip of a noise image is replaced by other noise; a column of the map depends on
-    the strips that change any of its values. This asks nothing of the net but its outputs. Rows
-    are like columns, because inputs are square.
+    the strips that change any of its values. This asks nothing of the net but its outputs, those
+    of its plain convolutions, as faster ones round tile by tile. Rows are like columns, because
+    inputs are square.
 
     Parameters
     ----------
@@ -48,14 +50,21 @@ def receptive_extents(net: Traceable, layer: str) -> list[tuple[int, int]]:
     list of (int, int)
         First column in pixels, and the one after the last, for each column of the map.
     """
+    coarse, fine = STRIPS_PX
+    extents = _extents(net, layer, coarse)
+    widest = max(end - start for start, end in extents)
+    return _extents(net, layer, fine) if widest <= _SMALL_PX else extents
+
+
+def _extents(net: Traceable, layer: str, strip: int) -> list[tuple[int, int]]:
     size = net.preprocessing.input_size_px
     draw = torch.Generator().manual_seed(_SEED)
-    noise, other = torch.randint(0, 256, (2, 3, size, size), generator=draw, dtype=torch.uint8)
-    starts = range(0, size, STRIP_PX)
-    changed = torch.stack([noise, *(_with_strip(noise, other, start) for start in starts)])
+    noise, other = torch.randn((2, 3, size, size), generator=draw)
+    starts = range(0, size, strip)
+    changed = torch.stack([noise, *(_with_strip(noise, other, start, strip) for start in starts)])
     outputs = torch.cat(
         [
-            net.activations(batch.to(net.device), [layer])[layer].cpu()
+            net.with_gradients(batch.to(net.device), [layer])[layer].detach().cpu()
             for batch in torch.split(changed, _BATCH)
         ]
     )
@@ -64,11 +73,11 @@ def receptive_extents(net: Traceable, layer: str) -> list[tuple[int, int]]:
     extents = []
     for column in depends.T:
         strips = torch.nonzero(column).flatten().tolist() or [0, len(starts) - 1]
-        extents.append((strips[0] * STRIP_PX, min(size, (strips[-1] + 1) * STRIP_PX)))
+        extents.append((strips[0] * strip, min(size, (strips[-1] + 1) * strip)))
     return extents
 
 
-def _with_strip(noise: torch.Tensor, other: torch.Tensor, start: int) -> torch.Tensor:
+def _with_strip(noise: torch.Tensor, other: torch.Tensor, start: int, strip: int) -> torch.Tensor:
     changed = noise.clone()
-    changed[:, :, start : start + STRIP_PX] = other[:, :, start : start + STRIP_PX]
+    changed[:, :, start : start + strip] = other[:, :, start : start + strip]
     return changed

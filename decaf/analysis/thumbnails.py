@@ -11,6 +11,7 @@ from decaf.datasets import ADAPTERS, ImageFiles, load_dataset, read_image
 from decaf.datasets.tars import holds_tars
 from decaf.errors import DataError
 from decaf.records import Images
+from decaf.store import FeatureStore
 from decaf.types import FloatArray
 
 
@@ -45,6 +46,23 @@ def image_files(dataset: str, where: Images) -> ImageFiles | None:
         return ImageFiles(load_dataset(dataset, data_root, allow_partial=True).root)
     except DataError:
         return None
+
+
+def store_images(store: FeatureStore, where: Images) -> ImageFiles:
+    """Return where the images of a store lie.
+
+    Raises
+    ------
+    DataError
+        If they are not there.
+    """
+    files = image_files(store.provenance.dataset, where)
+    if files is None:
+        raise DataError(
+            f"asked for the images of {store.provenance.dataset}, found none; give their folder "
+            "with --images"
+        )
+    return files
 
 
 def _given(images: str) -> ImageFiles:

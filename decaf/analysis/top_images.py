@@ -38,6 +38,8 @@ class TopImage:
         ``x0, y0, x1, y1``: what the unit sees of the net's input there, in pixels.
     crop : numpy.ndarray
         ``(height, width, 3)`` uint8 pixels of the box.
+    pixels : torch.Tensor
+        ``(3, S, S)`` uint8: the net's input that it is cut from.
     """
 
     row: int
@@ -45,6 +47,7 @@ class TopImage:
     activation: float
     box: tuple[int, int, int, int]
     crop: npt.NDArray[np.uint8]
+    pixels: torch.Tensor
 
 
 def top_images(
@@ -101,9 +104,7 @@ def top_images(
             "extract one view, such as center"
         )
     n_units = net.shape(layer)[0]
-    wrong = [unit for unit in units if not 0 <= unit < n_units]
-    if wrong or not units:
-        raise ConfigError(f"asked for units {wrong} of {layer}, found 0 to {n_units - 1}")
+    check_units(units, layer, n_units)
     winners = _winners(store, layer, n_units, units)
     extents = receptive_extents(net, layer) if len(net.shape(layer)) == 3 else None
     files = root if isinstance(root, ImageFiles) else ImageFiles(root)
@@ -117,6 +118,19 @@ def top_images(
         )
         for unit, rows in winners.items()
     }
+
+
+def check_units(units: Sequence[int], layer: str, n_units: int) -> None:
+    """Refuse no units, and those that a layer does not have.
+
+    Raises
+    ------
+    ConfigError
+        If there are such.
+    """
+    wrong = [unit for unit in units if not 0 <= unit < n_units]
+    if wrong or not units:
+        raise ConfigError(f"asked for units {wrong} of {layer}, found 0 to {n_units - 1}")
 
 
 def _winners(
@@ -168,4 +182,4 @@ def _top_image(
     y0, y1 = (0, height) if extents is None else extents[int(i)]
     crop = pixels[:, y0:y1, x0:x1].permute(1, 2, 0).contiguous().numpy()
     largest = float(activations.max())
-    return TopImage(row, store.image_ids[row], largest, (x0, y0, x1, y1), crop)
+    return TopImage(row, store.image_ids[row], largest, (x0, y0, x1, y1), crop, pixels)

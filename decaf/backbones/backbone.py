@@ -18,6 +18,7 @@ from decaf.progress import log
 from decaf.types import Preprocessing
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_UNDRAWN = (nn.Dropout, nn.Identity, nn.Flatten, nn.AdaptiveAvgPool2d)
 START = "pool5"
 """The maps that fully connected layers start at."""
 CANONICAL = (START, "fc6", "fc7", "pixels")
@@ -82,6 +83,13 @@ class TorchBackbone:
         """How torch computes convolutions: ``direct``, or ``winograd`` where some gain by that."""
         return "direct" if self._reader is self._net else "winograd"
 
+    @property
+    def scores(self) -> str | None:
+        """Name of the layer of class scores, which a pass ends in; None where there is none."""
+        tap = list(self._net._trace.shapes)[-1]
+        row = next((row for row in self._shapes if row.tap == tap), None)
+        return row.name if row and all(side == 1 for side in row.shape[1:]) else None
+
     def shape(self, layer: str) -> tuple[int, ...]:
         """Return the shape of one image's output at `layer`.
 
@@ -101,6 +109,30 @@ class TorchBackbone:
             If there is no such layer.
         """
         return self._net.depth(layer)
+
+    def progress(self, layer: str) -> float:
+        """Return the share of the net's modules that a pass has gone through at `layer`.
+
+        Containers do not count, nor does what AlexNet's paper does not draw as a layer: dropout
+        and adaptive pooling.
+
+        Raises
+        ------
+        BackboneError
+            If there is no such layer.
+        """
+        counted = {
+            name
+            for name, module in self._net.net.named_modules()
+            if not next(module.children(), None) and not isinstance(module, _UNDRAWN)
+        }
+        places = [
+            place
+            for place, tap in enumerate(self._net._trace.shapes)
+            if tap.module in counted and not tap.enters
+        ]
+        passed = sum(place <= self.depth(layer) for place in places)
+        return passed / max(len(places), 1)
 
     def activations(self, batch: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return layers of a batch from one forward pass that stops after the deepest.
@@ -232,6 +264,42 @@ class TorchBackbone:
             none = given.new_empty((0, 3, size_px, size_px))
             outputs = self._reader.read_after(none, given, layer, layers)
             return {name: output.float() for name, output in outputs.items()}
+
+    def with_gradients(
+        self, given: torch.Tensor, layers: Sequence[str], after: str | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return layers as `activations` does, through which gradients flow; always by torch.
+
+        Parameters
+        ----------
+        given : torch.Tensor
+            ``(n, 3, input_size_px, input_size_px)`` normalised images, or outputs of `after`.
+        layers : sequence of str
+            Canonical or dotted names.
+        after : str, optional
+            A shallower layer that is given; see `activations_after`.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Float32 outputs.
+
+        Raises
+        ------
+        BackboneError
+            If a layer is unknown, or `after` is passed more than once.
+        RuntimeError
+            If the net cannot run from `after`.
+        """
+        size_px = self.preprocessing.input_size_px
+        with torch.enable_grad():
+            x = given.to(PRECISIONS[self.precision])
+            if after is None:
+                outputs = self._net.read(x, layers)
+            else:
+                none = x.new_empty((0, 3, size_px, size_px))
+                outputs = self._net.read_after(none, x.clone(), after, layers)
+        return {name: output.float() for name, output in outputs.items()}
 
     def follows(self, layer: str, layers: Sequence[str]) -> bool:
         """Return whether `layers` can be computed from `layer` alone, to the bit.

@@ -47,15 +47,18 @@ class Border(Group):
             raise
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):  # wrong usage, or an exit
-                _say_nearest(error)
+                _say_plainly(error)
                 raise
             raise translated(error) from error
 
 
-def _say_nearest(error: Any) -> None:
-    """Add to the refusal of a fixed word the one that may be meant."""
-    refused = re.search(r"'(.*)' is not one of (.*)", getattr(error, "message", "") or "")
-    if refused:
+def _say_plainly(error: Any) -> None:
+    """Take pydantic's words from a refusal; add the fixed word that may be meant."""
+    said = getattr(error, "message", None)
+    if not isinstance(said, str):
+        return
+    error.message = said.removeprefix("Value error, ")
+    if refused := re.search(r"'(.*)' is not one of (.*)", said):
         hint = did_you_mean(refused[1], re.findall("'([^']+)'", refused[2]))
         error.message = f"{refused[0]} {hint.strip().capitalize()}".strip()
 

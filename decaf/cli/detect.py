@@ -69,6 +69,7 @@ def run(
     arguments = dict(locals())
     folder = arguments.pop("draw")
     from decaf import detection
+    from decaf.prediction import find_images
     from decaf.report.drawn_boxes import draw_detections, require_folder
 
     if folder is not None:
@@ -76,7 +77,8 @@ def run(
     made = detection.detect(**arguments)
     border.say(made)
     if folder is not None:
-        border.say("\n".join(map(str, draw_detections(made, folder, applied.min_score or 0.0))))
+        drawn = draw_detections(made, folder, applied.min_score or 0.0, find_images(images))
+        border.say("\n".join(map(str, drawn)))
 
 
 @app.command()
@@ -110,3 +112,21 @@ def evaluate(
     print_whole(terminal_grid(detection_grid(result)))
     if file is not None:
         border.say(save(error_figure(result), file))
+
+
+@app.command()
+@with_records
+def parts(
+    *,
+    out: Annotated[
+        Path, typer.Option(help="The store (.h5), for decaf evaluate: protocol part-oracle.")
+    ] = Path("birds-parts.h5"),
+    net: Net,
+    source: Source,
+    compute: Compute,
+) -> None:
+    """Store features of box, head and body of each of the birds, side by side."""
+    arguments = dict(locals())
+    from decaf import detection as library
+
+    border.say(library.extract_bird_parts(**arguments))

@@ -1,5 +1,6 @@
 """`decaf inspect`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,19 @@ import typer
 from decaf.cli import border, options
 from decaf.cli.from_records import with_records
 from decaf.records import Images
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Of how many images statistics are."""
+
+    limit: options.Sample = 2000
+    kernel_rows: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Images of a sample of kernel analysis, whose cost grows with their cube."
+        ),
+    ] = 500
 
 
 @with_records
@@ -19,7 +33,7 @@ def inspect(
         typer.Option(help="Another store of the same images to compare layers with; repeatable."),
     ] = None,
     layers: options.StoreLayers = None,
-    limit: options.Sample = 2000,
+    sample: Sample,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="Look for mirror images too.")
     ] = False,
@@ -43,7 +57,8 @@ def inspect(
         path,
         against=against or (),
         layers=layers,
-        limit=limit,
+        limit=sample.limit,
+        kernel_rows=sample.kernel_rows,
         mirrored=mirrored,
         images=images,
         quiet=quiet,

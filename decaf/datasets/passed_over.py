@@ -36,12 +36,13 @@ class PassedOver:
         """Print what was counted, if anything was."""
         if self._names:
             items = (
-                f"{what} ({len(names)}: {_some(names)})" for what, names in self._names.items()
+                f"{what} ({len(names)}: {some_names(names)})" for what, names in self._names.items()
             )
             say_once(f"{where}: passed over {', '.join(items)}")
 
 
-def _some(names: list[str]) -> str:
+def some_names(names: list[str]) -> str:
+    """Return the first names of some, and how many more there are."""
     said = ", ".join(repr(name[:80]) for name in names[:_N_NAMED])
     return f"{said} and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else said
 

@@ -76,12 +76,16 @@ def read_box_lines(file: Path, *, labelled: bool) -> list[BoxLine]:
                 f"{', '.join(missing)}"
             )
         reader.fieldnames = columns
-        return [_line(f"{file}, line {reader.line_num}", row) for row in reader]
+        lines = [_line(f"{file}, line {reader.line_num}", row) for row in reader]
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 ({error.reason}); save it as UTF-8") from error
     except (OSError, csv.Error) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(f"asked to read the boxes in {file}, found: {why}; correct it") from error
+    edges = [edge for line in lines for edge in line.box or ()]
+    if edges and max(edges) <= 1:
+        raise DataError(f"{file}: no box goes beyond 1, as shares of an image do; give pixels")
+    return lines
 
 
 def _line(where: str, row: Mapping[str, str | None]) -> BoxLine:

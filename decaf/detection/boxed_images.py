@@ -12,12 +12,14 @@ from decaf.datasets.image_tables import official_sides
 from decaf.datasets.listing import image_names
 from decaf.datasets.objects import Objects, load_objects, read_annotation
 from decaf.datasets.order import natural_sorted
-from decaf.datasets.passed_over import say_once
+from decaf.datasets.passed_over import say_once, some_names
+from decaf.datasets.patch_tables import row_size
 from decaf.detection.box_files import read_box_lines
 from decaf.errors import ConfigError, DataError
 from decaf.extraction import source_table
 from decaf.names import Names
 from decaf.records import Source
+from decaf.regions.boxes import clipped, sides
 from decaf.types import BACKGROUND, SIDES, ImageDataset, IntArray, Side
 
 _FOLDERS = ("JPEGImages", "images", ".")
@@ -86,6 +88,12 @@ def load_boxed(dataset: str | Path | BoxedImages, source: Source = Source()) -> 
     source : Source
         Which images.
 
+    Returns
+    -------
+    BoxedImages
+        The images. Boxes that reach beyond theirs are cut, and said. Those that lie outside it are
+        said and stay: a test counts them as missed.
+
     Raises
     ------
     ConfigError
@@ -100,16 +108,33 @@ def load_boxed(dataset: str | Path | BoxedImages, source: Source = Source()) -> 
         found = _of_adapter(str(dataset), source)
     elif (path / "Annotations").is_dir():
         found = _of_folder(path)
-    elif path.suffix.lower() == ".csv" and path.is_file():
+    elif path.suffix.lower() == ".csv":
         found = _of_csv(path)
     else:
         raise ConfigError(
             f"asked for the objects of {str(dataset)!r}, found no boxes; give voc2007, a folder "
             "with VOC's Annotations, or a CSV of path,label,x1,y1,x2,y2"
         )
-    if source.limit is None or source.limit >= len(found.objects):
-        return found
-    return found.take(np.arange(source.limit) * len(found.objects) // source.limit)
+    if source.limit is not None and source.limit < len(found.objects):
+        found = found.take(np.arange(source.limit) * len(found.objects) // source.limit)
+    return _cut_to_images(found)
+
+
+def _cut_to_images(found: BoxedImages) -> BoxedImages:
+    cut, beyond, outside = [], [], []
+    for row, (name, one) in enumerate(zip(found.table.image_ids, found.objects, strict=True)):
+        try:
+            boxes = clipped(one.boxes, *row_size(found.table, row))
+        except (DataError, OSError):  # a failure when it is read
+            boxes = one.boxes
+        inside = sides(boxes).min(1) > 0
+        outside += [name] * int((~inside).sum())
+        beyond += [name] * int((boxes[inside] != one.boxes[inside]).any(1).sum())
+        cut.append(replace(one, boxes=np.where(inside[:, None], boxes, one.boxes)))
+    for names, said in ((beyond, "cut to their image"), (outside, "outside their image")):
+        if names:
+            say_once(f"{found.table.name}: {len(names)} boxes are {said} ({some_names(names)})")
+    return replace(found, objects=tuple(cut))
 
 
 def _of_adapter(name: str, source: Source) -> BoxedImages:

@@ -16,7 +16,7 @@ from decaf.detection.detector_training import region_plan
 from decaf.detection.region_rows import region_table
 from decaf.detection_records import Applied
 from decaf.engines import run
-from decaf.errors import ConfigError
+from decaf.errors import ConfigError, DataError
 from decaf.escapes import csv_cell, csv_path
 from decaf.names import Names
 from decaf.prediction import find_images, refuse_failed, write_failed
@@ -29,7 +29,7 @@ from decaf.types import FloatArray, ImageDataset
 from decaf.whole_files import require_output, whole_file
 
 COUNTS = (100, 300, 1000, None)
-"""Numbers of an image's first proposals whose recall is reported; None: all."""
+"""Numbers of an image's first proposals whose recall is reported, if it has more; None: all."""
 
 
 @takes_records
@@ -210,6 +210,11 @@ def evaluate_detector(
     if unknown := sorted(set(images.class_names) - set(detector.class_names)):
         log(f"the detector does not know {', '.join(unknown)}; their objects do not count")
     images = images.of_classes(detector.class_names)
+    if all(one.difficult.all() for one in images.objects):
+        raise DataError(
+            f"asked to test on {len(images.objects)} images of {images.table.name}, found no "
+            f"object of {', '.join(detector.class_names)} that is not difficult; annotate some"
+        )
     net = _net_of(detector, applied, compute)
     found = _found(detector, net, images, source, compute)
     names = images.table.image_ids
@@ -217,12 +222,14 @@ def evaluate_detector(
     refuse_failed(failed, names, compute.max_failures)
     by_class = tuple(found.finish())
     boxes = np.split(found.boxes, np.searchsorted(found.images, np.arange(1, len(names))))
+    most = max(map(len, boxes))
+    counts = [count for count in COUNTS if count is None or count < most]
     result = DetectionResult(
         detector.class_names,
         tuple(matched_classes(by_class, images)),
         by_class,
         images,
-        proposal_recall(boxes, [one.boxes[~one.difficult] for one in images.objects], COUNTS),
+        proposal_recall(boxes, [one.boxes[~one.difficult] for one in images.objects], counts),
         len(found.boxes) / len(names),
         failed,
     )

@@ -1,70 +1,49 @@
 """A trained detector as one file: how a region becomes features, an SVM and a regression a class.
 
-The file is safetensors; under ``decaf`` in the metadata is a JSON object with all other fields.
+Its tensors are ``svm.weight``, ``svm.bias`` and, of class N, ``boxes.N.weight`` and
+``boxes.N.offset``.
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from decaf._version import __version__
-from decaf.choices import Decoder, Precision
-from decaf.classifier import file_digest
 from decaf.detection_records import Detection
-from decaf.errors import ConfigError, DataError
 from decaf.regions.box_regression import BoxRegression
-from decaf.tensor_file import read_tensors, write_tensors
+from decaf.trained_net import TrainedOnNet, read_fields, read_model, said_fields, write_model
 from decaf.types import FloatArray
 
 _KIND = "decaf detector 1"
-_TEXTS = ("backbone", "weights", "weights_sha256", "precision", "layer", "pool", "decoder")
+_OTHERS = ("how", "svm_weights", "svm_bias", "regressions")
+"""Fields that are written in a form of their own."""
 
 
 @dataclass(frozen=True, eq=False)
-class Detector:
+class Detector(TrainedOnNet):
     """Everything that finds objects in images, but for the net's own weights.
+
+    Beside `TrainedOnNet`'s fields it has these.
 
     Attributes
     ----------
-    backbone, weights, weights_sha256 : str
-        The net, where its weights came from, and their SHA-256 in hexadecimal.
-    seed : int
-        Seed of random weights.
-    precision, layer, pool, decoder : str
-        What is read of the net; see `decaf.extract`.
     how : Detection
         What proposes regions, how they are seen, which detections stay.
-    class_names : tuple of str
-        Names of the classes.
     scale : float
         What features are multiplied by.
     svm_weights, svm_bias : numpy.ndarray
         ``(n_classes, n_features)`` and ``(n_classes,)`` float32.
     regressions : tuple of BoxRegression or None
         One a class; None where no proposal of the training was near an object.
-    folder : pathlib.Path or None
-        Where the file lies that it was read from; not written.
     """
 
-    backbone: str
-    weights: str
-    weights_sha256: str
-    seed: int
-    precision: Precision
-    layer: str
-    pool: str
-    decoder: Decoder
     how: Detection
-    class_names: tuple[str, ...]
     scale: float
     svm_weights: FloatArray
     svm_bias: FloatArray
     regressions: tuple[BoxRegression | None, ...]
-    folder: Path | None = None
 
     def scores(self, X: FloatArray) -> FloatArray:
         """Return ``(n, n_classes)`` scores of scaled features."""
@@ -91,10 +70,8 @@ class Detector:
             if one is not None:
                 tensors[f"boxes.{number}.weight"] = torch.from_numpy(one.weights)
                 tensors[f"boxes.{number}.offset"] = torch.from_numpy(one.offset)
-        about = {"kind": _KIND, "decaf_version": __version__, "how": asdict(self.how)}
-        about |= {name: getattr(self, name) for name in (*_TEXTS, "seed", "class_names", "scale")}
-        about["sha256"] = file_digest(about, tensors)
-        write_tensors(path, tensors, {"decaf": json.dumps(about)})
+        about = {"kind": _KIND, "how": asdict(self.how), **said_fields(self, *_OTHERS)}
+        write_model(path, about, tensors)
 
     @classmethod
     def load(cls, path: str | Path) -> "Detector":
@@ -105,31 +82,18 @@ class Detector:
         DataError
             If it is missing, damaged, of another kind, or holds values that are not finite.
         """
-        path = Path(path)
-        found = read_tensors(path, "the detector", "give a trained one")
-        if found is None:
-            raise DataError(f"asked for the detector {path}, found no such file; train one")
-        tensors, metadata = found
-        try:
-            about = json.loads(metadata["decaf"])
-            return replace(_parsed(about, tensors), folder=path.absolute().parent)
-        except (LookupError, ValueError, TypeError, RecursionError, ConfigError) as error:
-            raise DataError(
-                f"asked for the detector {path}, found a file that `decaf detect train` of this "
-                f"version did not write ({error}); train it again"
-            ) from error
+        return read_model(path, _parsed, what="detector", command="decaf detect train")
 
 
-def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Detector:
-    if not isinstance(about, dict) or about.get("kind") != _KIND:
+def _parsed(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Detector:
+    if about.get("kind") != _KIND or "sha256" not in about:
         raise ValueError(f"it is no {_KIND}")
-    if about.pop("sha256", None) != file_digest(about, tensors):
-        raise ValueError("it is damaged: its values are not those that were written")
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise ValueError("it holds values that are not finite")
-    names = tuple(map(str, about["class_names"]))
+    values = read_fields(Detector, about, *_OTHERS)
     weights, bias = tensors["svm.weight"].numpy(), tensors["svm.bias"].numpy()
-    if weights.shape[0] != len(names) or bias.shape != (len(names),):
+    n_classes = len(values["class_names"])
+    if weights.shape[0] != n_classes or bias.shape != (n_classes,):
         raise ValueError("the SVMs do not fit the class names")
     regressions = tuple(
         BoxRegression(
@@ -137,15 +101,12 @@ def _parsed(about: Any, tensors: dict[str, torch.Tensor]) -> Detector:
         )
         if f"boxes.{number}.weight" in tensors
         else None
-        for number in range(len(names))
+        for number in range(n_classes)
     )
     return Detector(
-        **{name: str(about[name]) for name in _TEXTS},  # type: ignore[arg-type] # all are texts
-        seed=int(about["seed"]),
         how=Detection(**about["how"]),
-        class_names=names,
-        scale=float(about["scale"]),
         svm_weights=weights,
         svm_bias=bias,
         regressions=regressions,
+        **values,
     )

@@ -83,6 +83,11 @@ def train_detector(
     layers = one_layer(net.layer_names or ("pool5",))
     source.only("detection", "data_root", "limit", "allow_partial", "decoder", "features")
     images = load_boxed(dataset, source).side("train", "val")
+    if not any(len(one.labels) for one in images.objects):
+        raise DataError(
+            f"asked to train on {len(images.objects)} images of {images.table.name}, found no "
+            "object in them; annotate some, or give their split train to images that have some"
+        )
     (backbone, *others) = load_nets(net, compute.device)
     table = region_table(images, detection, with_objects=True, source=source, compute=compute)
     asked = replace(net, layers=layers)

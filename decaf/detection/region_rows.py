@@ -11,6 +11,7 @@ import numpy as np
 
 from decaf.datasets import read_bytes
 from decaf.datasets.objects import Objects
+from decaf.datasets.passed_over import say_once
 from decaf.datasets.patch_tables import row_size
 from decaf.detection.box_files import read_proposals
 from decaf.detection.boxed_images import BoxedImages
@@ -80,8 +81,11 @@ def region_table(
         for regions in pool.map(one, range(n_images), rows_of):
             found.append(regions)
             advance(1)
-    boxes, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    of = np.repeat(np.arange(n_images), [len(each) for each, _ in found])
+    of_image, labels_of, n_outside = zip(*found, strict=True)
+    if sum(n_outside):
+        say_once(f"{how.proposals}: {sum(n_outside)} proposals lie outside their image, left out")
+    boxes, labels = np.concatenate(of_image), np.concatenate(labels_of)
+    of = np.repeat(np.arange(n_images), [len(each) for each in of_image])
     return replace(
         table,
         image_ids=Names(table.image_ids).take(of),
@@ -100,19 +104,20 @@ class _UnreadableError(Exception):
 
 def _regions(
     table: ImageDataset, propose: Callable[[int], FloatArray], row: int, objects: Objects
-) -> tuple[FloatArray, IntArray]:
-    """Return the boxes of one image and their labels, -1 for proposals."""
+) -> tuple[FloatArray, IntArray, int]:
+    """Return the boxes of one image, their labels, -1 for proposals, and how many lie outside."""
     try:
         size = _size(table, row)
         proposed = propose(row)
     except (_UnreadableError, OSError):
-        return _UNUSABLE, np.array([-1])
+        return _UNUSABLE, np.array([-1]), 0
     boxes = np.concatenate([clipped(objects.boxes, *size), clipped(proposed, *size)])
     labels = np.concatenate([objects.labels, np.full(len(boxes) - len(objects.labels), -1)])
-    inside = (sides(boxes) > 0).all(1)
+    inside = sides(boxes).min(1) > 0
+    n_outside = int((~inside[labels < 0]).sum())
     if not inside.any():
-        return np.array([[0, 0, *size]], np.float32), np.array([-1])
-    return boxes[inside].astype(np.float32), labels[inside].astype(np.int64)
+        return np.array([[0, 0, *size]], np.float32), np.array([-1]), n_outside
+    return boxes[inside].astype(np.float32), labels[inside].astype(np.int64), n_outside
 
 
 def proposer(images: BoxedImages, how: Detection, cache: Path) -> Callable[[int], FloatArray]:

@@ -126,14 +126,17 @@ class Forward:
 
     def _filled(self, part: torch.Tensor, size: int) -> torch.Tensor:
         """Return a part filled up with zeros, where the plan wants passes of one size."""
-        # ONNX Runtime's passes are of one size already
-        fills = self._plan.even and self._plan.backbone.runtime != "onnx"
-        n_missing = size - len(part) if fills else 0
+        # ONNX Runtime's passes over pixels are of one size already
+        is_even = part.dtype == torch.uint8 and self._plan.backbone.runtime == "onnx"
+        n_missing = size - len(part) if self._plan.even and not is_even else 0
         return pad(part, (0, 0) * (part.ndim - 1) + (0, n_missing)) if n_missing else part
 
     def _pass(self, given: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        if self._plan.start is not None:
-            return self._net.activations_after(START, given, self._plan.layers)
+        start = self._plan.start
+        if start is not None and start.layer in self._plan.layers:
+            return {start.layer: given}
+        if start is not None:
+            return self._net.activations_after(start.layer, given, self._plan.layers)
         return self._net.activations(given, self._plan.layers)
 
     def _in_two_parts(self, pixels: torch.Tensor, limit: int) -> dict[str, torch.Tensor]:

@@ -23,16 +23,19 @@ class StoredStart:
     Attributes
     ----------
     layer : str
-        The layer that is stored, ``pool5``.
+        The layer that is stored: ``pool5``, or the one that is asked for.
     store : FeatureStore
         An open store of the same images, made with the same settings.
     failures : mapping of int to str
         Why rows of it hold no features.
+    form : torch.memory_format
+        How the net leaves such maps in memory.
     """
 
     layer: str
     store: FeatureStore
     failures: Mapping[int, str]
+    form: torch.memory_format
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,9 @@ class FineTuning:
         Where checkpoints and temporary files go.
     digest : str
         Of the frozen features, which names their data set, net and pixels.
+    epochs : pathlib.Path or None
+        Folder of the net's weights after every epoch of the training that is used, if they are
+        kept.
     """
 
     backbone: TorchBackbone
@@ -76,6 +79,7 @@ class FineTuning:
     precision: Precision
     folder: Path
     digest: str
+    epochs: Path | None = None
     _folders: list[Path] = field(default_factory=list, repr=False)
 
     @property
@@ -169,16 +173,19 @@ class FineTuning:
             starts = linear_starts(self.recipe.start, frozen, labels, split, (rows, held_out))
         score = _score_of_columns(frozen.score, classes, several=labels.ndim == 2)
 
+        again = self.recipe.refit and len(held_out) > 0
+
         def trained(name: str, start: Layer, task: Task) -> tuple[Model, list[Epoch]]:
             model = self._model(start, frozen.normalize, scale)
             path = folder / f"{name}.safetensors"
             loop = Loop(model, self.inputs, task, recipe=self.recipe, seed=split.seed, path=path)
+            loop.epochs = self.epochs if (name == "whole") == again else None
             return model, loop.run(advance)
 
         choice = Task(rows, held_out, targets, self.recipe.epochs, score)
         model, history = trained("choice", starts.part, choice)
         chosen = best_epoch(history)
-        if self.recipe.refit and len(held_out):
+        if again:
             whole = Task(split.train, split.train[:0], targets, chosen, score)
             model, _ = trained("whole", starts.whole, whole)
         seconds = time.perf_counter() - began

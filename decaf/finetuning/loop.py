@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from decaf.finetuning.model import Model
 from decaf.finetuning.recipe import Recipe
 from decaf.finetuning.schedule import rate_factor
 from decaf.progress import Advance
+from decaf.tensor_file import write_tensors
 from decaf.types import FloatArray, IntArray
 
 ColumnScore = Callable[[IntArray, FloatArray], float]
@@ -112,6 +114,8 @@ class Loop:
             seed=seed,
             path=path,
         )
+        self.epochs: Path | None = None
+        """Folder to keep the net's weights of every epoch in."""
         self._average = Average(learned, recipe.ema_decay) if recipe.ema_decay else None
 
     def run(self, advance: Advance) -> list[Epoch]:
@@ -130,11 +134,13 @@ class Loop:
         history = self._restore()
         if not history:
             history.append(self._validated(math.nan))
+            self._keep(0)
             self._note(history)
         advance(len(history) - 1)
         while len(history) <= self._task.n_epochs:
             train_loss = self._epoch(len(history) - 1)
             history.append(self._validated(train_loss))
+            self._keep(len(history) - 1)
             self._note(history)
             advance(1)
         self._descent.go_to(self._descent.best)
@@ -161,6 +167,14 @@ class Loop:
 
         self._descent.epoch(epoch, losses(), rate)
         return total / len(rows)
+
+    def _keep(self, epoch: int) -> None:
+        """Write the net's weights, those of the average where there is one."""
+        if self.epochs is None:
+            return
+        with nullcontext() if self._average is None else self._average.in_place():
+            path = self.epochs / f"epoch-{epoch:03d}.safetensors"
+            write_tensors(path, self._model.weights(), {"format": "pt"})
 
     def _labels(self, rows: IntArray) -> Tensor:
         return torch.from_numpy(self._task.labels[rows]).to(self._model.net.backbone.device)

@@ -101,6 +101,11 @@ class Model(nn.Module):
         parts = {f"net.{key}": value for key, value in self.net.trained_state().items()}
         return parts | {f"head.{key}": value for key, value in self.head.state_dict().items()}
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the net's state dict, without what the weights it started from lack."""
+        state = self.net.net.state_dict()
+        return {key: value for key, value in state.items() if not value.isnan().any()}
+
     def parameter_groups(
         self, rate: float, lr_decay: float, head_lr: float, weight_decay: float
     ) -> list[dict[str, object]]:

@@ -78,6 +78,9 @@ class Recipe:
     refit : bool
         Train on all the training images once the number of epochs is chosen, as the heads are;
         else keep what was trained without the validation images.
+    keep_epochs : bool
+        Keep the net's weights after every epoch, for `decaf visualize evolution`; of a single
+        training, as `decaf finetune`'s.
 
     References
     ----------
@@ -109,6 +112,7 @@ class Recipe:
     start: Start = "svm"
     validation: float = 0.2
     refit: bool = True
+    keep_epochs: bool = False
 
     def __post_init__(self) -> None:
         for name in _SHARES:

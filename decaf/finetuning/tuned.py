@@ -63,8 +63,8 @@ class FineTuned:
         return predicted(self.model, self._inputs, X[:, 0].astype(np.int64))
 
     def state(self) -> dict[str, Tensor]:
-        """Return the net's state dict; what was not trained is as it was."""
-        return self.model.net.net.state_dict()
+        """Return the net's state dict; what was not trained is as it was, or missing."""
+        return self.model.weights()
 
     def head(self) -> Layer:
         """Return the head's weight and bias, for features that are normalised by row."""

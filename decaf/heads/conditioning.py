@@ -172,7 +172,8 @@ def nystroem(design: Design, rank: int = RANK) -> Preconditioner:
     generator = torch.Generator().manual_seed(0)
     start += torch.randn(start.shape, generator=generator, dtype=start.dtype).to(start.device)
     image = design.adjoint(design.forward(penalised(design, start)))
-    Z = torch.linalg.qr(penalised(design, image)).Q
+    # of fewer columns than asked for QR makes up the last, which may be the free bias itself
+    Z = penalised(design, torch.linalg.qr(penalised(design, image)).Q)
     F = design.forward(Z)
     MZ = design.metric(Z, F)
     lengths, V = torch.linalg.eigh(Z.T @ MZ)

@@ -112,7 +112,9 @@ class Rows:
         sums = torch.zeros((R.shape[1], self.n_params - 1), device=self.device, dtype=self.dtype)
         for rows, X in blocks(self.X, self.device, self.dtype):
             # few rows at a time, which stay in the processor's cache: up to twice as fast
-            for r, x in zip(R[rows].split(BLOCK_ROWS), X.split(BLOCK_ROWS), strict=True):
+            for r, x in zip(
+                torch.split(R[rows], BLOCK_ROWS), torch.split(X, BLOCK_ROWS), strict=True
+            ):
                 sums.addmm_(r.T, x)
         G = self.zeros(R.shape[1])
         torch.sub(sums.T, self.mean[:, None] * total, out=G[:-1]).mul_(self.scale)

@@ -122,7 +122,7 @@ class KNN(Predictions):
                 part.numpy() / self._size, self._X, self.n_neighbors_, metric, device=self.device
             )
             for _, block in blocks(X, torch.device("cpu"), compute_dtype(X))
-            for part in block.split(BLOCK_ROWS)
+            for part in torch.split(block, BLOCK_ROWS)
         ]
         distances = np.concatenate([one.distances for one in found])
         rows = np.concatenate([one.rows for one in found])

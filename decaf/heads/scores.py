@@ -84,7 +84,7 @@ class Probabilities(Predictions):
     multi_class: str
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Return ``(n_images, n_classes)``; rows sum to 1 except for label matrices."""
+        """Return probabilities ``(n_images, n_classes)``; rows sum to 1 but for label matrices."""
         scores = self.decision_function(X)
         softmax = scores.ndim == 1 or is_softmax(
             self.multi_class, self.multilabel_, scores.shape[1]

@@ -266,6 +266,8 @@ def _line_search(
 ) -> tuple[Tensor, Tensor]:
     """Halve each group's step until it descends; 0 where rounding leaves nothing to gain.
 
+    One that is to gain no more than a thousandth of `tol` is whole, as rounding may hide it.
+
     Returns the lengths ``(n_groups,)`` and by how much the objective falls.
     """
     design, loss = system.design, system.loss
@@ -274,11 +276,13 @@ def _line_search(
     square = loss.total(inner(design, flat, step, change)).double()
     before = loss.value(F)
     rounding = _rounding(F, system.objective)
+    gains = -slope / 2 > 1e-3 * system.tol * system.objective
     length, drop = torch.ones_like(slope), torch.zeros_like(slope)
     for _ in range(MAX_HALVINGS):
         after = loss.value(F + length.to(F) * change)
         drop = before - after - length * linear - length**2 * square / 2
-        short = ~(drop >= -ARMIJO * length * slope - rounding)  # one that is not finite is short
+        # one that is not finite is short
+        short = ~(drop >= -ARMIJO * length * slope - rounding) & (gains | ~drop.isfinite())
         if not short.any():
             return length, drop
         length = torch.where(short, length / 2, length)

@@ -1,7 +1,7 @@
 """HEIC images, as phones make them: read where the extra ``heic`` is; see docs/adr/0023."""
 
 from importlib.util import find_spec
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -28,5 +28,6 @@ def open_heic(stream: BinaryIO) -> Image.Image:
     """
     from pillow_heif import HeifImageFile  # noqa: PLC0415 - an extra
 
-    opened: Image.Image = HeifImageFile(stream)
+    kind: Any = HeifImageFile  # which is not typed
+    opened: Image.Image = kind(stream)
     return opened

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import spearmanr
-from sklearn.metrics import mean_absolute_error, r2_score
 
 from decaf.choices import check_choice
 from decaf.errors import ConfigError
@@ -123,7 +121,19 @@ def _number_metric(
     )
 
 
+def _r2(labels: FloatArray, predicted: FloatArray) -> float:
+    from sklearn.metrics import r2_score  # noqa: PLC0415 (takes a second: only who needs it)
+
+    return float(r2_score(labels, predicted))
+
+
+def _mean_absolute_error(labels: FloatArray, predicted: FloatArray) -> float:
+    return float(np.abs(labels - predicted).mean())
+
+
 def _rank_correlation(labels: FloatArray, predicted: FloatArray) -> float:
+    from scipy.stats import spearmanr  # noqa: PLC0415 (takes a second: only who needs it)
+
     if np.ptp(predicted) == 0:  # as where nothing was learned
         return float("nan")
     return float(spearmanr(labels, predicted).statistic)
@@ -155,8 +165,8 @@ METRICS: dict[str, Metric] = {
             is_share=False,
         ),
         Metric("ece", "calibration error (ECE)", _ece, of="probabilities"),
-        _number_metric("r2", "R2", r2_score, other="mae", is_share=True),
-        _number_metric("mae", "mean absolute error", mean_absolute_error, other="r2"),
+        _number_metric("r2", "R2", _r2, other="mae", is_share=True),
+        _number_metric("mae", "mean absolute error", _mean_absolute_error, other="r2"),
         _number_metric("spearman", "Spearman's rank correlation", _rank_correlation, other="r2"),
     )
 }

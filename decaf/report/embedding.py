@@ -149,7 +149,8 @@ def _name(axes: Axes, middles: FloatArray, names: Sequence[str]) -> None:
     sizes = np.array([text.get_window_extent().size for text in texts]) + 4
     to_px = axes.transData
     for text, place in zip(texts, apart(to_px.transform(middles), sizes), strict=True):
-        text.set_position(to_px.inverted().transform(place))
+        x, y = to_px.inverted().transform(place)
+        text.set_position((x, y))
 
 
 def apart(places: FloatArray, sizes: FloatArray) -> FloatArray:

@@ -71,7 +71,7 @@ def _table(
     rows = [
         (
             one.path,
-            image(files if number < MOST_IMAGES else None, one.path, ""),
+            image(files if number < MOST_IMAGES else None, str(one.path), ""),
             one.true,
             one.predicted,
             f"{one.n_wrong} of {one.n_tested}",

@@ -210,6 +210,7 @@ def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
     counts = _shots_of(block)
     several = [a for a in block if a.drawn != "all" and a.head != CHANCE and counts[_system(a)] > 1]
     rows = sorted(several, key=lambda a: (*_system(a), a.n_train))
+    systems = [_system(a) for a in rows]
     for number, (system, line) in enumerate(groupby(rows, _system)):
         points = list(line)
         shots = [a.shots or a.n_train / a.n_classes for a in points]
@@ -217,7 +218,7 @@ def _draw_curve(axes: Axes, block: Sequence[Aggregate]) -> None:
         colour = COLOURS[number % len(COLOURS)]
         dash: Any = DASHES[number // len(COLOURS) % len(DASHES)]
         axes.plot(shots, mean, "o", linestyle=dash, color=colour, markersize=4,
-                  label=figure_text(_name(system, rows)))  # fmt: skip
+                  label=figure_text(_name(system, systems, n_always=2)))  # fmt: skip
         axes.fill_between(shots, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
     printed = sorted(_published(block[0]), key=_printed_system)
     for number, (system, figures) in enumerate(groupby(printed, _printed_system)):
@@ -268,14 +269,14 @@ def _net(a: Aggregate) -> str:
 
 def _draw_layers(axes: Axes, block: Sequence[Aggregate]) -> None:
     layers = list(dict.fromkeys(a.layer for a in block))
-    heads = list(dict.fromkeys((a.backbone, _way(a)) for a in block))
-    for number, system in enumerate(heads):
-        line = [a for a in block if (a.backbone, _way(a)) == system]
-        offset = 0.12 * (number - (len(heads) - 1) / 2)
+    systems = list(dict.fromkeys(map(_layers_line, block)))
+    for number, system in enumerate(systems):
+        line = [a for a in block if _layers_line(a) == system]
+        offset = 0.12 * (number - (len(systems) - 1) / 2)
         places = np.array([layers.index(a.layer) for a in line]) + offset
         colour = COLOURS[number % len(COLOURS)]
         std = [0.0 if np.isnan(a.std) else 100 * a.std for a in line]
-        label = " ".join(system) if len({a.backbone for a in block}) > 1 else system[1]
+        label = _name(system, systems, n_always=0)
         axes.errorbar(places, [100 * a.mean for a in line], std, fmt="o-", color=colour,
                       markersize=4, capsize=3, label=figure_text(label))  # fmt: skip
         printed = [(p, a.published) for p, a in zip(places, line, strict=True) if a.published]
@@ -283,7 +284,7 @@ def _draw_layers(axes: Axes, block: Sequence[Aggregate]) -> None:
             who = next(a.published_system for a in line if a.published)
             axes.plot([p for p, _ in printed], [100 * v for _, v in printed], "s", color=colour,
                       markerfacecolor=PAPER, markersize=5,
-                      label=figure_text(f"{who} {system[1]} (published)"))  # fmt: skip
+                      label=figure_text(f"{who} {system[-1]} (published)"))  # fmt: skip
     long = max(map(len, layers)) * len(layers) > 45
     axes.set_xticks(
         range(len(layers)),
@@ -322,7 +323,15 @@ def _shots_of(block: Sequence[Aggregate]) -> Counter[tuple[str, ...]]:
 
 
 def _system(a: Aggregate) -> tuple[str, ...]:
-    return (a.backbone, a.layer, a.pool, a.normalize, _way(a))
+    """Return what tells a line from others, the layer second and the head last."""
+    trained = "" if a.weights in {RANDOM, "none"} else a.weights  # the head's name says the former
+    made = (a.backbone, a.layer, trained, a.pool, a.view, a.normalize, a.settings)
+    return (*made, _way(a))
+
+
+def _layers_line(a: Aggregate) -> tuple[str, ...]:
+    net, _, *others = _system(a)
+    return (net, *others)
 
 
 def _way(a: Aggregate) -> str:
@@ -330,12 +339,11 @@ def _way(a: Aggregate) -> str:
     return head(a) + (UNTRAINED if a.weights == RANDOM else "")
 
 
-def _name(system: tuple[str, ...], block: Sequence[Aggregate]) -> str:
-    """Return what tells a line from the others."""
-    systems = {_system(a) for a in block}
-    varying = [len({s[i] for s in systems}) > 1 for i in range(len(system))]
-    told = (p for i, p in enumerate(system) if varying[i] or (i in {0, 1, 4} and p != "none"))
-    return " ".join(dict.fromkeys(told))  # pixels are a net and its layer
+def _name(system: tuple[str, ...], systems: Sequence[tuple[str, ...]], n_always: int) -> str:
+    """Return a line's head after what varies among lines, and after its first `n_always` parts."""
+    varying = [len({s[i] for s in systems} - {""}) > 1 for i in range(len(system) - 1)]
+    told = [p for i, p in enumerate(system[:-1]) if varying[i] or (i < n_always and p != "none")]
+    return " ".join(filter(None, dict.fromkeys([*told, system[-1]])))  # pixels are net and layer
 
 
 def _published(a: Aggregate) -> list[PublishedFigure]:

@@ -257,13 +257,7 @@ def _notes(block: Sequence[Aggregate]) -> list[str]:
     notes = [*dict.fromkeys(map(_features, block)), _spread(block)]
     if first.metric in {"top1", "mean_per_class"}:
         notes.append(f"chance: {per_cent(1 / first.n_classes)} %")
-    if any(not a.converged for a in block):
-        notes.append(f"{NOT_CONVERGED} a fit did not converge: not the optimum it should be")
-    if any(a.c_at_edge for a in block):
-        notes.append(f"{AT_EDGE} C was chosen at the edge of its grid: a wider grid may do better")
-    unfinished = dict.fromkeys(a.splits for a in block if not a.finished)
-    if unfinished:
-        notes.append(f"{UNFINISHED} unfinished: {' or '.join(unfinished)} so far")
+    notes += mark_notes(block)
     if first.settings:
         notes.append(f"settings: {first.settings}")
     differences = _together(note for a in block for note in a.notes)
@@ -275,6 +269,19 @@ def _notes(block: Sequence[Aggregate]) -> list[str]:
     for source in _grouped(printed, lambda a: a.published_source):
         said = dict.fromkeys(a.published_note for a in source if a.published_note)
         notes.append("; ".join([f"published: {source[0].published_source}", *said]))
+    return notes
+
+
+def mark_notes(block: Sequence[Aggregate]) -> list[str]:
+    """Return what the marks of `ours` mean, as far as some are there."""
+    notes = []
+    if any(not a.converged for a in block):
+        notes.append(f"{NOT_CONVERGED} a fit did not converge: not the optimum it should be")
+    if any(a.c_at_edge for a in block):
+        notes.append(f"{AT_EDGE} C was chosen at the edge of its grid: a wider grid may do better")
+    unfinished = dict.fromkeys(a.splits for a in block if not a.finished)
+    if unfinished:
+        notes.append(f"{UNFINISHED} unfinished: {' or '.join(unfinished)} so far")
     return notes
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,16 @@ from decaf.analysis.statistics import LayerStatistics
 from decaf.escapes import csv_cell, csv_path, figure_text
 from decaf.report.drawing import COLOURS, WIDTH_IN, house_style
 from decaf.report.grid import Grid, Row, per_cent
+from decaf.report.kernel_figure import kernel_notes, kernel_page_figure, kernel_row
 from decaf.report.page import PageTable, grid_table, image, page_figure, plain_table, write_page
 from decaf.whole_files import require_writable, whole_file
 
-FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv")
+FILES = ("index.html", "layers.csv", "similarity.csv", "duplicates.csv", "kernel.csv")
 
 MOST_SHOWN = 200
 """Duplicates that the page shows; the file lists all."""
 
-_STATISTICS = (
+STATISTICS_NOTES = (
     "sparseness: 0 if all values are alike, 1 if one alone is not 0 (Vinje and Gallant)",
     "correlation of units: root mean square over pairs",
     "LogME: log evidence of the labels per image (You et al.); higher transfers better",
@@ -30,6 +31,16 @@ _STATISTICS = (
 
 def statistics_grid(found: Inspection) -> Grid:
     """Return the statistics of every layer."""
+    rows = statistics_rows(found.statistics)
+    rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
+    rows.append(kernel_row(found.kernel))
+    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} images"
+    notes = (*STATISTICS_NOTES, *kernel_notes(found.kernel))
+    return Grid(title, "statistic", tuple(found.statistics), tuple(rows), notes)
+
+
+def statistics_rows(statistics: Mapping[str, LayerStatistics]) -> list[Row]:
+    """Return a row for each figure of layers, with a cell for each layer."""
     lines: dict[str, Callable[[LayerStatistics], str]] = {
         "features": lambda s: str(s.n_features),
         "zeros, %": lambda s: per_cent(s.zeros),
@@ -42,10 +53,7 @@ def statistics_grid(found: Inspection) -> Grid:
         "effective rank": lambda s: _number(s.effective_rank, 1),
         "norm": lambda s: f"{s.norm_mean:.3g} ± {s.norm_std:.2g}",
     }
-    rows = [Row(n, tuple(map(line, found.statistics.values()))) for n, line in lines.items()]
-    rows.append(Row("LogME", tuple(_number(score, 3) for score in found.logme.values())))
-    title = f"{found.dataset}: {found.n_looked_at} of {found.n_images} images"
-    return Grid(title, "statistic", tuple(found.statistics), tuple(rows), _STATISTICS)
+    return [Row(name, tuple(map(line, statistics.values()))) for name, line in lines.items()]
 
 
 def similarity_grid(found: Inspection) -> Grid:
@@ -100,19 +108,10 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
     Returns
     -------
     tuple of pathlib.Path
-        ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``.
+        ``index.html``, a page to look at; ``layers.csv``, ``similarity.csv``, ``duplicates.csv``,
+        and ``kernel.csv``, the curves of kernel analysis.
     """
-    names = list(found.statistics)
-    first = found.statistics[names[0]]
-    fields = list(vars(first))
-    _write_csv(
-        out / "layers.csv",
-        ["layer", *fields, "logme"],
-        [
-            [csv_cell(n), *(getattr(found.statistics[n], f) for f in fields), found.logme[n]]
-            for n in names
-        ],
-    )
+    _write_csv(out / "layers.csv", *_layers_table(found))
     _write_csv(
         out / "similarity.csv",
         ["layer", *map(csv_cell, found.similarity_names)],
@@ -133,6 +132,16 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
             for p in found.duplicates
         ],
     )  # fmt: skip
+    _write_csv(
+        out / "kernel.csv",
+        ["layer", "directions", "error"],
+        [
+            [csv_cell(n), d, error]
+            for n, one in found.kernel.items()
+            if one is not None
+            for d, error in enumerate(one.errors.tolist())
+        ],
+    )
     tables = [grid_table(statistics_grid(found)), grid_table(similarity_grid(found))]
     caption = "Norms of the images' features, layer by layer."
     page = write_page(
@@ -141,10 +150,23 @@ def write_inspection(found: Inspection, out: Path) -> tuple[Path, ...]:
         f"decaf inspect: {found.path.name}",
         tables=tables,
         figure_of_norms=page_figure(norms_figure(found), "norms", caption),
+        figure_of_kernels=kernel_page_figure(found.kernel),
         summary=grid_table(duplicates_grid(found)),
         duplicates=_duplicates(found),
     )
     return (page, *(out / name for name in FILES[1:]))
+
+
+def _layers_table(found: Inspection) -> tuple[list[str], list[list[object]]]:
+    """Return the columns and the lines of the table of layers."""
+    fields = list(vars(next(iter(found.statistics.values()))))
+    rows: list[list[object]] = []
+    for name, statistics in found.statistics.items():
+        kernel = found.kernel[name]
+        scores = ["", ""] if kernel is None else [kernel.scores.mean(), kernel.n_rows]
+        values = [getattr(statistics, field) for field in fields]
+        rows.append([csv_cell(name), *values, found.logme[name], *scores])
+    return ["layer", *fields, "logme", "kernel_score", "kernel_rows"], rows
 
 
 def norms_figure(found: Inspection) -> Figure:

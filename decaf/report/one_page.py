@@ -7,6 +7,7 @@ from pathlib import Path
 
 from decaf.analysis.thumbnails import image_files
 from decaf.errors import StoreError
+from decaf.metrics import METRICS
 from decaf.records import Images, takes_records
 from decaf.report.compare import comparison
 from decaf.report.details import Details
@@ -58,10 +59,12 @@ def write_report(
     ]
     titles = Counter(one.title for one in made)
     made = [
-        replace(one, title=f"{one.title} · images {part.table.results[0].dataset_digest[:8]}")
+        replace(one, title=" · ".join((one.title, METRICS[first.metric].label, digest)))
         if titles[one.title] > 1
         else one
         for one, part in zip(made, parts, strict=True)
+        for first in part.table.results[:1]
+        for digest in [f"images {first.dataset_digest[:8]}"]
     ]
     compared = comparison(details.table)
     words = frozenset({"protocol", "layer and head", "inside"})

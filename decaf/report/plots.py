@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from decaf.analysis.sample import layer_rows, sample_rows
-from decaf.analysis.thumbnails import image_files, pillow_image
+from decaf.analysis.thumbnails import pillow_image, store_images
 from decaf.analysis.top_images import top_images
 from decaf.backbones import load_backbone
 from decaf.choices import Method, checked
-from decaf.datasets import ImageFiles
-from decaf.errors import ConfigError, DataError
+from decaf.errors import DataError
+from decaf.insight.units import units_of
 from decaf.metrics import METRICS
 from decaf.records import Images, takes_records
 from decaf.report.details import Details, best_row, need
@@ -151,7 +151,7 @@ def plot_embedding(
                 f"asked to colour {path} by class, found images without one class each; use a "
                 "store of a data set with one label an image"
             )
-        where = None if thumbnails is None else _files(store, thumbnails)
+        where = None if thumbnails is None else store_images(store, thumbnails)
         rows = sample_rows(store, limit)
         X = layer_rows(store, layer or store.layers[-1], rows)
         ids = [store.image_ids[row] for row in rows.tolist()]
@@ -203,30 +203,10 @@ def plot_top_images(
         The weights are not the store's.
     """
     check_output(out)
-    numbers = _units(units)
+    numbers = units_of(units)
     with FeatureStore(path) as store:
         store[layer]  # says at once which layers there are
-        files = _files(store, images)
+        files = store_images(store, images)
         net = load_backbone(store.provenance.backbone, weights=weights, device=device, seed=seed)
         found = top_images(store, net, layer, numbers, files)
     return save(top_images_figure(found, layer), out)
-
-
-def _files(store: FeatureStore, images: Images) -> ImageFiles:
-    files = image_files(store.provenance.dataset, images)
-    if files is None:
-        raise DataError(
-            f"asked for the images of {store.provenance.dataset}, found none; give their folder "
-            "with --images"
-        )
-    return files
-
-
-def _units(text: str) -> list[int]:
-    units: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdigit() or not (last or first).isdigit() or part.endswith("-"):
-            raise ConfigError(f"units are numbers, as 0-15,40; found {text!r}")
-        units += range(int(first), int(last or first) + 1)
-    return list(dict.fromkeys(units))

@@ -1,9 +1,12 @@
 """How good layers, dimensions and codes are for search: a table, a file, and what each costs."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from decaf.escapes import csv_cell, figure_text
@@ -14,6 +17,7 @@ from decaf.whole_files import whole_file
 
 SCORE = "UKBench"
 """The one measure that is no share: from 0 to 4."""
+_MARKS = ("o", "^", "x", "s", "D", "v", "P")
 
 
 def search_grid(
@@ -80,15 +84,18 @@ def write_scores(scores: Sequence[SearchScore], out: Path) -> Path:
 
 
 def pareto_figure(scores: Sequence[SearchScore]) -> Figure:
-    """Draw accuracy against bytes a row, and join what nothing smaller beats, layer by layer."""
+    """Draw accuracy against bytes a row, and join what nothing smaller beats, layer by layer.
+
+    A mark says which kind of code it is: ``spherical`` of ``spherical:64``, ``PQ`` of ``PQ16``.
+    """
     name = next(iter(scores[0].values))
+    kinds = dict.fromkeys(_kind_of(one.code) for one in scores)
     with house_style():
-        figure = Figure((WIDTH_IN, 3.2), layout="constrained")
+        figure = Figure((WIDTH_IN, 3.6), layout="constrained")
         axes = figure.subplots()
-        layers = dict.fromkeys(one.layer for one in scores)
-        for number, layer in enumerate(layers):
-            points = sorted((one.bytes_a_row, one.values[name]) for one in scores
-                            if one.layer == layer)  # fmt: skip
+        for number, layer in enumerate(dict.fromkeys(one.layer for one in scores)):
+            own = [one for one in scores if one.layer == layer]
+            points = sorted((one.bytes_a_row, one.values[name]) for one in own)
             best = [
                 (size, value)
                 for place, (size, value) in enumerate(points)
@@ -96,9 +103,20 @@ def pareto_figure(scores: Sequence[SearchScore]) -> Figure:
             ]
             (line,) = axes.plot(*zip(*best, strict=True), linestyle=DASHES[number % len(DASHES)],
                                 label=figure_text(layer))  # fmt: skip
-            axes.plot(*zip(*points, strict=True), "o", color=line.get_color(), markersize=4)
+            for kind, mark in zip(kinds, cycle(_MARKS)):
+                of_kind = [(x.bytes_a_row, x.values[name]) for x in own if _kind_of(x.code) == kind]
+                axes.plot(
+                    *np.reshape(of_kind, (-1, 2)).T, mark, color=line.get_color(), markersize=4
+                )
+        for kind, mark in zip(kinds, cycle(_MARKS)):
+            axes.plot([], [], mark, color="grey", markersize=4, label=figure_text(kind))
         axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(lambda size, _: f"{size:g}")
         axes.set_xlabel("bytes a row")
         axes.set_ylabel(name)
-        axes.legend()
+        figure.legend(loc="outside upper left", ncols=3)
     return figure
+
+
+def _kind_of(code: str) -> str:
+    return code if code == "float32" else re.split("[:0-9]", code)[0]

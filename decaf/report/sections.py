@@ -1,6 +1,6 @@
 """What a report says of one data set, net and protocol."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from decaf.analysis.paired import pairs_with_best
@@ -11,7 +11,7 @@ from decaf.published import VERIFIED, published_figures
 from decaf.report.details import Details, best_row
 from decaf.report.errors_list import ErrorList, list_errors
 from decaf.report.figures import classes_figure, curve_figure, layers_figure, reliability_figure
-from decaf.report.grid import CHANCE, PIXELS, UNVERIFIED, grids, ours, per_cent, setting
+from decaf.report.grid import CHANCE, PIXELS, UNVERIFIED, grids, mark_notes, ours, per_cent, setting
 from decaf.report.matrix import confusion_figure
 from decaf.report.page import (
     PageFigure,
@@ -84,16 +84,15 @@ def section(
     table, name = details.table, f"s{number}"
     best = best_row(table)
     values, label = details.class_values(best), f"{METRICS[best.metric].label}, %"
-    of_best = f"{best.head} on {best.layer}" + (
-        "" if best.drawn == "all" else f", {best.drawn} a class"
-    )
+    names = telling(table.results, lambda row: f"{head(row)} on {row.layer}")
+    of_best = names[best.key] + ("" if best.drawn == "all" else f", {best.drawn} a class")
     figures = tuple(_figures(table, name))
     return Section(
         name=name,
         title=title(table),
         headline=_headline(best, of_best),
         facts=tuple(_facts(table, best, provenance)),
-        overview=_overview(table),
+        overview=_overview(table, names),
         tables=tuple(grid_table(grid) for part in _parts(table) for grid in grids(part)),
         published=_published(best),
         figures_title="Layer by layer, and against the number of training images"
@@ -118,8 +117,8 @@ def section(
         matrix=_matrix(details, best, of_best, name),
         errors=list_errors(details.errors(best), of_best, files),
         reliability=_reliability(details, best, of_best, name),
-        timings=_timings(table),
-        splits=_splits(table),
+        timings=_timings(table, names),
+        splits=_splits(table, names),
     )
 
 
@@ -133,12 +132,11 @@ def title(table: ResultTable) -> str:
     return " · ".join(filter(None, told))
 
 
-def _overview(table: ResultTable) -> PageTable | None:
+def _overview(table: ResultTable, names: Mapping[str, str]) -> PageTable | None:
     """Return one table of all nets, layers and heads, the best first, if there are several nets."""
     rows = table.aggregates()
     if len({setting(row) for row in rows}) == 1:
         return None
-    names = telling(rows, lambda row: f"{head(row)} on {row.layer}")
     sizes = {a.drawn: a.n_train for a in rows}
     drawn = sorted(sizes, key=lambda one: sizes[one])
     lines: dict[str, dict[str, Aggregate]] = {}
@@ -152,7 +150,7 @@ def _overview(table: ResultTable) -> PageTable | None:
             (name, *(ours(by[one]) if one in by else "" for one in drawn))
             for name, by in sorted(lines.items(), key=lambda one: -_highest(one[1].values()))
         ],
-        notes=("± is one standard deviation over splits",),
+        notes=("± is one standard deviation over splits", *mark_notes(rows)),
     )
 
 
@@ -320,10 +318,10 @@ def _reliability(details: Details, best: Aggregate, of_best: str, name: str) -> 
     return page_figure(reliability_figure(found), f"{name}-reliability", caption)
 
 
-def _timings(table: ResultTable) -> PageTable:
+def _timings(table: ResultTable, names: Mapping[str, str]) -> PageTable:
     rows = [
         (
-            f"{head(a)} on {a.layer}",
+            names[a.key],
             a.drawn,
             a.splits.removesuffix(" splits").removesuffix(" split"),
             "–" if a.C is None else f"{a.C:g}",
@@ -332,14 +330,14 @@ def _timings(table: ResultTable) -> PageTable:
         )
         for a in table.aggregates()
     ]
-    columns = ("head and layer", "a class", "splits", "median C", "seconds", "seconds a split")
+    columns = ("features and head", "a class", "splits", "median C", "seconds", "seconds a split")
     return plain_table("Choice of C and fit", columns, rows)
 
 
-def _splits(table: ResultTable) -> PageTable:
+def _splits(table: ResultTable, names: Mapping[str, str]) -> PageTable:
     def line(r: Result) -> Sequence[object]:
         chosen = "–" if r.C is None else f"{r.C:g}"
-        row = (f"{head(r)} on {r.layer}", r.drawn, r.split, r.seed, chosen, per_cent(r.value))
+        row = (names[r.key], r.drawn, r.split, r.seed, chosen, per_cent(r.value))
         return (
             *row,
             per_cent(r.other_value),
@@ -350,7 +348,7 @@ def _splits(table: ResultTable) -> PageTable:
 
     first = table.results[0]
     metrics = METRICS[first.metric].label, METRICS[first.other_metric].label
-    columns = ("head and layer", "a class", "split", "seed", "C", *metrics, _BOOTSTRAP)
+    columns = ("features and head", "a class", "split", "seed", "C", *metrics, _BOOTSTRAP)
     more = ("converged", "seconds")
     return plain_table("Every split", (*columns, *more), [line(r) for r in table])
 

@@ -37,16 +37,19 @@ def top_images_figure(units: Mapping[int, Sequence[TopImage]], layer: str) -> Fi
         for axes in grid:
             axes.set_axis_off()
         for axes, (unit, images) in zip(grid, units.items(), strict=False):
-            axes.imshow(_block([image.crop for image in images]))
+            axes.imshow(block([image.crop for image in images]))
             axes.set_title(figure_text(f"{layer}, unit {unit}"))
     return figure
 
 
-def _block(crops: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    step = _TILE_PX + _GAP_PX
-    block = np.full((3 * step - _GAP_PX, 3 * step - _GAP_PX, 3), 255, np.uint8)
-    for number, crop in enumerate(crops):
-        y, x = (step * index for index in divmod(number, 3))
-        tile = Image.fromarray(crop).resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS)
-        block[y : y + _TILE_PX, x : x + _TILE_PX] = np.asarray(tile)
-    return block
+def block(
+    tiles: Sequence[npt.NDArray[np.uint8]], across: int = 3, side_px: int = _TILE_PX
+) -> npt.NDArray[np.uint8]:
+    """Return images ``(height, width, 3)`` side by side in a square, each made a square."""
+    step = side_px + _GAP_PX
+    made = np.full((across * step - _GAP_PX, across * step - _GAP_PX, 3), 255, np.uint8)
+    for number, pixels in enumerate(tiles):
+        y, x = (step * index for index in divmod(number, across))
+        tile = Image.fromarray(pixels).resize((side_px, side_px), Image.Resampling.LANCZOS)
+        made[y : y + side_px, x : x + side_px] = np.asarray(tile)
+    return made

@@ -91,6 +91,8 @@ def predictions(kept: KeptScores) -> pd.DataFrame:
     found = scores.argmax(1)
     own = np.where(truth, scores, -np.inf).max(1, initial=-np.inf)
     right = truth[rows, found]
+    if kept.labels.ndim == 2:
+        right |= ~(kept.labels == 1).any(1)  # of an image without a class nothing is wrong
     best = scores[rows, found]
     # a class that was not trained on has no score, which is as low as the lowest
     own = np.where(np.isfinite(own), own, scores.min(1))
@@ -147,9 +149,11 @@ def _columns(scores: FloatArray) -> FloatArray:
 
 def _truth(kept: KeptScores) -> npt.NDArray[np.bool_]:
     """Return ``(n, len(classes))`` whether an image bears a class."""
-    if kept.labels.ndim == 2:
-        return kept.labels[:, kept.classes] == 1
-    return kept.labels[:, None] == kept.classes[None]
+    several = kept.labels.ndim == 2
+    found: npt.NDArray[np.bool_] = (
+        kept.labels[:, kept.classes] == 1 if several else kept.labels[:, None] == kept.classes
+    )
+    return found
 
 
 def _names(kept: KeptScores) -> list[str]:

@@ -6,6 +6,7 @@ Heo, Lee, He, Chang and Yoon, Spherical hashing, CVPR 2012; steps and constants 
 authors' code.
 """
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ _ROWS_OF_A_PIVOT = 10
 _MOST_ROUNDS = 50
 _MEAN_WITHIN, _SPREAD_WITHIN = 0.10, 0.15
 _BLOCK_VALUES = 2**24
+_CODES_AT_ONCE = 2**15
 
 
 class SphericalHashing(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -151,7 +153,7 @@ def hamming(queries: Codes, codes: Codes) -> IntArray:
     numpy.ndarray
         ``(n_queries, n_rows)`` int64.
     """
-    return _popcount(queries, codes, np.bitwise_xor)
+    return _measured(queries, codes, lambda differing, _: differing).astype(np.int64)
 
 
 def spherical_hamming(queries: Codes, codes: Codes) -> FloatArray:
@@ -167,9 +169,7 @@ def spherical_hamming(queries: Codes, codes: Codes) -> FloatArray:
     numpy.ndarray
         ``(n_queries, n_rows)`` float64: bits that differ by bits that both have, and 0.1.
     """
-    both = _popcount(queries, codes, np.bitwise_and)
-    far: FloatArray = hamming(queries, codes) / (both + 0.1)
-    return far
+    return _measured(queries, codes, lambda differing, shared: differing / (shared + 0.1))
 
 
 def nearest_codes(queries: Codes, codes: Codes, n: int) -> IntArray:
@@ -188,7 +188,7 @@ def nearest_codes(queries: Codes, codes: Codes, n: int) -> IntArray:
         ``(n_queries, min(n, n_rows))`` int64 rows, nearest first.
     """
     n = min(n, len(codes))
-    step = max(1, _BLOCK_VALUES // max(1, codes.size))
+    step = max(1, _BLOCK_VALUES // max(1, len(codes)))
     parts = [np.empty((0, n), np.int64)]
     for first in range(0, len(queries), step):
         far = spherical_hamming(queries[first : first + step], codes)
@@ -199,8 +199,19 @@ def nearest_codes(queries: Codes, codes: Codes, n: int) -> IntArray:
     return np.concatenate(parts)
 
 
-def _popcount(queries: Codes, codes: Codes, joined: np.ufunc) -> IntArray:
-    total = np.zeros((len(queries), len(codes)), np.int64)
-    for word in range(codes.shape[1]):
-        total += np.bitwise_count(joined(queries[:, word, None], codes[None, :, word]))
-    return total
+def _measured(
+    queries: Codes, codes: Codes, measure: Callable[[IntArray, IntArray], FloatArray | IntArray]
+) -> FloatArray:
+    """Return a measure of the bits that differ and that are shared; blocks stay in the cache."""
+    far = np.empty((len(queries), len(codes)))
+    n_asked = np.bitwise_count(queries).sum(1, dtype=np.int32)
+    for first in range(0, len(codes), _CODES_AT_ONCE):
+        rows = slice(first, first + _CODES_AT_ONCE)
+        words = np.ascontiguousarray(codes[rows].T)
+        n_own = np.bitwise_count(words).sum(0, dtype=np.int32)
+        for query, n, out in zip(queries, n_asked, far[:, rows], strict=True):
+            shared = np.zeros_like(n_own)
+            for word, asked in zip(words, query, strict=True):
+                shared += np.bitwise_count(word & asked)
+            out[:] = measure(n + n_own - 2 * shared, shared)
+    return far

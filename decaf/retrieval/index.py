@@ -20,6 +20,7 @@ from decaf.retrieval.index_files import (
     IndexedStore,
     features_digest,
     index_info,
+    index_of,
     read_rows,
     row_keys,
     write_index,
@@ -114,7 +115,7 @@ class Index:
         made = cls(path, {}, code, base, rows)
         manifest = {
             "format": FORMAT, "kind": kind, "layer": layer, "metric": how.metric, "seed": seed,
-            "n_features": base.shape[-1], "features": features_digest(store),
+            "n_features": base.shape[-1], "n_built": len(rows), "features": features_digest(store),
         }  # fmt: skip
         manifest |= made._tuned(_read(base, held), held, how.metric, recall)
         manifest["build_s"] = perf_counter() - start
@@ -146,13 +147,7 @@ class Index:
             If it is of another store.
         """
         path = Path(path)
-        manifest = index_info(path)
-        if manifest["store"] != store.digest:
-            raise StoreMismatchError(
-                f"asked to search {store.path} by the index {path}, found that it is of another "
-                "store, or of this one before it grew; use `decaf index add`, or build it again"
-            )
-        return cls._read(path, manifest, store)
+        return cls._read(path, index_of(path, store, files=True), store)
 
     @classmethod
     def _read(cls, path: Path, manifest: Mapping[str, Any], store: IndexedStore) -> Self:
@@ -212,7 +207,8 @@ class Index:
     ) -> dict[str, Any]:
         """Return the effort, and the recall that it has of held-out rows."""
         k = min(_K, len(self.rows) - 1)
-        exact = nearest(queries, self._base, k + 1, metric, rows=self.rows).without(held).rows
+        every = np.sort(self.rows)
+        exact = nearest(queries, self._base, k + 1, metric, rows=every).without(held).rows
 
         def found(effort: int) -> IntArray:
             return self._found(queries, k + 1, effort).without(held).rows
@@ -252,10 +248,12 @@ def add_to_index(path: str | Path, store: IndexedStore) -> Index:
     Returns
     -------
     Index
-        Of this store. What was learnt, and the effort, stay.
+        Of this store. What was learnt stays; the effort is chosen again.
 
     Raises
     ------
+    ConfigError
+        If no effort reaches the recall any more.
     StoreError
         If the index is damaged.
     StoreMismatchError
@@ -269,6 +267,8 @@ def add_to_index(path: str | Path, store: IndexedStore) -> Index:
 
 def _grown(path: Path, store: IndexedStore) -> Index:
     manifest = dict(index_info(path))
+    if manifest["store"] == store.digest:  # it has not grown
+        return Index._read(path, manifest, store)
     if manifest["features"] != features_digest(store) or manifest["layer"] not in store.layers:
         raise StoreMismatchError(
             f"asked to add {store.path} to the index {path}, found features made otherwise; "
@@ -288,9 +288,15 @@ def _grown(path: Path, store: IndexedStore) -> Index:
     index = Index._read(path, manifest, store)
     old = np.array([here.pop(key) for key in keys], dtype=np.int64)
     new = np.array(sorted(here.values()), dtype=np.int64)
-    for _, X in blocks_of(store[manifest["layer"]], new):
+    base, seed = store[manifest["layer"]], manifest["seed"]
+    for _, X in blocks_of(base, new):
         index._code.add(X)
     index.rows = np.concatenate([old, new])
+    held, _ = _drawn(index.rows[: manifest["n_built"]], base, seed)
+    unseen = np.concatenate([held, index.rows[manifest["n_built"] :]])  # by what was learnt
+    held = np.sort(np.random.default_rng(seed).permutation(unseen)[:_N_HELD_OUT])
+    asked = manifest["recall"]["asked"]
+    manifest |= index._tuned(_read(base, held), held, manifest["metric"], asked)
     index.manifest = write_index(path, manifest, index._code, store, index.rows)
     named = {MANIFEST, LOCK, *(name for name, _ in index.manifest["files"].values())}
     for file in path.iterdir():

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from decaf.errors import StoreError
+from decaf.errors import StoreError, StoreMismatchError
 from decaf.retrieval.codes import Code
 from decaf.retrieval.exact import RowBlocks
 from decaf.types import IntArray
@@ -29,7 +29,7 @@ from decaf.whole_files import whole_file
 
 MANIFEST = "manifest.json"
 LOCK = "lock"
-FORMAT = 1
+FORMAT = 2
 _TABLE = ("dataset", "dataset_digest", "n_images", "rows", "weights", "layers")
 
 
@@ -84,7 +84,43 @@ def index_info(path: str | Path) -> Mapping[str, Any]:
     StoreError
         If there is none, or it is damaged.
     """
-    path = Path(path)
+    return _checked(Path(path), files=True)
+
+
+def index_of(path: str | Path, store: IndexedStore, *, files: bool = False) -> Mapping[str, Any]:
+    """Return what an index is, if it is of a store.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Its folder.
+    store : FeatureStore
+        The store that is searched by it.
+    files : bool
+        Whether its files are compared with their checksums too.
+
+    Returns
+    -------
+    mapping
+        The manifest.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged.
+    StoreMismatchError
+        If it is of another store.
+    """
+    manifest = _checked(Path(path), files=files)
+    if manifest["store"] != store.digest:
+        raise StoreMismatchError(
+            f"asked to search {store.path} by the index {path}, found that it is of another "
+            "store, or of this one before it grew; use `decaf index add`, or build it again"
+        )
+    return manifest
+
+
+def _checked(path: Path, *, files: bool) -> Mapping[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
         own = manifest.pop("sha256")
@@ -93,8 +129,9 @@ def index_info(path: str | Path) -> Mapping[str, Any]:
                 f"asked to open the index {path}, found format {manifest['format']}, not {FORMAT}; "
                 "build it again"
             )
-        whole = own == _sha256(_text(manifest)) and all(
-            _file_sha256(path / name) == digest for name, digest in manifest["files"].values()
+        whole = own == _sha256(_text(manifest)) and not (
+            files
+            and any(_file_sha256(path / name) != sha for name, sha in manifest["files"].values())
         )
     except FileNotFoundError as error:
         raise StoreError(

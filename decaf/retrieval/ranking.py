@@ -10,6 +10,7 @@ Stewenius, CVPR 2006 (UKBench).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,30 +43,32 @@ def trapezoid_ap(relevance: IntArray, n_relevant: int | None = None) -> float:
     return float(((before + after) / 2)[hits].sum() / total)
 
 
-def step_ap(relevant: npt.NDArray[np.bool_], distances: FloatArray) -> float:
-    """Return the average precision by steps; items at one distance are one group.
+def step_aps(
+    relevant: npt.NDArray[np.bool_], distances: npt.NDArray[np.floating[Any]]
+) -> FloatArray:
+    """Return the average precision by steps of rankings; items at one distance are one group.
 
     Parameters
     ----------
     relevant : numpy.ndarray
-        ``(n,)``.
+        ``(n_queries, n)`` of ranked items, nearest first; one or more of each query.
     distances : numpy.ndarray
-        ``(n,)``, in any order; infinity for what was not found.
+        ``(n_queries, n)``, ascending; infinity for what was not found.
 
     Returns
     -------
-    float
-        From 0 to 1; nan where nothing is relevant.
+    numpy.ndarray
+        ``(n_queries,)`` from 0 to 1.
     """
-    if not relevant.any():
-        return float("nan")
-    order = np.argsort(distances, kind="stable")
-    far = distances[order]
-    found = relevant[order].cumsum()
-    ends = np.flatnonzero(np.append(far[1:] != far[:-1], True))
-    new = np.diff(found[ends], prepend=0)
-    precision = np.where(np.isinf(far[ends]), 0, found[ends] / (ends + 1))
-    return float((new * precision).sum() / found[-1])
+    n = relevant.shape[1]
+    found = relevant.cumsum(1)
+    ends = np.full(relevant.shape, n - 1)
+    ends[:, :-1] = np.where(distances[:, 1:] != distances[:, :-1], np.arange(n - 1), n - 1)
+    ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]  # where an item's group ends
+    precision = np.take_along_axis(found, ends, 1) / (ends + 1)
+    counts = relevant & ~np.isinf(distances)
+    aps: FloatArray = (precision * counts).sum(1) / found[:, -1]
+    return aps
 
 
 def random_ap(n_items: int, n_relevant: int) -> float:

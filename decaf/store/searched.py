@@ -14,7 +14,7 @@ from decaf.records import Search
 from decaf.retrieval.exact import Neighbours, RowBlocks, nearest, rows_of
 from decaf.retrieval.expansion import augmented, expanded
 from decaf.retrieval.index import Index
-from decaf.retrieval.index_files import index_info
+from decaf.retrieval.index_files import index_of
 from decaf.store.reader import FeatureStore, label_texts
 from decaf.types import FloatArray, IntArray, LabelKind, label_kind
 from decaf.whole_files import write_whole
@@ -251,7 +251,7 @@ def neighbours(
 def layer_of(store: FeatureStore, how: Search) -> str:
     """Return the layer that is searched: the one asked for, or the index's, or the store's last."""
     if how.index is not None and how.layer is None:
-        return str(index_info(how.index)["layer"])
+        return str(index_of(how.index, store)["layer"])
     return how.layer or store.layers[-1]
 
 

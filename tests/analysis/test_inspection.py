@@ -24,6 +24,23 @@ def test_layers_are_described_and_compared(store_path, image_folder):
     assert {len(norms) for norms in found.norms.values()} == {25}
     np.testing.assert_allclose(np.diag(found.similarity), 1)
     assert np.isfinite(list(found.logme.values())).all()
+    assert {(one.n_rows, len(one.scores)) for one in found.kernel.values()} == {(25, 1)}
+
+
+def test_kernel_analysis_is_written_and_drawn(store_path, tmp_path):
+    words = ["--kernel-rows", "9", "--out", str(tmp_path), "--quiet"]
+    done = CliRunner().invoke(app, ["inspect", str(store_path), *words])
+    assert done.exit_code == 0, done.output
+    assert "5 samples of 9 images" in " ".join(done.output.split())
+    curves = pd.read_csv(tmp_path / "kernel.csv")
+    layers = pd.read_csv(tmp_path / "layers.csv").set_index("layer")
+    assert (layers["kernel_rows"] == 9).all()
+    for layer, curve in curves.groupby("layer"):
+        assert curve["directions"].tolist() == list(range(10))
+        np.testing.assert_allclose(1 - curve["error"].mean(), layers["kernel_score"][layer])
+    assert 'id="kernels-title"' in (tmp_path / "index.html").read_text()
+    none = inspect_store(store_path, kernel_rows=0, quiet=True)
+    assert set(none.kernel.values()) == {None}
 
 
 def test_a_copy_under_another_label_is_found(store_path, image_folder):
@@ -76,6 +93,7 @@ def test_the_command_prints_tables_and_writes_files(store_path, image_folder, tm
     assert sorted(path.name for path in out.iterdir()) == [
         "duplicates.csv",
         "index.html",
+        "kernel.csv",
         "layers.csv",
         "similarity.csv",
     ]

@@ -106,6 +106,14 @@ def test_a_message_cannot_command_the_terminal(tmp_path: Path) -> None:
     assert r"\x1b[2J\nx" in line
 
 
+def test_a_wrong_word_is_told_in_plain_words(tmp_path: Path) -> None:
+    for command, option in (("search a.h5 b", "--metric"), ("index measure a.h5", "--queries")):
+        done = decaf(*command.split(), option, "foo", cwd=tmp_path)
+        assert done.returncode == 2
+        told = " ".join(done.stderr.replace("│", " ").split())
+        assert f"Invalid value for '{option}': 'foo' is not one of" in told
+
+
 def test_decaf_runs_as_a_module_and_helps_in_short(tmp_path: Path) -> None:
     for arguments in (["-h"], ["extract", "-h"], ["plot", "curve", "-h"], ["datasets", "-h"]):
         done = decaf(*arguments, cwd=tmp_path)

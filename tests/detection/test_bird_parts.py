@@ -2,8 +2,10 @@
 
 import numpy as np
 from detection_scenes import MINI, QUIET
+from typer.testing import CliRunner
 
 import decaf
+from decaf.cli.app import app
 from decaf.datasets.birds import LEAST_POINTS, part_boxes
 from decaf.detection import extract_bird_parts
 from decaf.detection.bird_parts import powered
@@ -38,6 +40,12 @@ def test_parts_stand_side_by_side_and_missing_ones_are_zeros(data_root, tmp_path
     assert not body[2].any()
     assert head[3].any()
     assert body[3].any()
+    again = ["--out", str(tmp_path / "again.h5"), "--data-root", str(data_root), "--quiet"]
+    again += ["--allow-partial", "--features", str(tmp_path), "--layers", "pool5"]
+    done = CliRunner().invoke(app, ["detect", "parts", "--backbone", "decaf-mini", *again])
+    assert done.exit_code == 0, done.output
+    with decaf.FeatureStore(tmp_path / "again.h5") as store:
+        np.testing.assert_array_equal(store["pool5"][:], X)
     assert np.allclose(powered(np.array([-8.0, 0, 1])), [-(8**0.3), 0, 1])
     table = decaf.evaluate(path, heads="svm", compute=QUIET, out=tmp_path / "results.csv")
     assert {(one.dataset, one.protocol) for one in table} == {("birds-parts", "part-oracle")}

@@ -88,6 +88,20 @@ def test_a_table_of_boxes(tmp_path):
     assert list(images.side("test").table.image_ids) == ["b.png"]
 
 
+def test_boxes_that_leave_their_image_are_said(tmp_path, capsys):
+    for name in "ab":
+        Image.new("RGB", (20, 10)).save(tmp_path / f"{name}.png")
+    (tmp_path / "far.csv").write_text(
+        "path,label,x1,y1,x2,y2\na.png,disc,-5,2,30,8\nb.png,disc,40,2,50,8\nb.png,disc,0,0,20,10\n"
+    )
+    first, second = load_boxed(tmp_path / "far.csv").objects
+    assert first.boxes.tolist() == [[0, 2, 20, 8]]
+    assert second.boxes.tolist() == [[40, 2, 50, 8], [0, 0, 20, 10]]  # a test counts it as missed
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["far: 1 boxes are cut to their image ('a.png')",
+                    "far: 1 boxes are outside their image ('b.png')"]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -98,6 +112,7 @@ def test_a_table_of_boxes(tmp_path):
         ("a.png,disc,,,,", "a label without a box"),
         ("a.png,,1,1,2,2", "a box without a label"),
         (",disc,1,1,2,2", "a path is needed"),
+        ("a.png,disc,0.1,0.1,0.9,1.0", "shares of an image do; give pixels"),
     ],
 )
 def test_odd_lines_are_named(tmp_path, line, message):

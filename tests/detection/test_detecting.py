@@ -41,6 +41,7 @@ def test_planted_objects_are_found_by_both_routes(collages, kept, model, tmp_pat
         assert [one.n_objects for one in result.matched] == [4, 4]
         assert np.nanmean(result.ap_area) > 0.9
         assert result.recall[None][0] == 1
+        assert list(result.recall) == [100, None]  # of 150 proposals at most
         assert 20 < result.n_proposals <= 150
 
 
@@ -109,23 +110,27 @@ def test_the_file_of_a_detector_is_checked(model, tmp_path):
         (tmp_path / name).write_bytes(change(model.read_bytes()))
         with pytest.raises(DataError, match="asked for the detector"):
             decaf.Detector.load(tmp_path / name)
+    replace(detector, decoder="crystal").save(tmp_path / "word.safetensors")
+    with pytest.raises(DataError, match="decoder is 'crystal'"):
+        decaf.Detector.load(tmp_path / "word.safetensors")
     (model.parent / "a.png").touch()
     replace(detector, weights_sha256="0" * 64).save(tmp_path / "net.safetensors")
     with pytest.raises(BackboneError, match="train the model again"):
         decaf.detect(tmp_path / "net.safetensors", [model.parent / "a.png"], out=tmp_path / "x.csv")
 
 
-def test_proposals_from_a_file_take_the_place_of_others(collages, kept, model, tmp_path):
+def test_proposals_from_a_file_take_the_place_of_others(collages, kept, model, tmp_path, capsys):
     images = load_boxed(collages).side("test")
     lines = ["path,x1,y1,x2,y2,score"]
     read = Applied(proposals=str(tmp_path / "boxes.csv"))
     for name, objects in zip(images.table.image_ids, images.objects, strict=True):
         lines += [f"{name},{','.join(map(str, box))},1" for box in objects.boxes.tolist()]
-        lines += [f"{name},0,0,30,30,2"]
+        lines += [f"{name},0,0,30,30,2", f"{name},900,0,930,30,2"]
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
     options = {"source": kept, "compute": QUIET}
     found = decaf.evaluate_detector(model, collages, applied=read, **options)
     assert found.n_proposals == 3
+    assert "4 proposals lie outside their image" in capsys.readouterr().err
     assert found.recall[None].min() == 1
     (tmp_path / "boxes.csv").write_text("\n".join(lines[:3]))
     with pytest.raises(DataError, match="has no boxes of"):
@@ -170,6 +175,20 @@ def test_images_and_objects_that_cannot_be_used_are_said(collages, kept, tmp_pat
             "JPEGImages/3.png", "JPEGImages/4.jpg"
         }  # fmt: skip
     assert decaf.Detector.load(out).class_names == NAMES
+
+
+def test_images_without_objects_are_refused(model, tmp_path):
+    lines = ["path,label,x1,y1,x2,y2,difficult,split"]
+    for name, rest in (("a", "disc,0,0,9,9,1,test"), ("b", ",,,,,,train")):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{name}.png")
+        lines.append(f"{name}.png,{rest}")
+    (tmp_path / "few.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="to test on 1 images of few, found no object of disc"):
+        decaf.evaluate_detector(model, tmp_path / "few.csv", compute=QUIET)
+    with pytest.raises(DataError, match="to train on 1 images of few, found no object"):
+        train_detector(tmp_path / "few.csv", MINI, out=tmp_path / "m.safetensors", compute=QUIET)
+    with pytest.raises(DataError, match=r"absent\.csv, found: No such file"):
+        load_boxed(tmp_path / "absent.csv")
 
 
 def test_proposals_that_cannot_be_kept_are_said(collages, tmp_path):
@@ -225,7 +244,7 @@ def test_the_commands(collages, kept, tmp_path):
         assert min(drawn.size) > 300
     assert "no box is drawn" not in done.stderr
     done = runner.invoke(app, [*asked, "--min-score", "1e6", *boxes])
-    assert "no box is drawn at all" in done.stderr
+    assert "no box is drawn on 1 of 1 images" in done.stderr
     asked = ["detect", "evaluate", model, "--dataset", str(collages), "--out", f"{home}/ap.csv"]
     done = runner.invoke(app, [*asked, "--figure", f"{home}/errors.svg", *boxes])
     assert done.exit_code == 0, done.output
@@ -258,7 +277,14 @@ def test_images_whose_boxes_all_score_low_are_told(tmp_path, capsys):
         Image.new("RGB", (40, 30)).save(tmp_path / f"{name}.png")
     lines = [f"{tmp_path}/{name}.png,cup,{score},1,1,9,9" for name, score in (("a", -1), ("b", 1))]
     found.write_text("\n".join(["path,class,score,x1,y1,x2,y2", *lines]))
-    assert len(draw_detections(found, tmp_path / "drawn")) == 2
+    Image.new("RGB", (40, 30)).save(tmp_path / "none.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    asked = [str(tmp_path / f"{name}.png") for name in ("a", "b", "none", "broken")]
+    drawn = draw_detections(found, tmp_path / "drawn", images=asked)
+    assert [one.name for one in drawn] == ["a.png", "b.png", "none.png"]
     told = capsys.readouterr().err
-    assert "on 1 of 2 images" in told
+    assert "on 2 of 3 images" in told
     assert "a.png" in told
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(DataError, match="cannot be read any more"):
+        draw_detections(found, tmp_path / "drawn", images=asked)

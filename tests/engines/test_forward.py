@@ -80,13 +80,24 @@ def test_too_little_memory_for_one_image_is_an_error(plan: Plan, net: TorchBackb
     tight = Tight(net, 0, torch.OutOfMemoryError("no memory"))
     with pytest.raises(ConfigError, match="too little memory for one image"):
         Forward(plan, tight).features(load_batch(plan, [0, 1, 2]))
-    assert tight.asked == [3, 3, 3, 3, 2, 1]
+    assert tight.asked == [3, 3, 3, 2, 1]
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(plan: Plan, net: TorchBackbone) -> None:
     tight = Tight(net, 0, RuntimeError("shapes do not fit"))
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         Forward(plan, tight).features(load_batch(plan, [0]))
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+@pytest.mark.parametrize("layers", ["pool5", "pool5,fc7"])
+def test_a_row_has_the_same_bits_among_few_and_many(many: Path, runtime: str, layers: str) -> None:
+    net = load_backbone("decaf-mini", weights="random", device="cpu", runtime=runtime)  # type: ignore[arg-type]
+    plan = make_plan(load_dataset(many, limit=40), net, layers=layers, workers=1)
+    forward, some = Forward(replace(plan, even=True), plan.backbone), [3, 4, 39]
+    whole, few = (forward.features(load_batch(plan, rows)) for rows in (range(40), some))
+    for layer in plan.layers:
+        np.testing.assert_array_equal(few[layer], whole[layer][some])
 
 
 def test_replicas_share_the_batches_and_give_the_same_rows(

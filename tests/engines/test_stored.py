@@ -1,4 +1,4 @@
-"""fc6 and fc7 from a stored pool5: the same bits, and no image is touched."""
+"""fc6 and fc7 from a stored pool5, other poolings from maps: the same bits, no image touched."""
 
 from pathlib import Path
 
@@ -38,6 +38,29 @@ def test_deeper_layers_follow_to_the_bit_without_a_image(
 
 
 @pytest.mark.parametrize(
+    ("layer", "pool", "view", "runtime"),
+    [
+        ("features.pool2", "rmac", "center", "torch"),
+        ("pool5", "gem:3", "ten-crop", "torch"),
+        ("pool5", "avg", "center", "onnx"),
+    ],
+)
+def test_stored_maps_are_pooled_to_the_bit_without_an_image(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    layer: str, pool: str, view: str, runtime: str,
+) -> None:  # fmt: skip
+    options = {**OPTIONS, "view": view, "limit": 6, "runtime": runtime}
+    whole = extract(many, **options, layers=layer, pool=pool, out=tmp_path / "whole.h5")
+    extract(many, **options, layers=f"{layer},fc6", out=tmp_path / "stores")
+    monkeypatch.setattr(local, "load_batches", None)  # what reads images
+    found = extract(many, **options, layers=layer, pool=pool, out=tmp_path / "stores")
+    with FeatureStore(found) as pooled, FeatureStore(whole) as expected:
+        np.testing.assert_array_equal(pooled[layer][:], expected[layer][:])
+        assert pooled.provenance == expected.provenance
+        assert pooled.done.all()
+
+
+@pytest.mark.parametrize(
     "other",
     [
         {"seed": 1},
@@ -62,6 +85,16 @@ def test_pooled_maps_are_no_start(many: Path, tmp_path: Path) -> None:
     extract(many, **options, layers="pool5", pool="avg")
     with FeatureStore(extract(many, **options, layers="fc7", pool="avg")) as store:
         assert store.done.all()
+
+
+def test_windows_of_one_pass_do_not_start_at_stored_ones(many: Path, tmp_path: Path) -> None:
+    options = {**OPTIONS, "limit": 2, "view": "dense", "patch_scales": "1"}
+    extract(many, **options, layers="pool5", out=tmp_path)
+    found, fresh = (
+        extract(many, **options, layers="fc6", out=out) for out in (tmp_path, tmp_path / "fresh")
+    )
+    with FeatureStore(found) as one, FeatureStore(fresh) as other:
+        np.testing.assert_array_equal(one["fc6"][:], other["fc6"][:])
 
 
 def test_layers_that_need_more_than_pool5_are_computed_from_images(

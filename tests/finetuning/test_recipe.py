@@ -26,7 +26,10 @@ def test_random_weights_have_a_recipe_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("epoch=7", "unknown part 'epoch=7' of a recipe; choose from: blocks, epochs, batch_size"),
+        (
+            "epoch=7",
+            "unknown part 'epoch=7' of a recipe; did you mean 'epochs'. choose from: blocks",
+        ),
         ("epochs=many", "epochs of a recipe is of type int, found 'many'"),
         ("refit=perhaps", "refit of a recipe is of type bool"),
         ("epochs=0", "epochs is 1 or more"),

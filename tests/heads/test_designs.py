@@ -104,3 +104,12 @@ def test_the_preconditioner_of_full_rank_inverts_a_constant_curvature(bias, kind
     np.testing.assert_allclose(
         inner(design, difference, difference, design.forward(difference)), 0, atol=1e-16
     )
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize("size", [1e-6, 1.0])
+def test_eigenvalues_are_those_of_the_features_however_small(kind, size):
+    X = size * _features(20, 5)
+    found = nystroem(_designs(X, Bias(free=True))[kind]).eigenvalues
+    wanted = torch.linalg.eigvalsh((X - X.mean(0)).T @ (X - X.mean(0)))
+    np.testing.assert_allclose(found.sort().values[-5:], wanted, rtol=1e-6)

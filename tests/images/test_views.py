@@ -128,7 +128,7 @@ def test_ten_crop_needs_room():
 
 
 def test_unknown_view_names_the_choices():
-    message = "unknown view 'centre'; choose one of: center, warp, squash, ten-crop"
+    message = "unknown view 'centre'; did you mean 'center'. choose one of: center, warp, squash"
     with pytest.raises(ConfigError, match=message):
         n_views("centre")
     with pytest.raises(ConfigError, match=message):

@@ -1,6 +1,7 @@
 """Each script runs on tiny images in the official layouts, and says what the paper prints."""
 
 import runpy
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ PIPELINES = Path(__file__).parents[2] / "pipelines"
 SHARED = ("common", "mini_training")
 SCRIPTS = sorted(path.stem for path in PIPELINES.glob("*.py") if path.stem not in SHARED)
 TRAINING = ("ablate_depth", "pretrain_mini")  # tested by test_training.py
-DETECTION = ("rcnn_voc2007",)  # tested below
+OTHER = ("rcnn_voc2007", "search_codes", "zf_figures")  # tested below
 NET = [
     "--backbone", "decaf-mini", "--weights", "random", "--layers", "pool5",
     "--pool", "grid:2", "--device", "cpu", "--allow-partial",
@@ -54,7 +55,7 @@ OPTIONS = {
 
 
 def test_every_script_is_expected_here() -> None:
-    assert sorted([*EXPECTED, *TRAINING, *DETECTION]) == SCRIPTS
+    assert sorted([*EXPECTED, *TRAINING, *OTHER]) == SCRIPTS
 
 
 SLOW = ("oquab_voc2012", "oquab_voc2007")
@@ -100,6 +101,41 @@ def test_detection_runs_on_small_collages(
     for layer in ("pool5", "fc6"):
         classes = pd.read_csv(tmp_path / f"rcnn-{layer}.csv")["class"]
         assert list(classes) == ["disc", "stripes", "mean"]
+
+
+def test_search_runs_on_small_images(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(PIPELINES)
+    pairs = tmp_path / "pairs"
+    for name in ("one", "two"):
+        shutil.copytree(data_root / "caltech101" / "101_ObjectCategories", pairs / name)
+    where = ["--data-root", data_root, "--features", tmp_path / "f", "--results", tmp_path / "r"]
+    main = runpy.run_path(str(PIPELINES / "search_codes.py"))["main"]
+    codes = ["--codes", "spherical:64", "--pairs", pairs]
+    main([*map(str, [*where, *codes]), *NET[:6], "--device", "cpu", "--allow-partial"])
+    found = pd.read_csv(tmp_path / "r" / "search-pairs.csv")
+    assert found["layer"].iloc[-1] == "decaf-mini pool5 rmac"
+    assert (found.filter(like="recall@1,") == 1).all(axis=None)  # both folders are the same
+    labels = pd.read_csv(tmp_path / "r" / "search-labels.csv")
+    assert {"float32", "spherical:64"} == {*labels["code"]}
+    assert labels["mAP"].between(0, 1).all()
+    assert pd.read_csv(tmp_path / "r" / "search-ukbench.csv")["UKBench"].between(1, 4).all()
+    assert (tmp_path / "r" / "search-codes.svg").stat().st_size > 1000
+
+
+def test_figures_of_what_a_net_sees(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(PIPELINES)
+    main = runpy.run_path(str(PIPELINES / "zf_figures.py"))["main"]
+    where = ["--images", image_folder, "--features", tmp_path / "f", "--results", tmp_path]
+    net = ["--backbone", "decaf-mini", "--layers", "features.relu1,pool5", "--device", "cpu"]
+    main([*map(str, where), *net, "--units", "0", "--n-covered", "1"])
+    drawn = sorted(path.name for path in tmp_path.glob("*.png"))
+    moved = [f"zf-figure-5-{name}.png" for name in ("rotate", "scale", "translate")]
+    seen = ["zf-figure-2-features.relu1.png", "zf-figure-2-pool5.png"]
+    assert drawn == [*seen, *moved, "zf-figure-7-1.png"]
 
 
 BESIDE = ("-splits", "-classes", "-confusion")

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flat import evaluate
+from flat import evaluate, extract
 from PIL import Image
 
-from decaf.records import Images
+from decaf.insight.asked import Projection
+from decaf.records import Images, Net
 from decaf.report.hits_page import write_hits
+from decaf.report.net_page import write_net_page
 from decaf.report.one_page import write_report
 from decaf.results import ResultTable
 from decaf.store.searched import Answer, Hit
@@ -120,6 +122,31 @@ def test_answers_to_a_search_fit_the_screen(
     assert page.locator("section figure").count() == 13
     assert page.locator("figure.right").count() == 2
     assert page.locator("figure b", has_text="✗").count() == 10
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_units_of_a_net_are_picked(
+    width: int, image_folder: Path, tmp_path: Path, visit: Callable[..., Any]
+) -> None:
+    store = extract(image_folder, backbone="decaf-mini", layers="pool5,fc7", out=tmp_path, limit=9)
+    out = write_net_page(
+        Net("decaf-mini"), store, out=tmp_path / "net.html", projection=Projection(units="0-19"),
+        images=Images(images=image_folder), device="cpu",
+    )  # fmt: skip
+    page = visit(out, viewport={"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 20)")
+    fc7 = page.locator("section.units").nth(1)
+    assert fc7.locator("figure:visible").count() == 1
+    fc7.get_by_role("button", name="13", exact=True).click()
+    assert fc7.locator("figure:visible").get_attribute("data-unit") == "13"
+    assert fc7.get_by_role("button", pressed=True).text_content() == "13"
+    fc7.get_by_role("button", name="all").click()
+    assert fc7.locator("figure:visible").count() == 20
+    assert page.locator("section.units").nth(0).locator("figure:visible").count() == 1
+    plain = visit(out, java_script_enabled=False)
+    assert plain.locator("section.units figure:visible").count() == 40
 
 
 @pytest.mark.browser

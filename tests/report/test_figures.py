@@ -155,3 +155,21 @@ def test_domains_are_drawn_way_by_way_with_their_controls():
     assert "a → b" in drawn.axes[0].get_title("left")
     with pytest.raises(DataError, match="use --domains"):
         domains_figure(ResultTable((ONE,)))
+
+
+def test_settings_that_differ_are_lines_of_their_own(make_table):
+    rows = [
+        result
+        for normalize in ("none", "l2")
+        for result in make_table(layers=("fc6", "fc7"), shots=(1, 5), normalize=normalize)
+    ]
+    for draw, expected in (
+        (layers_figure, ["none svm", "l2 svm"]),
+        (
+            curve_figure,
+            [f"alexnet {layer} {n} svm" for layer in ("fc6", "fc7") for n in ("l2", "none")],
+        ),
+    ):
+        (axes,) = draw(ResultTable(tuple(rows))).axes
+        _, labels = axes.get_legend_handles_labels()
+        assert [label for label in labels if "published" not in label] == expected

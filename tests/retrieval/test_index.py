@@ -102,6 +102,45 @@ def test_an_index_grows_with_its_store(kind, stores, clustered, tmp_path):
         Index.open(tmp_path / "index", small)
 
 
+def test_growing_keeps_the_recall_that_was_asked(tmp_path):
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(3)
+    tight = np.repeat(rng.normal(size=(20, 8)), 15, axis=0) + 0.01 * rng.normal(size=(300, 8))
+    X = np.concatenate([tight, rng.normal(size=(700, 8))]).astype(np.float32)
+    ids = [f"{number}.jpg" for number in range(1000)]
+    small = make_store(tmp_path / "small.h5", X[:300], ids[:300], np.arange(300) % 2)
+    grown = make_store(tmp_path / "grown.h5", X, ids, np.arange(1000) % 2)
+    with FeatureStore(small) as store:
+        first = Index.build(store, tmp_path / "index", "IVF16,Flat", recall=0.9).manifest
+        assert add_to_index(tmp_path / "index", store).manifest == first  # nothing is new
+    with FeatureStore(grown) as store:
+        index = add_to_index(tmp_path / "index", store)
+        assert index.manifest["effort"] > first["effort"]  # cells of scattered rows are larger
+        found, true = index.search(X[300:], 10), nearest(X[300:], X, 10)
+        recall = index.manifest["recall"]
+    assert recall["10"] >= recall["asked"] == 0.9
+    assert intersection(found.rows, true.rows) > 0.85
+
+
+def test_a_store_that_lost_or_renamed_an_image_is_refused(clustered, stores, tmp_path):
+    Index.build(stores[0], tmp_path / "index", "spherical:64")
+    before = {file: file.read_bytes() for file in (tmp_path / "index").iterdir()}
+    ids = [f"{number}.jpg" for number in range(900)]
+    for name, kept, named in (("lost", ids[1:], "0.jpg"), ("new", ["new.jpg", *ids[1:]], "0.jpg")):
+        X = clustered[900 - len(kept) :]
+        path = make_store(tmp_path / f"{name}.h5", X, kept, np.arange(len(X)) % 2)
+        with (
+            FeatureStore(path) as store,
+            pytest.raises(StoreMismatchError, match=f"lacks the image {named} of the index"),
+        ):
+            add_to_index(tmp_path / "index", store)
+    after = {file: file.read_bytes() for file in (tmp_path / "index").iterdir()}
+    assert {**before, tmp_path / "index" / "lock": b""} == {
+        **after,
+        tmp_path / "index" / "lock": b"",
+    }
+
+
 def test_a_store_answers_through_its_index(stores, tmp_path):
     store, folder = stores[0], tmp_path / "index"
     Index.build(store, folder, "spherical:64", recall=0.99)

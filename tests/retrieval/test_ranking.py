@@ -11,7 +11,7 @@ from decaf.retrieval.ranking import (
     precision_at,
     random_ap,
     recall_at,
-    step_ap,
+    step_aps,
     trapezoid_ap,
     ukbench_score,
 )
@@ -24,7 +24,7 @@ from decaf.retrieval.ranking import (
 def test_golden_average_precisions(ranks, trapezoid, steps):
     relevant = np.array([rank in ranks for rank in range(4)])
     assert trapezoid_ap(np.where(relevant, 1, -1)) == pytest.approx(trapezoid, abs=1e-6)
-    assert step_ap(relevant, np.arange(4.0)) == pytest.approx(steps, abs=1e-6)
+    assert step_aps(relevant[None], np.arange(4.0)[None]) == pytest.approx(steps, abs=1e-6)
 
 
 def test_junk_is_as_if_it_were_not_there():
@@ -35,15 +35,16 @@ def test_junk_is_as_if_it_were_not_there():
 
 def test_ties_are_one_group_whatever_their_order():
     relevant, distances = np.array([True, False, False, True]), np.array([1.0, 1, 2, 3])
-    assert step_ap(relevant, distances) == pytest.approx((1 / 2 + 2 / 4) / 2)
-    assert step_ap(relevant[[1, 0, 2, 3]], distances) == step_ap(relevant, distances)
-    assert step_ap(relevant, np.array([1, 2, 2, np.inf])) == pytest.approx(1 / 2)
+    orders = np.stack([relevant, relevant[[1, 0, 2, 3]], relevant])
+    found = step_aps(orders, np.stack([distances, distances, [1, 2, 2, np.inf]]))
+    assert found[:2] == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert found[2] == pytest.approx(1 / 2)
 
 
 @pytest.mark.parametrize(("n", "r"), [(2, 1), (5, 2), (6, 6), (1, 1)])
 def test_the_floor_is_the_mean_over_all_orders(n, r):
     found = [
-        step_ap(np.isin(np.arange(n), places), np.arange(float(n)))
+        step_aps(np.isin(np.arange(n), places)[None], np.arange(float(n))[None])
         for places in itertools.combinations(range(n), r)
     ]
     assert random_ap(n, r) == pytest.approx(np.mean(found))

@@ -1,5 +1,5 @@
 // Tables sort by their headers and long ones can be filtered; without this script they stand as
-// they are. A group of rows (our figure with the published one beneath) moves as one.
+// they are; so do units, of which it shows the one that is picked. A group of rows (our figure with the published one beneath) moves as one.
 "use strict";
 for (const table of document.querySelectorAll("table[data-sort]")) {
   const headers = [...table.tHead.rows[0].cells];
@@ -46,6 +46,28 @@ for (const table of document.querySelectorAll("table[data-filter]")) {
     }
     count.textContent = asked ? `${shown} of ${table.tBodies.length}` : "";
   });
+}
+for (const units of document.querySelectorAll(".units")) {
+  const figures = [...units.querySelectorAll("figure[data-unit]")];
+  const picker = document.createElement("div");
+  picker.className = "picker";
+  picker.setAttribute("role", "group");
+  picker.setAttribute("aria-label", "unit");
+  const pick = (unit) => {
+    for (const figure of figures) figure.hidden = unit !== "all" && figure.dataset.unit !== unit;
+    for (const button of picker.children) {
+      button.setAttribute("aria-pressed", String(button.textContent === unit));
+    }
+  };
+  for (const unit of [...figures.map((figure) => figure.dataset.unit), "all"]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = unit;
+    button.addEventListener("click", () => pick(unit));
+    picker.append(button);
+  }
+  figures[0].before(picker);
+  pick(figures[0].dataset.unit);
 }
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
