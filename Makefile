@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-quick gpu clean
+.PHONY: demo test check docs bench bench-quick gpu clean
 
 demo: .venv/ready
 	$(BIN)/decaf demo
@@ -10,13 +10,18 @@ demo: .venv/ready
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-check: .venv/ready
+check: .venv/ready docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/numpydoc lint $$(git ls-files 'decaf/*.py')
 	$(BIN)/python -m pytest -q decaf
+
+# readable without a network: open build/site/index.html
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: .venv/ready
+	$(BIN)/python -m mkdocs build --strict
 
 bench-quick: .venv/ready
 	$(BIN)/python benchmarks/bench_store.py --n-images 1000 --repeats 2

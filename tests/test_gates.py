@@ -65,12 +65,28 @@ def test_a_wrong_example_in_a_docstring_fails(bad: Path) -> None:
     assert "[doctest] decaf.bad" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [("[gone](gone.md)", "gone.md"), ("[gone](#gone)", "#gone"), ("::: decaf.gone", "decaf.gone")],
+)
+def test_a_page_that_leads_nowhere_fails(tmp_path: Path, page: str, said: str) -> None:
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[0]
+    (tmp_path / "mkdocs.yml").write_text(settings.replace("hooks: [docs/hooks.py]", ""))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# Page\n\n{page}\n")
+    done = run(*gate("mkdocs"), cwd=tmp_path)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
 def test_no_gate_is_left_out_here() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     gates = re.search(r"^check:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1].splitlines()
     known = ("ruff check", "ruff format", "mypy", "lint-imports", "numpydoc", "pytest")
     assert [name for line in gates for name in known if name in line] == list(known)
     assert len(gates) == len(known)
+    assert re.search(r"^check:.* docs$", makefile, re.MULTILINE)
 
 
 def test_make_installs_what_the_tests_need() -> None:

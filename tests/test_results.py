@@ -8,7 +8,9 @@ import result_rows
 from decaf.errors import DataError
 from decaf.report.details import Details
 from decaf.results import ResultTable, read_beside, read_results
+from decaf.results.chosen_settings import ChosenSetting, SearchTable
 from decaf.results.files import write_frames
+from decaf.results.predictions import predictions_path
 
 ONE = replace(
     result_rows.ONE,
@@ -193,3 +195,15 @@ def test_results_from_before_there_were_domains_are_read(tmp_path):
     ways = [replace(ONE, domains=d, train_on=t, adapt=a) for d in ("a:b", "b:a")
             for t in ("S", "ST") for a in ("none", "sa")]  # fmt: skip
     assert len({one.key for one in ways}) == 8
+
+
+def test_all_files_of_a_folder_of_results_are_read_as_its_results(tmp_path):
+    ResultTable((ONE, TWO)).to_csv(tmp_path / "own.csv")
+    predictions_path(tmp_path / "own.csv").write_text("path,split,true\n")
+    chosen = ChosenSetting(0, "layer=fc7", 1.0, 0.9, 0.8, 10, 5)
+    tuned = SearchTable(
+        "own", "alexnet", "holdout", "top1", 0, 1, {"layer=fc7": (0.9,)}, (chosen,), 2
+    )
+    tuned.to_csv(tmp_path / "own-tune.csv")
+    found = read_results(sorted(tmp_path.glob("*.csv")))
+    assert [r.value for r in found] == [ONE.value, TWO.value]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from decaf.errors import DataError
 from decaf.results.files import BESIDE, beside, read_frame, read_row, require_csv, write_frames
+from decaf.results.predictions import predictions_path
 from decaf.results.rows import OWN_FILES, Aggregate, Result, aggregate
 
 _NUMBERS = {"split": "int64", "value": "float64", "n": "int64"}
@@ -241,8 +242,18 @@ def _asked(rows: Sequence[Result] | Sequence[Aggregate]) -> list[str]:
 
 
 def _own(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of results, without what other commands and options wrote beside them."""
     written = {beside(path, what) for path in paths for what in BESIDE}
-    return [path for path in dict.fromkeys(paths) if path not in written]
+    written |= {predictions_path(path) for path in paths}
+    return [path for path in dict.fromkeys(paths) if path not in written and not _of_tune(path)]
+
+
+def _of_tune(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.readline().startswith((b"setting,", b"split,setting,"))
+    except OSError:  # said where it is read
+        return False
 
 
 def _frame(kind: type[Aggregate] | type[Result], rows: tuple[Any, ...]) -> pd.DataFrame:
