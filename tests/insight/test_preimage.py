@@ -176,6 +176,7 @@ def test_what_cannot_be_asked_is_refused(mini, tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_errors_of_a_real_net_grow_with_depth(assets, tmp_path):
     weights = str(assets / "weights" / "alexnet-conv.safetensors")
     net = load_backbone("alexnet", weights=weights, device="cpu")
@@ -189,6 +190,7 @@ def test_errors_of_a_real_net_grow_with_depth(assets, tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_a_real_class_is_more_active_than_in_any_image(assets, tmp_path):
     weights = str(assets / "weights" / "squeezenet1_1.safetensors")
     net = load_backbone("squeezenet1_1", weights=weights, device="cpu")
