@@ -13,7 +13,7 @@ from decaf.records import Images
 from decaf.report.one_page import write_report
 
 folder = decaf.load_dataset("digits").root
-few, quiet = Source(limit=200), Compute(quiet=True)
+few, quiet = Source(limit=120), Compute(quiet=True)
 
 # %% Features, once. A rerun finds them.
 net = Net("decaf-mini", layers="pool5")

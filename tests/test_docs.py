@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 PAGES += sorted(path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "adr")
 REFUSED = (BadParameter.__base__, LookupError, TypeError, AttributeError, ImportError)
+"""What a name that does not exist ends in; the first is the error of wrong usage."""
+
 PLACES = re.compile(r"`((?:decaf|docs|pipelines|benchmarks|tests|examples)/[\w./-]*)`")
 
 
