@@ -128,7 +128,7 @@ def test_features_that_are_not_finite_are_failures(
         return found
 
     monkeypatch.setattr(torch.nn.AdaptiveMaxPool2d, "forward", spoilt)
-    options = {**QUIET, "max_failures": 0.5, "workers": 0}
+    options = {**QUIET, "max_failures": 0.5, "workers": 0, "batch_size": 24}  # all at once
     out = predict(plain, [image_folder], out=tmp_path / "p.csv", **options)
     failures = read(tmp_path / "p.failures.csv")
     assert len(read(out)) == 21
