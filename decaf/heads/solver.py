@@ -296,8 +296,8 @@ def _conjugate_gradients(
 
     A group is when its residual has fallen to a share of the gradient that shrinks with the
     distance from the optimum, so that the steps converge superlinearly (Nocedal and Wright,
-    "Numerical optimization", 2006, section 7.1), but to no less than leaves a thousandth of `tol`;
-    in a fit to the end, the rounding error.
+    "Numerical optimization", 2006, section 7.1); of fits that are not to the end, to no less than
+    leaves a thousandth of `tol`.
     """
     design, loss, gradient = system.design, system.loss, system.gradient
     mean = loss.mean_curvature(system.D)
@@ -308,8 +308,9 @@ def _conjugate_gradients(
     rz = loss.total(inner(design, r, p, Fp))
     distance = rz / (2 * system.objective)
     eps = torch.finfo(rz.dtype).eps
-    left = eps if system.tol <= eps**0.5 else 1e-3 * system.tol
-    share = torch.maximum(0.1 * distance.sqrt(), left / distance)
+    share = distance
+    if system.tol > eps**0.5:  # only compared with others
+        share = torch.maximum(0.1 * distance.sqrt(), 1e-3 * system.tol / distance)
     goal = rz * share.clamp(eps**0.5, 0.01).to(rz)
     met = (gradient == 0).all(0) if loss.n_groups > 1 else (gradient == 0).all().reshape(1)
     met = met.clone()
