@@ -90,7 +90,7 @@ def export(
 
 def _write_onnx(classifier: Classifier, net: TorchBackbone, path: Path) -> None:
     """Write the file, if onnxruntime gives what torch gives."""
-    import onnx  # noqa: PLC0415 (only where it is used)
+    import onnx  # noqa: PLC0415 - only where it is used
     import onnxruntime  # noqa: PLC0415 - only an export needs it
 
     side = net.preprocessing.input_size_px

@@ -290,7 +290,7 @@ class Scored:
         self,
         rows: IntArray,
         features: Mapping[str, FloatArray],
-        sha256: Sequence[bytes],  # noqa: ARG002 (the engine's interface)
+        sha256: Sequence[bytes],  # noqa: ARG002 - the engine's interface
     ) -> None:
         """Score rows of features; several views of an image are averaged first."""
         X = features[self.classifier.layer]

@@ -25,7 +25,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 def log(message: str) -> None:
     """Print one line on stderr, plain and whole."""
-    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201 (the one place that prints logs)
+    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints logs
 
 
 class Advance(Protocol):

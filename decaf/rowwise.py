@@ -54,7 +54,7 @@ def probabilities(scores: Rows, *, exclusive: bool) -> Rows:
     numpy.ndarray or torch.Tensor
         ``(n_rows, n_classes)``, of the kind that was given.
     """
-    import torch  # noqa: PLC0415 (it takes seconds, which protocols alone do not need)
+    import torch  # noqa: PLC0415 - it takes seconds, which protocols alone do not need
 
     logits: Any = torch.as_tensor(scores)
     if logits.ndim == 1:

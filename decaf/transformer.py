@@ -88,7 +88,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.batch_size = batch_size
         self.seed = seed
 
-    def fit(self, X: Sequence[str | Path], y: Any = None) -> "DecafFeatures":  # noqa: ARG002 (scikit-learn's signature)
+    def fit(self, X: Sequence[str | Path], y: Any = None) -> "DecafFeatures":  # noqa: ARG002 - scikit-learn's signature
         """Load the net.
 
         Parameters
@@ -199,7 +199,7 @@ class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Return whether `fit` was called."""
         return hasattr(self, "weights_sha256_")
 
-    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002 (scikit-learn's signature)
+    def get_feature_names_out(self, input_features: Any = None) -> Any:  # noqa: ARG002 - scikit-learn's signature
         """Return ``<layer>_0``, ``<layer>_1``, and so on."""
         return np.array([f"{self.layer_}_{i}" for i in range(self.n_features_out_)], dtype=object)
 

@@ -185,7 +185,7 @@ def _unsealed(kept: bytes) -> bytes:
 
 
 def _loaded(graph: bytes, n_threads: int) -> Any:
-    import onnxruntime  # noqa: PLC0415 (only where it is used)
+    import onnxruntime  # noqa: PLC0415 - only where it is used
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1

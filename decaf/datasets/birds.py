@@ -31,6 +31,8 @@ PARTS = {
 LEAST_POINTS = 3
 """A part with fewer visible points has no box."""
 
+_RECORD = "https://data.caltech.edu/records/65de6-vp158"
+
 INFO = DatasetInfo(
     name="birds",
     tree="birds/CUB_200_2011/images",
@@ -38,11 +40,11 @@ INFO = DatasetInfo(
     n_classes=200,
     n_sides=(5994, 0, 5794),
     licence="non-commercial research",
-    home="https://data.caltech.edu/records/65de6-vp158",
+    home=_RECORD,
     archives=(
         Archive(
             file="CUB_200_2011.tgz",
-            urls=("https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",),
+            urls=(f"{_RECORD}/files/CUB_200_2011.tgz",),
             size_bytes=1_150_585_339,
             checksum="sha256:0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
         ),

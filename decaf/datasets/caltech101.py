@@ -14,17 +14,19 @@ from decaf.datasets.listing import image_names
 from decaf.errors import DataError
 from decaf.types import ImageDataset
 
+_RECORD = "https://data.caltech.edu/records/mzrjq-6wc02"
+
 INFO = DatasetInfo(
     name="caltech101",
     tree="caltech101/101_ObjectCategories",
     n_images=9144,
     n_classes=102,
     licence="CC BY 4.0",
-    home="https://data.caltech.edu/records/mzrjq-6wc02",
+    home=_RECORD,
     archives=(
         Archive(
             file="caltech-101.zip",
-            urls=("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",),
+            urls=(f"{_RECORD}/files/caltech-101.zip",),
             size_bytes=137_414_764,
             checksum="sha256:331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
             inner=("caltech-101/101_ObjectCategories.tar.gz",),

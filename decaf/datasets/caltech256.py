@@ -13,17 +13,19 @@ from decaf.datasets.info import Archive, DatasetInfo
 from decaf.datasets.listing import folders, image_names
 from decaf.types import ImageDataset
 
+_RECORD = "https://data.caltech.edu/records/nyy15-4j048"
+
 INFO = DatasetInfo(
     name="caltech256",
     tree="caltech256/256_ObjectCategories",
     n_images=30_607,
     n_classes=257,
     licence="terms on its page",
-    home="https://data.caltech.edu/records/nyy15-4j048",
+    home=_RECORD,
     archives=(
         Archive(
             file="256_ObjectCategories.tar",
-            urls=("https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar",),
+            urls=(f"{_RECORD}/files/256_ObjectCategories.tar",),
             size_bytes=1_183_006_720,
             checksum="md5:67b4f42ca05d46448c6bb8ecd2220f6d",
         ),

@@ -50,7 +50,7 @@ def load(data_root: Path, *, allow_partial: bool = False) -> ImageDataset:
 
 
 def _write(tree: Path) -> None:
-    from sklearn.datasets import load_digits  # noqa: PLC0415 (takes a second: only who needs it)
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second: only who needs it
 
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # published as 0 to 16

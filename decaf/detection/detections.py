@@ -89,7 +89,7 @@ class FoundObjects:
         self,
         rows: IntArray,
         features: Mapping[str, FloatArray],
-        sha256: Sequence[bytes],  # noqa: ARG002 (the engine's interface)
+        sha256: Sequence[bytes],  # noqa: ARG002 - the engine's interface
     ) -> None:
         """Score rows of one image, and keep the best of each class."""
         X = np.asarray(features[self.detector.layer], np.float32) * np.float32(self.detector.scale)

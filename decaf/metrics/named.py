@@ -122,7 +122,7 @@ def _number_metric(
 
 
 def _r2(labels: FloatArray, predicted: FloatArray) -> float:
-    from sklearn.metrics import r2_score  # noqa: PLC0415 (takes a second: only who needs it)
+    from sklearn.metrics import r2_score  # noqa: PLC0415 - takes a second: only who needs it
 
     return float(r2_score(labels, predicted))
 
@@ -132,7 +132,7 @@ def _mean_absolute_error(labels: FloatArray, predicted: FloatArray) -> float:
 
 
 def _rank_correlation(labels: FloatArray, predicted: FloatArray) -> float:
-    from scipy.stats import spearmanr  # noqa: PLC0415 (takes a second: only who needs it)
+    from scipy.stats import spearmanr  # noqa: PLC0415 - takes a second: only who needs it
 
     if np.ptp(predicted) == 0:  # as where nothing was learned
         return float("nan")

@@ -27,7 +27,7 @@ def mean_log_loss(labels: IntArray, p: FloatArray, classes: IntArray) -> float:
     float
         0 or more; of several labels, the mean over all that count.
     """
-    from sklearn.metrics import log_loss  # noqa: PLC0415 (takes a second: only who needs it)
+    from sklearn.metrics import log_loss  # noqa: PLC0415 - takes a second: only who needs it
 
     p = p.astype(np.float64)
     if labels.ndim == 2:

@@ -27,7 +27,7 @@ def top5_accuracy(labels: IntArray, scores: FloatArray, classes: IntArray) -> fl
     float
         Share in [0, 1].
     """
-    from sklearn.metrics import top_k_accuracy_score  # noqa: PLC0415 (takes a second: only who needs it)
+    from sklearn.metrics import top_k_accuracy_score  # noqa: PLC0415 - takes a second: only who needs it
 
     scores, classes = with_every_label(labels, scores, classes)
     return float(top_k_accuracy_score(labels, scores, k=5, labels=classes))
@@ -55,7 +55,7 @@ def per_class_f1(
         ``(n_classes,)`` values; nan for a class that no row has and none is taken for.
     """
     if labels.ndim == 1:
-        from sklearn.metrics import f1_score  # noqa: PLC0415 (takes a second: only who needs it)
+        from sklearn.metrics import f1_score  # noqa: PLC0415 - takes a second: only who needs it
 
         predicted, every = predicted_classes(scores, classes), np.arange(n_classes)
         found: FloatArray = f1_score(
@@ -90,7 +90,7 @@ def per_class_auroc(
     numpy.ndarray
         ``(n_classes,)`` areas; nan for a class that no row has, or every row.
     """
-    from scipy.stats import rankdata  # noqa: PLC0415 (takes a second: only who needs it)
+    from scipy.stats import rankdata  # noqa: PLC0415 - takes a second: only who needs it
 
     found: FloatArray = np.full(n_classes, np.nan)
     for c, (y, s) in enumerate(_one_against_rest(labels, scores, classes, n_classes)):

@@ -70,7 +70,7 @@ def embed(X: FloatArray, method: Method = "tsne", seed: int = 0) -> FloatArray:
         return places
     with threadpool_limits():  # it changes what torch computes with; this sets that back
         try:
-            from umap import UMAP  # noqa: PLC0415 (an extra, and slow to load)
+            from umap import UMAP  # noqa: PLC0415 - an extra, and slow to load
         except ImportError as error:
             raise missing_extra("UMAP", "umap") from error
         mapper = UMAP(n_neighbors=min(15, n - 1), random_state=seed, n_jobs=1, init="pca")

@@ -84,7 +84,7 @@ def grid_table(grid: Grid, **options: Any) -> PageTable:
 
 def page_figure(figure: Figure, name: str, caption: str) -> PageFigure:
     """Return a figure for a page; `name` is unique there."""
-    return PageFigure(Markup(inline_svg(figure, name, caption)), caption)  # noqa: S704 (own SVG)
+    return PageFigure(Markup(inline_svg(figure, name, caption)), caption)  # noqa: S704 - own SVG
 
 
 def image(files: ImageFiles | None, image_id: str, description: str) -> str:

@@ -164,7 +164,7 @@ class _FaissCode:
     def add(self, X: FloatArray) -> None:
         self.index.add(self._prepared(X))
 
-    def search(self, queries: FloatArray, k: int, effort: int, base: RowBlocks) -> Neighbours:  # noqa: ARG002 (the interface)
+    def search(self, queries: FloatArray, k: int, effort: int, base: RowBlocks) -> Neighbours:  # noqa: ARG002 - the interface
         if self.effort_name:
             self.faiss.ParameterSpace().set_index_parameter(self.index, self.effort_name, effort)
         squares, rows = self.index.search(self._prepared(queries), k)

@@ -54,7 +54,7 @@ class SphericalHashing(TransformerMixin, BaseEstimator):  # type: ignore[misc] #
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def fit(self, X: FloatArray, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn's)
+    def fit(self, X: FloatArray, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's
         """Find the balls; some 10 000 rows suffice.
 
         Parameters
