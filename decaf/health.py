@@ -119,7 +119,7 @@ def _folders(data_root: Path, features: Path) -> Iterator[Finding]:
     named = {"results": Path("results"), "stores": features, "data sets": data_root}
     if find_spec("torch") is not None:
         from decaf.backbones.onnx_net import onnx_folder  # noqa: PLC0415 - torch may be missing
-        from decaf.backbones.weights import cache_folder  # noqa: PLC0415
+        from decaf.backbones.weights import cache_folder  # noqa: PLC0415 - loads torch
 
         named |= {"weights of nets": cache_folder(), "exported nets": onnx_folder()}
     for name, folder in named.items():

@@ -18,7 +18,7 @@ from decaf.images.views import make_view, n_views
 from decaf.types import FloatArray
 
 
-class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+class DecafFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """Turn image files into features of one layer.
 
     Nothing is learned: `fit` only loads the net. For large sets of images use

@@ -81,7 +81,7 @@ class _Rules(TorchFunctionMode):
             below = args[0] if self.method == "deconvnet" else above
             return _Sent.apply(below, above.detach(), True)  # noqa: FBT003 - autograd takes no names
         if name == "local_response_norm" and self.method == "deconvnet":
-            return _Sent.apply(args[0], function(*args, **kwargs).detach(), False)  # noqa: FBT003
+            return _Sent.apply(args[0], function(*args, **kwargs).detach(), False)  # noqa: FBT003 - autograd takes no names
         return function(*args, **kwargs)
 
 
