@@ -269,8 +269,7 @@ def fitted_splits(
             task.X,
             task.y,
             task.splits,
-            c_grid=Cs,
-            fixed_c=1.0,
+            c_values=(Cs, 1.0),
             score=METRICS[metric].score,
         )
     )

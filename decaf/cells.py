@@ -158,7 +158,7 @@ class Cell:
             return None
         classes = fit.head.classes_
         scores, labels = held_out_scores(
-            partial(self.fitter(features, number, split), c_grid=(), fixed_c=fit.C or 1.0),
+            partial(self.fitter(features, number, split), c_values=((), fit.C or 1.0)),
             features.train,
             features.labels(labels_to_train(self.table, split)),
             features.training_split(replace(split, inner=inner)).inner,

@@ -278,14 +278,12 @@ class _NestedSearch:
 
         def fit(split: Split) -> FittedSplit:
             training = features.training_split(split)
-            c_grid, fixed_c = rule.c_values(features.train, training.train)
             (fitted,) = fit_splits(
                 estimator,
                 features.train,
                 features.labels(labels_to_train(self.table, split)),
                 [training],
-                c_grid=c_grid,
-                fixed_c=fixed_c,
+                c_values=rule.c_values(features.train, training.train),
                 score=features.validation_score(METRICS[rule.metric].score),
                 standardize=rule.normalize == "standard",
                 class_names=self.table.class_names,

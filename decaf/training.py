@@ -264,12 +264,12 @@ class _Fit:
             standardize=self.rule.normalize == "standard",
             class_names=self.table.class_names,
         )
-        (whole,) = run([split], c_grid=grid, fixed_c=fixed)
+        (whole,) = run([split], c_values=(grid, fixed))
         learned: Any = whole.head
         layers = head_layers(learned)
         said = "no validation: a class has a single image" if linear else learned.summary_
         if inner and linear:
-            refit = partial(run, c_grid=grid, fixed_c=whole.C or fixed)
+            refit = partial(run, c_values=(grid, whole.C or fixed))
             scores, labels = held_out_scores(refit, X, self.labels, inner, learned.classes_)
             value = metric.score(labels, scores, learned.classes_)
             said = f"C = {whole.C:g}; {metric.name} {value:.3f} on held-out folds"

@@ -197,16 +197,16 @@ class Trials:
         """Yield the fitted head of each split; the first of all of them says which C to try."""
         rule = cell.rule
         used = adapted(features, rule, first, self.table.domains)
-        c_grid, fixed_c = rule.c_values(used.train, used.training_split(first).train)
+        c_values = rule.c_values(used.train, used.training_split(first).train)
         for number, split in splits:
             used = adapted(features, rule, split, self.table.domains)
             one = [used.training_split(split)]
-            fit = partial(cell.fitter(used, number, split), splits=one, c_grid=c_grid)
+            fit = partial(cell.fitter(used, number, split), splits=one)
             if rule.selection.kind == "test":
-                tried = [one for C in c_grid for one in fit(fixed_c=C)]
+                tried = [one for C in c_values[0] for one in fit(c_values=((), C))]
                 yield used, max(tried, key=lambda one: self._test_value(used, rule, split, one))
             else:
-                yield used, next(fit(fixed_c=fixed_c))
+                yield used, next(fit(c_values=c_values))
 
     def _fine_tune(
         self,

@@ -97,8 +97,7 @@ def test_the_test_rows_are_not_seen_by_the_choice_of_c() -> None:
             Z,
             y,
             [split],
-            c_grid=grid,
-            fixed_c=1.0,
+            c_values=(grid, 1.0),
             score=METRICS["top1"].score,
         )
         chosen[planted] = fit

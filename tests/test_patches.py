@@ -170,7 +170,7 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
             patches = features.training_split(split)
             (fitted,) = fit_splits(
                 HEADS["logreg"](device="cpu"), features.train, features.labels(table.labels),
-                [replace(patches, inner=())], c_grid=(1.0,), fixed_c=1.0, score=lambda *_: 0.0,
+                [replace(patches, inner=())], c_values=((1.0,), 1.0), score=lambda *_: 0.0,
             )  # fmt: skip
             background = len(table.class_names)
             shown = store.labels[patches.train]

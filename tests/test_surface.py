@@ -8,9 +8,8 @@ from pathlib import Path
 import decaf
 
 MOST = 8
-MORE = {"decaf.heads.select.fit_splits": 9}
-"""Functions with more parameters, and how many; only fewer. A class's `__init__` does not count:
-scikit-learn reads the parameters of its estimators from there, one by one."""
+"""Parameters of a function. A class's `__init__` does not count: scikit-learn reads the parameters of
+its estimators from there, one by one."""
 
 
 def public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, int]]:
@@ -36,7 +35,7 @@ def test_public_functions_have_at_most_eight_parameters() -> None:
         )
     }
     assert len(found) > 300
-    assert {name: number for name, number in found.items() if number > MOST} == MORE
+    assert not {name: number for name, number in found.items() if number > MOST}
 
 
 def test_the_functions_of_the_package_have_at_most_eight_parameters() -> None:

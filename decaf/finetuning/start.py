@@ -97,18 +97,17 @@ def linear_starts(
         HEADS[name](device=frozen.device),
         frozen.X,
         y,
-        c_grid=frozen.c_grid,
         score=frozen.score,
         standardize=frozen.normalize == "standard",
     )
-    (whole,) = run([split], fixed_c=frozen.fixed_c)
+    (whole,) = run([split], c_values=(frozen.c_grid, frozen.fixed_c))
     classes = whole.head.classes_
     rows, held_out = parts
     if not len(held_out):
         (layer,) = head_layers(whole.head)
         return Starts(layer, layer)
     without = Split(rows, rows[:0], (), split.seed)
-    (part,) = run([without], fixed_c=whole.C or frozen.fixed_c)
+    (part,) = run([without], c_values=((), whole.C or frozen.fixed_c))
     scores = part.decision_function(frozen.X[held_out])
     factors, offsets = calibrate(scores, y[held_out], part.head.classes_)
     layers = []

@@ -104,8 +104,7 @@ def fit_splits(
     y: IntArray,
     splits: Iterable[Split],
     *,
-    c_grid: Sequence[float],
-    fixed_c: float,
+    c_values: tuple[Sequence[float], float],
     score: Score,
     standardize: bool = False,
     class_names: Sequence[str] = (),
@@ -122,10 +121,9 @@ def fit_splits(
         ``(n_images,)`` labels or ``(n_images, n_classes)`` of 1, -1 and 0.
     splits : iterable of Split
         Training rows and the folds within them.
-    c_grid : sequence of float
-        Values of C to choose from; of equal scores the middle one is taken.
-    fixed_c : float
-        The C where a split has no folds to choose by.
+    c_values : tuple
+        Values of C to choose from, of which of equal scores the middle one is taken; and the C
+        where a split has no folds to choose by. As `PublishedProtocol.c_values` gives them.
     score : callable
         ``score(labels, scores, classes) -> float``; more is better.
     standardize : bool
@@ -154,7 +152,7 @@ def fit_splits(
                 (np.searchsorted(split.train, fold), np.searchsorted(split.train, validation))
                 for fold, validation in split.inner
             ),
-            grid=tuple(sorted(c_grid)) if split.inner else (fixed_c,),
+            grid=tuple(sorted(c_values[0])) if split.inner else (c_values[1],),
             score=score,
             standardize=standardize,
         )

@@ -118,7 +118,7 @@ def test_in_an_evaluation_all_training_rows_train():
     split = Split(np.arange(300), np.arange(0), folds, 0)
     score = METRICS["top1"].score
     head = AdaptationHead(**SMALL)
-    (fitted,) = fit_splits(head, X, y, [split], c_grid=[1], fixed_c=1, score=score)
+    (fitted,) = fit_splits(head, X, y, [split], c_values=([1], 1), score=score)
     assert score(y, fitted.decision_function(X), fitted.head.classes_) > 0.9
 
 

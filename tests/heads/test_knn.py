@@ -59,7 +59,7 @@ def test_with_fewer_rows_than_neighbours_all_rows_vote_and_it_is_said():
     expected = KNeighborsClassifier(3, metric="cosine").fit(X, y).predict_proba(X)[:, 1]
     np.testing.assert_allclose(head.predict_proba(X)[:, 1], expected, atol=1e-6)
     (fitted,) = fit_splits(
-        KNN(), X, y, [Split(np.arange(3), np.arange(3), (), 0)], c_grid=[1], fixed_c=1, score=None
+        KNN(), X, y, [Split(np.arange(3), np.arange(3), (), 0)], c_values=([1], 1), score=None
     )
     assert fitted.notes == head.notes_
 

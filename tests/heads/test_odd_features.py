@@ -77,7 +77,7 @@ def test_equal_features_give_chance(name, value, d):
     np.testing.assert_allclose(scores, scores[0], atol=1e-5)
     split = Split(np.arange(20), np.arange(20), ((np.arange(0, 20, 2), np.arange(1, 20, 2)),), 0)
     (fitted,) = fit_splits(
-        make(name), X, y, [split], c_grid=[0.1, 1], fixed_c=1, score=METRICS["top1"].score
+        make(name), X, y, [split], c_values=([0.1, 1], 1), score=METRICS["top1"].score
     )
     assert np.isfinite(fitted.decision_function(X)).all()
 
@@ -91,7 +91,7 @@ def test_rows_that_cannot_be_used_are_named_as_rows_of_all(name, value, found):
     X[[14, 23], 2] = value
     train = np.arange(1, 30, 2)  # 23 among them, as its row 11
     split, y = Split(train, np.array([14]), (), 0), np.arange(30) // 2 % 2
-    arguments = {"c_grid": [1], "fixed_c": 1, "score": METRICS["top1"].score}
+    arguments = {"c_values": ([1], 1), "score": METRICS["top1"].score}
     with pytest.raises(DataError, match=rf"{found}.* in 1 rows \(rows 23\)"):
         list(fit_splits(make(name), X, y, [split], **arguments))
     X[23] = 0
@@ -109,7 +109,7 @@ def test_a_very_wide_grid_ends_with_the_best_of_it(name):
     split = Split(np.arange(60), np.arange(60), folds, 0)
     grid = 10.0 ** np.arange(-30, 31, 10)
     (fitted,) = fit_splits(
-        make(name), X, y, [split], c_grid=grid, fixed_c=1, score=METRICS["top1"].score
+        make(name), X, y, [split], c_values=(grid, 1), score=METRICS["top1"].score
     )
     assert METRICS["top1"].score(y, fitted.decision_function(X), fitted.head.classes_) == 1
 
@@ -127,7 +127,7 @@ def test_a_class_that_no_row_has_is_left_out_and_named(name):
     Y[:, 2] = -1
     Y[7, 2] = 1  # in the final fit, and in one of two folds
     folds = ((np.arange(30), np.arange(30, 60)), (np.arange(30, 60), np.arange(30)))
-    arguments = {"c_grid": [0.1, 1, 10], "fixed_c": 1, "score": METRICS["map_area"].score}
+    arguments = {"c_values": ([0.1, 1, 10], 1), "score": METRICS["map_area"].score}
     arguments |= {"class_names": ["cat", "dog", "unicorn"]}
     split = Split(np.arange(60), np.arange(60), folds, 0)
     (fitted,) = fit_splits(make(name), X, Y, [split], **arguments)

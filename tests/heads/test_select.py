@@ -19,7 +19,7 @@ def problem(n=90, d=30, k=3):
 
 def fitted(head, X, y, Cs, folds=(), metric="top1"):
     split = Split(np.arange(len(y)), np.arange(0), tuple(folds), 0)
-    (one,) = fit_splits(head, X, y, [split], c_grid=Cs, fixed_c=1, score=METRICS[metric].score)
+    (one,) = fit_splits(head, X, y, [split], c_values=(Cs, 1), score=METRICS[metric].score)
     return one
 
 
