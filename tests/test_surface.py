@@ -8,8 +8,8 @@ from pathlib import Path
 import decaf
 
 MOST = 8
-"""Parameters of a function. A class's `__init__` does not count: scikit-learn reads the parameters of
-its estimators from there, one by one."""
+"""Parameters of a function. A class's `__init__` does not count: scikit-learn reads the parameters
+of its estimators from there, one by one."""
 
 
 def public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, int]]:
