@@ -9,7 +9,7 @@ import numpy as np
 
 from decaf.errors import ConfigError
 from decaf.finetuning import FINETUNE, row_numbers
-from decaf.heads import CHANCE, CONTROL_HEADS, HEADS, NUMBER_HEADS, FittedSplit, fit_splits
+from decaf.heads import CHANCE, EVERY_HEAD, HEADS, NUMBER_HEADS, FittedSplit, fit_splits
 from decaf.heads.select import held_out_scores
 from decaf.measuring import groups_of_rows, head_probabilities, names_of_rows
 from decaf.metrics import METRICS
@@ -225,8 +225,7 @@ def new_head(head: str, rule: PublishedProtocol, device: str, *, kind: LabelKind
         raise ConfigError(
             f"asked for the head {head}, found {OF_KIND[kind]}; choose one of: {', '.join(fitting)}"
         )
-    made: dict[str, Any] = {**HEADS, **NUMBER_HEADS, **CONTROL_HEADS}
-    estimator = None if head == FINETUNE else made[head](device=device)
+    estimator = None if head == FINETUNE else EVERY_HEAD[head](device=device)
     unweighted = not balanced and (estimator is None or rule.positive_weight == 1)
     if unweighted or head == CHANCE:  # which learns nothing
         return estimator

@@ -20,7 +20,7 @@ from decaf.finetuning import (
     rule_images,
     tuning_precision,
 )
-from decaf.heads import CHANCE, HEADS, NUMBER_HEADS
+from decaf.heads import CHANCE, EVERY_HEAD, HEADS, NUMBER_HEADS
 from decaf.measuring import refuse_without_probabilities
 from decaf.metrics import asked_metrics
 from decaf.progress import log
@@ -263,7 +263,7 @@ def _head_names(heads: str | Sequence[str], overrides: Overrides) -> tuple[str, 
     for name in names or ("",):
         check_choice("head", name, known)
     if overrides.c_grid is not None and not any(
-        n == FINETUNE or "C" in {**HEADS, **NUMBER_HEADS}[n]().get_params() for n in names
+        n == FINETUNE or "C" in EVERY_HEAD[n]().get_params() for n in names
     ):
         raise ConfigError(
             f"asked for c_grid, found the heads {', '.join(names)}, which have no C; leave it out"

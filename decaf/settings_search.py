@@ -20,7 +20,7 @@ from decaf.device import find_device
 from decaf.errors import ConfigError
 from decaf.evaluation import rules_of
 from decaf.extraction import extract_table, load_nets, source_table, view_of
-from decaf.heads import HEADS, NUMBER_HEADS, FittedSplit, fit_splits
+from decaf.heads import EVERY_HEAD, HEADS, NUMBER_HEADS, FittedSplit, fit_splits
 from decaf.heads.select import best
 from decaf.metrics import METRICS
 from decaf.progress import log, show_progress
@@ -252,7 +252,7 @@ class _NestedSearch:
             self.rule, split, self.table.domains,
         )  # fmt: skip
         fit, C = self._fit(setting, number, features), None
-        if "C" in {**HEADS, **NUMBER_HEADS}[setting.head]().get_params():
+        if "C" in EVERY_HEAD[setting.head]().get_params():
             fitted = fit(split)
             C, validation = fitted.C, fitted.validation
             if len(validation):

@@ -6,6 +6,8 @@ are in `conditioning`), `designs` (where coefficients live) and `losses`. Then `
 of C in a split); `adaptation`, `dropout`, `knn` and `ridge` stand each by itself.
 """
 
+from typing import Any
+
 from decaf.heads.adaptation import AdaptationHead
 from decaf.heads.chance import CHANCE, RandomScores
 from decaf.heads.dropout import DropoutLogisticRegression, DropoutSVM
@@ -30,9 +32,12 @@ NUMBER_HEADS = {"ridge": RidgeRegression}
 CONTROL_HEADS = {CHANCE: RandomScores}
 """Those that stand beside heads for comparison."""
 
+EVERY_HEAD: dict[str, Any] = {**HEADS, **NUMBER_HEADS, **CONTROL_HEADS}
+
 __all__ = [
     "CHANCE",
     "CONTROL_HEADS",
+    "EVERY_HEAD",
     "HEADS",
     "NUMBER_HEADS",
     "FittedSplit",

@@ -10,7 +10,7 @@ from decaf.choices import Decoder
 from decaf.errors import StoreError
 from decaf.types import PatchRule, Preprocessing
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """Of decaf's own arithmetic, from an image's bytes to its features; raised whenever a change of
 code changes a value."""
 
