@@ -6,6 +6,7 @@ are in `conditioning`), `designs` (where coefficients live) and `losses`. Then `
 of C in a split); `adaptation`, `dropout`, `knn` and `ridge` stand each by itself.
 """
 
+from collections import ChainMap
 from typing import Any
 
 from decaf.heads.adaptation import AdaptationHead
@@ -32,7 +33,8 @@ NUMBER_HEADS = {"ridge": RidgeRegression}
 CONTROL_HEADS = {CHANCE: RandomScores}
 """Those that stand beside heads for comparison."""
 
-EVERY_HEAD: dict[str, Any] = {**HEADS, **NUMBER_HEADS, **CONTROL_HEADS}
+EVERY_HEAD: ChainMap[str, Any] = ChainMap(HEADS, NUMBER_HEADS, CONTROL_HEADS)
+"""All three, seen as one: a head that is added to one of them is found here too."""
 
 __all__ = [
     "CHANCE",
