@@ -166,7 +166,7 @@ def bench_voc(options: argparse.Namespace) -> dict[str, float]:
     ours_s, _ = timed(lambda: fitted_splits("svm", task, C_VOC, "cpu", "map_11pt"))
     classes = range(options.voc_classes)
     theirs_s, _ = timed(
-        lambda: Parallel(-1, mmap_mode=None)(delayed(peer_class)(task, c) for c in classes)
+        lambda: Parallel(-1, max_nbytes=None)(delayed(peer_class)(task, c) for c in classes)
     )
     return {
         "voc_svm_seconds": ours_s,

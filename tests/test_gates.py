@@ -115,6 +115,7 @@ def test_the_import_layers_fail_on_an_import_upward(tmp_path: Path) -> None:
     assert "BROKEN" in done.stdout
 
 
+@pytest.mark.slow  # the gate itself is in make check
 def test_every_module_passes_the_gate_of_docstrings() -> None:
     files = [str(path) for path in sorted((ROOT / "decaf").rglob("*.py"))]
     done = run(*gate("numpydoc"), *files)

@@ -149,6 +149,7 @@ def test_the_validation_side_that_tests_is_stored_without_a_look_at_its_objects(
         np.testing.assert_array_equal(true.labels[~tested], removed.labels[~tested])
 
 
+@pytest.mark.slow
 def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> None:
     """The simulation of a leak: an honest score of true labels is that of a model which saw none.
 

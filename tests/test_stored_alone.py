@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from flat import evaluate, extract, predict, train
+from quick import slow_unless
 
 from decaf.datasets import load_dataset
 from decaf.errors import ConfigError, DecafError
@@ -37,10 +38,7 @@ def table_of(folder: Path, name: str) -> ImageDataset:
 QUICK = ("whole images", "official split")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TABLES],
-)
+@pytest.mark.parametrize("name", slow_unless(QUICK.__contains__, TABLES))
 def test_a_store_that_was_moved_gives_the_same_results(
     name: str, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

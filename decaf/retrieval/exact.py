@@ -19,6 +19,8 @@ from decaf.types import FloatArray, IntArray
 
 _BLOCK_VALUES = 2**23
 """Numbers of one block of rows, and of its products with a block of queries."""
+_CACHED_VALUES = 2**18
+"""Numbers of the rows that a core still holds when it has multiplied them."""
 _QUERY_VALUES = 2**26
 """Numbers of the queries for which the rows are read once."""
 _RUN = 64
@@ -251,16 +253,10 @@ class _Best:
     def look_at(self, numbers: IntArray, X: FloatArray) -> None:
         """Take the rows of a block that are among the nearest."""
         block = torch.from_numpy(np.ascontiguousarray(X)).to(self.rule.device)
-        norms = torch.linalg.vector_norm(block, dim=1)
-        scale = _inverse(norms, block) if self.rule.metric == "cosine" else None
-        longest = 1.0 if scale is not None else float(norms.max())
         step = max(1, _BLOCK_VALUES // len(X))
         for first in range(0, len(self.Q), step):
             some = slice(first, first + step)
-            if scale is None:
-                products = torch.addmm(norms**2, self.Q[some], block.T, beta=-0.5)
-            else:
-                products = (self.Q[some] @ block.T).mul_(scale)
+            products, longest = self._products(self.Q[some], block)
             runs = _runs(products)
             highest = runs.amax(2)
             least = self._least(highest, some, longest)
@@ -270,6 +266,17 @@ class _Best:
             found = run[which] * _RUN + place
             at, found = at[which][found < len(X)] + first, found[found < len(X)]
             self._merge(at.cpu().numpy(), found.cpu().numpy(), numbers, X)
+
+    def _products(self, Q: torch.Tensor, block: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Return what is the higher the nearer a row, and the length of the longest row.
+
+        For the cosine it is just that, and else the product less half the row's square.
+        """
+        products, squares = _products_and_squares(Q, block)
+        if self.rule.metric == "cosine":
+            return products.mul_(_inverse(squares.sqrt_(), block)), 1.0
+        longest = float(squares.max().sqrt())
+        return products.sub_(squares.div_(2)), longest
 
     def _least(self, highest: torch.Tensor, some: slice, longest: float) -> torch.Tensor:
         """Return the product that a row must have at least, to be among the nearest.
@@ -315,6 +322,23 @@ def _runs(products: torch.Tensor) -> torch.Tensor:
     if short:
         products = torch.nn.functional.pad(products, (0, short), value=-torch.inf)
     return products.view(len(products), -1, _RUN)
+
+
+def _products_and_squares(
+    Q: torch.Tensor, block: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return products of queries and rows, and of each row with itself; rows are read once."""
+    if block.is_cuda:
+        return Q @ block.T, torch.linalg.vecdot(block, block)
+    products, squares = Q.new_empty(len(Q), len(block)), np.empty(len(block), np.float32)
+    step = max(1, _CACHED_VALUES // block.shape[1])
+    for first in range(0, len(block), step):
+        part = block[first : first + step]
+        torch.mm(Q, part.T, out=products[:, first : first + step])
+        X = part.numpy()
+        with np.errstate(over="ignore"):
+            np.vecdot(X, X, out=squares[first : first + step])  # twice as fast as torch's norm
+    return products, torch.from_numpy(squares)
 
 
 def _inverse(norms: torch.Tensor, block: torch.Tensor) -> torch.Tensor:

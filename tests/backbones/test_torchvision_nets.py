@@ -1,7 +1,10 @@
 """Every torchvision classification net has its layers and its own preprocessing."""
 
+import re
+
 import pytest
 import torch
+from quick import slow_unless
 from torchvision.transforms.functional import to_pil_image
 
 from decaf.backbones import default_layers, layer_table, load_backbone
@@ -12,7 +15,16 @@ from decaf.images.views import make_view
 SLOW_TO_BUILD = ("regnet_y_128gf", "regnet_x_32gf", "regnet_y_32gf")
 
 
-@pytest.mark.parametrize("name", [n for n in nets.names() if n not in SLOW_TO_BUILD])
+FAMILIES = {re.match("[a-z]+", name)[0]: name for name in reversed(nets.names())}
+"""The first net of each."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    slow_unless(
+        lambda name: name in FAMILIES.values(), [n for n in nets.names() if n not in SLOW_TO_BUILD]
+    ),
+)
 def test_every_net_has_features_and_class_scores(name: str) -> None:
     shapes = {row.name: row.shape for row in layer_table(name)}
     assert shapes["fc8"][0] == 1000

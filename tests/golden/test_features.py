@@ -8,6 +8,7 @@ its shape, its norm and eight of its values. `python tests/golden/test_features.
 import hashlib
 import json
 import os
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from quick import slow_unless
 
 from decaf.backbones import load_backbone
 from decaf.backbones.weights import state_sha256
@@ -86,8 +88,14 @@ def measure(case: str, runtime: str = "torch") -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnx"])
-@pytest.mark.parametrize("case", CASES)
+def is_quick(run: tuple[str, str]) -> bool:
+    case, runtime = run
+    return runtime == "torch" or case in ("decaf-mini imagenet", "squeezenet1_1 made")
+
+
+@pytest.mark.parametrize(
+    ("case", "runtime"), slow_unless(is_quick, product(CASES, ("torch", "onnx")))
+)
 def test_features_are_as_they_were(case: str, runtime: str) -> None:
     if "timm" in case:
         pytest.importorskip("timm")

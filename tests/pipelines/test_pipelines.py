@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from detection_scenes import write_collages
+from quick import slow_unless
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 SHARED = ("common", "mini_training")
@@ -58,13 +59,10 @@ def test_every_script_is_expected_here() -> None:
     assert sorted([*EXPECTED, *TRAINING, *OTHER]) == SCRIPTS
 
 
-SLOW = ("oquab_voc2012", "oquab_voc2007")
+SLOW = ("controls", "oquab_actions", "oquab_voc2007", "oquab_voc2012")
 
 
-@pytest.mark.parametrize(
-    "script",
-    [one if one not in SLOW else pytest.param(one, marks=pytest.mark.slow) for one in EXPECTED],
-)
+@pytest.mark.parametrize("script", slow_unless(lambda one: one not in SLOW, EXPECTED))
 def test_a_script_runs_on_small_images(
     script: str,
     data_root: Path,
@@ -103,6 +101,7 @@ def test_detection_runs_on_small_collages(
         assert list(classes) == ["disc", "stripes", "mean"]
 
 
+@pytest.mark.slow
 def test_search_runs_on_small_images(
     data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +123,7 @@ def test_search_runs_on_small_images(
     assert (tmp_path / "r" / "search-codes.svg").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_figures_of_what_a_net_sees(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
