@@ -23,13 +23,13 @@ from time import perf_counter, process_time
 import numpy as np
 
 from decaf.retrieval.codes import make_code
-from decaf.retrieval.exact import nearest
+from decaf.retrieval.exact import nearest, nearest_of
 from decaf.retrieval.ranking import intersection
 
 KINDS = {
     "exact": "",
     "IndexFlat": "Flat",
-    "IVF-PQ": "IVF{lists},PQ64,RFlat",
+    "IVF-PQ": "IVF{lists},PQ64",
     "IVF": "IVF{lists},Flat",
     "HNSW": "hnsw",
     "spherical": "spherical:256",
@@ -67,6 +67,10 @@ def rates(search, queries):
                    "alone_per_s": 10 / alone, "alone_per_s_cpu": 10 / alone_cpu}  # fmt: skip
 
 
+def find(code, X, effort, queries):
+    return nearest_of(queries, X, code.candidates(queries, K, effort), K, "l2")
+
+
 def measure_exact(X, queries):
     true, found = rates(lambda some: nearest(some, X, K, "l2"), queries)
     np.save(f"{X.filename}.true.npy", true.rows)
@@ -91,11 +95,12 @@ def measure(kind, X, queries):
         e for e in (1, 4, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384) if e <= len(X)
     ]  # fmt: skip
     for effort in efforts:
-        tried, seconds, _ = timed(partial(code.search, queries[:100], K, effort, X))
+        search = partial(find, code, X, effort)
+        tried, seconds, _ = timed(partial(search, queries[:100]))
         if intersection(tried.rows, true[:100]) >= RECALL:
             break
     n = max(100, min(len(queries), int(100 * 30 / seconds)))  # half a minute at most
-    found, per_s = rates(partial(code.search, k=K, effort=effort, base=X), queries[:n])
+    found, per_s = rates(search, queries[:n])
     with TemporaryDirectory() as folder:
         code.save(Path(folder) / "code")
         n_bytes = (Path(folder) / "code").stat().st_size

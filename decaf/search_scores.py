@@ -291,9 +291,9 @@ def _faiss_ranker(code: str, X: FloatArray, seed: int) -> tuple[Ranker, float]:
         n_bytes = (Path(folder) / "code").stat().st_size
 
     def rank(Q: FloatArray) -> FloatArray:
-        near = made.search(Q, len(X), most, X)
+        near = made.candidates(Q, len(X), most)
         far = np.full((len(Q), len(X) + 1), np.inf)
-        np.put_along_axis(far, np.where(near.rows < 0, len(X), near.rows), near.distances, 1)
+        np.put_along_axis(far, np.where(near < 0, len(X), near), np.arange(near.shape[1]), 1)
         return far[:, :-1]
 
     return rank, n_bytes / len(X)

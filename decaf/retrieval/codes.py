@@ -13,14 +13,16 @@ import numpy as np
 from decaf.choices import Distance
 from decaf.errors import ConfigError
 from decaf.extras import missing_extra
-from decaf.retrieval.exact import Neighbours, RowBlocks, nearest_of, unit_rows
+from decaf.retrieval.exact import unit_rows
 from decaf.retrieval.hashing import SphericalHashing, nearest_codes, pack_bits
-from decaf.types import FloatArray
+from decaf.types import FloatArray, IntArray
 
 KINDS = {"flat": "Flat", "hnsw": "HNSW32"}
 """Short names of faiss's factory strings; ``spherical`` and ``spherical:N`` are decaf's own."""
 _BITS = 256
 _MOST_EFFORT = 4096
+_CANDIDATES = 10
+"""Rows that a lossy code finds for each neighbour that is asked for."""
 _HASH_ROWS = 10_000
 
 
@@ -29,6 +31,7 @@ class Code(Protocol):
 
     effort_name: str
     """What its effort is; empty where it has none."""
+    metric: Distance
 
     def train(self, X: FloatArray) -> None:
         """Learn from a sample of rows."""
@@ -36,8 +39,11 @@ class Code(Protocol):
     def add(self, X: FloatArray) -> None:
         """Add rows; they are numbered from 0 in this order."""
 
-    def search(self, queries: FloatArray, k: int, effort: int, base: RowBlocks) -> Neighbours:
-        """Find near rows; `base` gives the features of a row by its number."""
+    def candidates(self, queries: FloatArray, k: int, effort: int) -> IntArray:
+        """Return rows among which the k nearest are looked for, ``(n_queries, n)``; -1 is none.
+
+        The nearest by its own measure come first.
+        """
 
     def most_effort(self, n_rows: int) -> int:
         """Return the effort beyond which nothing more is found."""
@@ -89,7 +95,7 @@ def _faiss(kind: str) -> Any:
 
 
 class _SphericalCode:
-    """Spherical codes, scanned; the nearest ones are put in order by their true distances."""
+    """Spherical codes, scanned."""
 
     effort_name = "candidates"
 
@@ -108,10 +114,9 @@ class _SphericalCode:
         codes = pack_bits(self.hashing.transform(self._prepared(X)))
         self.codes = np.concatenate([self.codes, codes])
 
-    def search(self, queries: FloatArray, k: int, effort: int, base: RowBlocks) -> Neighbours:
+    def candidates(self, queries: FloatArray, k: int, effort: int) -> IntArray:
         asked = pack_bits(self.hashing.transform(self._prepared(queries)))
-        near = nearest_codes(asked, self.codes, max(k, effort))
-        return nearest_of(queries, base, near, k, self.metric)
+        return nearest_codes(asked, self.codes, max(k, effort))
 
     def most_effort(self, n_rows: int) -> int:
         return n_rows
@@ -141,6 +146,8 @@ class _FaissCode:
                 "a factory string of faiss, such as PCA128,IVF1024,PQ16"
             ) from error
         self.effort_name = self._effort_name()
+        whole = re.search(r"(?<!R)Flat$|HNSW\d*$", KINDS.get(kind, kind))
+        self.is_lossy = not whole or re.search("PCA|OPQ|ITQ|RR", kind) is not None
 
     def _effort_name(self) -> str:
         if self.faiss.try_extract_index_ivf(self.index) is not None:
@@ -164,13 +171,12 @@ class _FaissCode:
     def add(self, X: FloatArray) -> None:
         self.index.add(self._prepared(X))
 
-    def search(self, queries: FloatArray, k: int, effort: int, base: RowBlocks) -> Neighbours:  # noqa: ARG002 - the interface
+    def candidates(self, queries: FloatArray, k: int, effort: int) -> IntArray:
         if self.effort_name:
             self.faiss.ParameterSpace().set_index_parameter(self.index, self.effort_name, effort)
-        squares, rows = self.index.search(self._prepared(queries), k)
-        squares = np.maximum(squares.astype(np.float64), 0)
-        squares[rows < 0] = np.inf
-        return Neighbours(rows, squares / 2 if self.metric == "cosine" else np.sqrt(squares))
+        n = min(k * _CANDIDATES, self.index.ntotal) if self.is_lossy else k
+        rows: IntArray = self.index.search(self._prepared(queries), n)[1]
+        return rows
 
     def most_effort(self, n_rows: int) -> int:
         ivf = self.faiss.try_extract_index_ivf(self.index)

@@ -6,6 +6,7 @@ blocks nor device nor the order of a sum decide what is found.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ _BLOCK_VALUES = 2**23
 """Numbers of one block of rows, and of its products with a block of queries."""
 _CACHED_VALUES = 2**18
 """Numbers of the rows that a core still holds when it has multiplied them."""
+_FEW_QUERIES = 8
 _QUERY_VALUES = 2**26
 """Numbers of the queries for which the rows are read once."""
 _RUN = 64
@@ -137,7 +139,7 @@ def nearest_of(
     base : RowBlocks
         The rows.
     candidates : numpy.ndarray
-        ``(n_queries, n)`` rows of `base`, those of a query all different.
+        ``(n_queries, n)`` rows of `base`, those of a query all different; -1 is none.
     k : int
         How many for each query; all where there are fewer.
     metric : {"cosine", "l2"}
@@ -146,10 +148,10 @@ def nearest_of(
     Returns
     -------
     Neighbours
-        Rows of `base`.
+        Rows of `base`; -1, at an infinite distance, where there are too few.
     """
     rule, n = _Rule(k, metric, torch.device("cpu")), candidates.shape[1]
-    wanted, at = np.unique(candidates.ravel(), return_inverse=True)
+    wanted, at = np.unique(candidates.clip(0).ravel(), return_inverse=True)
     X = np.concatenate([block for _, block in blocks_of(base, wanted)])
     keys = np.stack(
         [
@@ -157,6 +159,7 @@ def nearest_of(
             for query, some in zip(queries, at.reshape(-1, n), strict=True)
         ]
     )
+    keys[candidates < 0] = np.inf
     order = np.lexsort((candidates, keys))[:, :k]
     keys = np.take_along_axis(keys, order, 1)
     distances = np.sqrt(keys) if metric == "l2" else keys
@@ -332,12 +335,21 @@ def _products_and_squares(
         return Q @ block.T, torch.linalg.vecdot(block, block)
     products, squares = Q.new_empty(len(Q), len(block)), np.empty(len(block), np.float32)
     step = max(1, _CACHED_VALUES // block.shape[1])
-    for first in range(0, len(block), step):
+
+    def fill(first: int) -> None:
         part = block[first : first + step]
         torch.mm(Q, part.T, out=products[:, first : first + step])
         X = part.numpy()
         with np.errstate(over="ignore"):
             np.vecdot(X, X, out=squares[first : first + step])  # twice as fast as torch's norm
+
+    starts = range(0, len(block), step)
+    if len(Q) > _FEW_QUERIES:
+        for first in starts:
+            fill(first)
+    else:  # such products are too small for torch to share out
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(fill, starts))
     return products, torch.from_numpy(squares)
 
 

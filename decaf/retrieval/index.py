@@ -12,7 +12,7 @@ from decaf.choices import Distance
 from decaf.errors import ConfigError, StoreMismatchError
 from decaf.records import Search
 from decaf.retrieval.codes import Code, make_code
-from decaf.retrieval.exact import Neighbours, RowBlocks, blocks_of, nearest
+from decaf.retrieval.exact import Neighbours, RowBlocks, blocks_of, nearest, nearest_of
 from decaf.retrieval.index_files import (
     FORMAT,
     LOCK,
@@ -192,13 +192,13 @@ class Index:
         Returns
         -------
         Neighbours
-            Rows of the store, and distances as the index measures them; -1 and infinity where it
-            finds fewer.
+            Rows of the store, and their distances; -1 and infinity where it finds fewer.
         """
         return self._found(queries, min(k, len(self.rows)), self.manifest["effort"])
 
     def _found(self, queries: FloatArray, k: int, effort: int) -> Neighbours:
-        near = self._code.search(queries, k, effort, _Renumbered(self._base, self.rows))
+        base, some = _Renumbered(self._base, self.rows), self._code.candidates(queries, k, effort)
+        near = nearest_of(queries, base, some, k, self._code.metric)
         rows = np.where(near.rows < 0, -1, self.rows[near.rows])
         return Neighbours(rows, near.distances)
 
@@ -218,7 +218,7 @@ class Index:
         if recall is not None and best < recall:
             raise ConfigError(
                 f"asked for a recall of {recall:g}, found {best:.3f} with the greatest effort; "
-                "give a finer index, such as one with ,RFlat at its end, or a lower --recall"
+                "give a finer index, of more bytes a row, or a lower --recall"
             )
         asked = USUAL_RECALL * best if recall is None else recall
         effort = _least(lambda e: intersection(found(e), exact) >= asked, most)
