@@ -336,20 +336,22 @@ def _products_and_squares(
     products, squares = Q.new_empty(len(Q), len(block)), np.empty(len(block), np.float32)
     step = max(1, _CACHED_VALUES // block.shape[1])
 
-    def fill(first: int) -> None:
-        part = block[first : first + step]
-        torch.mm(Q, part.T, out=products[:, first : first + step])
-        X = part.numpy()
-        with np.errstate(over="ignore"):
-            np.vecdot(X, X, out=squares[first : first + step])  # twice as fast as torch's norm
-
     starts = range(0, len(block), step)
+
+    def fill(share: range) -> None:
+        for first in share:
+            part = block[first : first + step]
+            torch.mm(Q, part.T, out=products[:, first : first + step])
+            X = part.numpy()
+            with np.errstate(over="ignore"):
+                np.vecdot(X, X, out=squares[first : first + step])  # half of what torch's norm takes
+
     if len(Q) > _FEW_QUERIES:
-        for first in starts:
-            fill(first)
+        fill(starts)
     else:  # such products are too small for torch to share out
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            list(pool.map(fill, starts))
+        n = torch.get_num_threads()
+        with ThreadPoolExecutor(n) as pool:
+            list(pool.map(fill, [starts[k::n] for k in range(n)]))
     return products, torch.from_numpy(squares)
 
 

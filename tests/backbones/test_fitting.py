@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from quick import slow_unless
 from torch import nn
 from torchvision.models import resnet18, resnet34
 
@@ -64,7 +65,10 @@ FORMS: dict[str, Callable[[State], object]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+QUICK = ("no counters", "of DataParallel", "headless")
+
+
+@pytest.mark.parametrize("form", slow_unless(QUICK.__contains__, FORMS))
 def test_layers_that_a_checkpoint_determines_are_read(
     form: str, state: State, expected: torch.Tensor, tmp_path: Path
 ) -> None:
@@ -73,7 +77,9 @@ def test_layers_that_a_checkpoint_determines_are_read(
     assert net.default_layers == ("pool5",)
 
 
-@pytest.mark.parametrize("form", ["of MoCo", "a backbone", "headless", "another head"])
+@pytest.mark.parametrize(
+    "form", slow_unless("headless".__eq__, ["of MoCo", "a backbone", "headless", "another head"])
+)
 def test_layers_that_a_checkpoint_lacks_are_refused(
     form: str, state: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

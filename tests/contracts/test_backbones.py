@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 import torch
+from quick import slow_unless
 from torch import nn
 
 from decaf.backbones import (
@@ -31,6 +32,7 @@ class Net:
     defaults: tuple[str, ...] = ("pool5",)
 
 
+LARGE = ("alexnet", "caffenet")
 FULLY_CONNECTED = ("pool5", "fc6", "fc7")
 NETS = {
     "decaf-mini": Net(
@@ -170,7 +172,7 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", slow_unless(lambda name: name not in LARGE, NETS))
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_every_net_passes(check: Callable[[str, Net], None], name: str) -> None:
     if name.startswith("timm/"):

@@ -8,7 +8,7 @@ from decaf.heads import HEADS
 ALL = [
     *(head() for name, head in HEADS.items() if name != "adaptation"),
     HEADS["logreg"](multi_class="ovr"),
-    HEADS["adaptation"](16, n_epochs=20),
+    HEADS["adaptation"](16, n_epochs=6, learning_rate=0.1),
 ]
 
 

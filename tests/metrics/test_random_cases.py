@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from quick import slow_unless
 from sklearn import metrics as theirs
 from sklearn.exceptions import UndefinedMetricWarning
 
@@ -11,7 +12,9 @@ from decaf.errors import ConfigError
 from decaf.metrics import METRICS, asked_metrics, reliability
 from decaf.rowwise import probabilities
 
-N_CASES = 300
+CASES = pytest.mark.parametrize(
+    "seeds", slow_unless(lambda seeds: seeds.start == 0, [range(60), range(60, 300)]), ids=str
+)
 
 
 def case(seed, several):
@@ -33,8 +36,9 @@ def ours(name, labels, scores, classes):
     return metric.score(labels, scores if metric.of == "scores" else p, classes)
 
 
-def test_of_one_label():
-    for seed in range(N_CASES):
+@CASES
+def test_of_one_label(seeds):
+    for seed in seeds:
         y, scores, classes = case(seed, several=False)
         p = probabilities(scores, exclusive=True)
         predicted = scores.argmax(1)
@@ -54,8 +58,9 @@ def test_of_one_label():
         np.testing.assert_allclose(list(found.values()), list(expected.values()), err_msg=seed)
 
 
-def test_of_several_labels():
-    for seed in range(N_CASES):
+@CASES
+def test_of_several_labels(seeds):
+    for seed in seeds:
         Y, scores, classes = case(seed, several=True)
         counted, P = Y != 0, probabilities(scores, exclusive=False)
         pairs = [(y[y != 0] > 0, s[y != 0]) for y, s in zip(Y.T, scores.T, strict=True)]
