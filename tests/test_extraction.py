@@ -302,6 +302,7 @@ def test_killed_again_and_again_a_run_ends_as_an_uninterrupted_one(
     assert failures[0] == failures[1]
 
 
+@pytest.mark.slow
 def test_extracting_loads_nothing_of_heads_and_tables() -> None:
     code = (
         "import sys, decaf.extraction;"

@@ -186,7 +186,8 @@ def test_labels_of_test_images_change_no_score(data: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(*said)
 
 
-@pytest.mark.parametrize("view", [pytest.param("patches", marks=pytest.mark.slow), "dense"])
+@pytest.mark.slow
+@pytest.mark.parametrize("view", ["patches", "dense"])
 def test_evaluate_on_patches_finds_small_objects(view: str, data: Path, tmp_path: Path) -> None:
     table = evaluate(
         "voc2007", protocol="oquab", view=view, layers="pool5", pool="avg",

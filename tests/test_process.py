@@ -63,6 +63,7 @@ def test_the_command_sets_its_process_before_torch_is_loaded() -> None:
     assert told(COMMAND + EXTRACTS) == (CALM, 3, False)
 
 
+@pytest.mark.slow
 def test_an_import_leaves_the_process_as_it_was() -> None:
     assert told(LIBRARY + EXTRACTS) == ({}, 0, True)
 

@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from flat import predict, train
+from quick import slow_unless
 from typer.testing import CliRunner
 
 from decaf.backbones import load_backbone
@@ -274,7 +275,7 @@ def test_a_label_of_one_image_does_not_end_training(tmp_path: Path, image_folder
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("multilabel", [False, True])
+@pytest.mark.parametrize("multilabel", slow_unless(bool, [False, True]))
 def test_an_onnx_file_gives_the_same_probabilities(
     multilabel: bool, image_folder: Path, tmp_path: Path
 ) -> None:

@@ -344,7 +344,7 @@ def _products_and_squares(
             torch.mm(Q, part.T, out=products[:, first : first + step])
             X = part.numpy()
             with np.errstate(over="ignore"):
-                np.vecdot(X, X, out=squares[first : first + step])  # half of what torch's norm takes
+                np.vecdot(X, X, out=squares[first : first + step])  # twice as fast as torch's norm
 
     if len(Q) > _FEW_QUERIES:
         fill(starts)

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from quick import slow_unless
 from torch import nn
 
 from decaf.backbones import load_backbone
@@ -103,7 +104,7 @@ def test_maps_are_channels_first_and_windows_are_not_offered() -> None:
     torch.testing.assert_close(TappedNet(net, "odd", traced, layout).read(x, ["last"])["last"], x)
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+@pytest.mark.parametrize("runtime", slow_unless("torch".__eq__, ["torch", "onnx"]))
 def test_alexnet_layers_before_and_after_the_relu(runtime: str) -> None:
     net = load_backbone("alexnet", weights="random", device="cpu", runtime=runtime)
     pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)

@@ -172,7 +172,9 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("name", slow_unless(lambda name: name not in LARGE, NETS))
+@pytest.mark.parametrize(
+    "name", slow_unless(lambda name: name not in LARGE and BY not in name, NETS)
+)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_every_net_passes(check: Callable[[str, Net], None], name: str) -> None:
     if name.startswith("timm/"):

@@ -108,6 +108,7 @@ print((resident_kb("VmHWM") - before) / 1024)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc")
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_square_of_the_rows():
     command = [sys.executable, "-c", _PEAK]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

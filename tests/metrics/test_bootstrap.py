@@ -35,6 +35,7 @@ def test_of_500_test_sets_95_percent_are_covered(metric):
     assert 0.93 <= covered(sets, metric, 0.7) <= 0.97
 
 
+@pytest.mark.slow
 def test_groups_need_the_bootstrap_of_groups():
     """Ten images of each of 60 patients, whose share of right answers is 2/3 on average."""
     patients = np.repeat(np.arange(60), 10)

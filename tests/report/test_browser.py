@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flat import evaluate, extract
 from PIL import Image
+from quick import slow_unless
 
 from decaf.insight.asked import Projection
 from decaf.records import Images, Net
@@ -53,9 +54,10 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     assert said == []
 
 
-@pytest.fixture
-def large(make_table: Callable[..., ResultTable], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def large(make_table: Callable[..., ResultTable], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Report of 397 classes, 10 splits, 3 layers and 2 heads, with images of mistakes."""
+    tmp_path = tmp_path_factory.mktemp("large")
     rng = np.random.default_rng(0)
     names = [f"class number {i}" for i in range(N_CLASSES)]
     Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(tmp_path / "x.jpg")
@@ -125,7 +127,7 @@ def test_answers_to_a_search_fit_the_screen(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", slow_unless((1280).__eq__, [390, 1280]))
 def test_units_of_a_net_are_picked(
     width: int, image_folder: Path, tmp_path: Path, visit: Callable[..., Any]
 ) -> None:

@@ -192,7 +192,7 @@ def test_wrong_options_are_refused(stores, tmp_path):
         Index.build(stores[0], tmp_path / "there")
 
 
-@pytest.mark.parametrize("moment", slow_unless(lambda moment: moment % 5 == 0, range(20)))
+@pytest.mark.parametrize("moment", slow_unless(lambda moment: moment % 10 == 0, range(20)))
 def test_a_killed_build_or_growth_leaves_nothing_half(moment, paths, stores, tmp_path):
     small, grown, _ = stores
     folder, growing = tmp_path / "index", moment >= 10
