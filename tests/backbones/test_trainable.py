@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from quick import slow_unless
 from torch import nn
 
 from decaf.backbones import load_backbone, wrap_module
@@ -33,7 +34,12 @@ def mini(layer: str = "pool5", blocks: int | str = 1) -> TrainableNet:
     return TrainableNet(load_backbone("decaf-mini", device="cpu"), layer, "none", blocks)
 
 
-@pytest.mark.parametrize(("name", "layer", "n_blocks", "last"), LAST_BLOCKS)
+SMALL = ("decaf-mini", "squeezenet1_1", "resnet18")
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "n_blocks", "last"), slow_unless(lambda one: one[0] in SMALL, LAST_BLOCKS)
+)
 def test_the_blocks_of_a_net(name: str, layer: str, n_blocks: int, last: tuple[str, ...]) -> None:
     backbone = load_backbone(name, weights="random", device="cpu")
     if layer not in backbone.layers:
