@@ -8,7 +8,7 @@ demo: .venv/ready
 	$(BIN)/decaf demo
 
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/ready docs
 	$(BIN)/ruff check .

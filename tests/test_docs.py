@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from doc_blocks import Block, blocks_of, find, inline_commands, options, run
 from PIL import Image
+from quick import slow_unless
 from sklearn.datasets import load_digits
 from typer import BadParameter
 
@@ -45,7 +46,13 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def is_quick(page: Path) -> bool:
+    return page.stem not in ("new-protocol", "predict-and-serve", "two-runs", "which-net")
+
+
+@pytest.mark.parametrize(
+    "page", slow_unless(is_quick, PAGES), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_the_blocks_of_a_page_run(page: Path, own_folder: Path) -> None:
     names: dict[str, Any] = {}
     for block in blocks_of(page):

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 import torch
 from flat import extract, fields_of, finetune, predict, train
+from quick import slow_unless
 
 from decaf.backbones import load_backbone
 from decaf.datasets import load_dataset
@@ -137,7 +138,11 @@ def test_every_option_is_tried(command: Callable[..., Any]) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for what a GPU can do")
 @pytest.mark.parametrize(
-    ("command", "name"), [(c, name) for c in (train, finetune) for name in CHANGES[c]]
+    ("command", "name"),
+    slow_unless(
+        lambda one: one[0] is train or one[1] == "recipe",
+        [(c, name) for c in (train, finetune) for name in CHANGES[c]],
+    ),
 )
 def test_an_option_changes_what_is_made(
     command: Callable[..., Any], name: str, image_folder: Path, made_anew: Callable[..., bytes]

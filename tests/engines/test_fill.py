@@ -13,7 +13,6 @@ import h5py
 import numpy as np
 import pytest
 from flat import extract
-from quick import slow_unless
 
 from decaf.engines import local
 from decaf.engines.signals import stop_on_signals
@@ -76,9 +75,8 @@ def assert_resumes(many: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert verify(out) == []
 
 
-@pytest.mark.parametrize(
-    "number", slow_unless(signal.SIGTERM.__eq__, [signal.SIGTERM, signal.SIGINT])
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_finishes_what_is_in_flight_and_says_how_to_go_on(
     number: signal.Signals,
     many: Path,

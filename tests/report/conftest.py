@@ -9,7 +9,7 @@ from decaf.results import Result, ResultTable
 MakeTable = Callable[..., ResultTable]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_table() -> MakeTable:
     """Make a table of one row per (layer, head, shots, split), every other field being given."""
 
