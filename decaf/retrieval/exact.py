@@ -330,13 +330,14 @@ def _runs(products: torch.Tensor) -> torch.Tensor:
 def _products_and_squares(
     Q: torch.Tensor, block: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return products of queries and rows, and of each row with itself; rows are read once."""
-    if block.is_cuda:
-        return Q @ block.T, torch.linalg.vecdot(block, block)
+    """Return products of queries and rows, and of each row with itself."""
+    if block.is_cuda or len(Q) > _FEW_QUERIES:
+        squares = torch.linalg.vector_norm(block, dim=1).square_()
+        return Q @ block.T, squares
+    # rows are read once, and shared out, which torch does not do with so small products
     products, squares = Q.new_empty(len(Q), len(block)), np.empty(len(block), np.float32)
     step = max(1, _CACHED_VALUES // block.shape[1])
-
-    starts = range(0, len(block), step)
+    starts, n = range(0, len(block), step), torch.get_num_threads()
 
     def fill(share: range) -> None:
         for first in share:
@@ -346,12 +347,8 @@ def _products_and_squares(
             with np.errstate(over="ignore"):
                 np.vecdot(X, X, out=squares[first : first + step])  # twice as fast as torch's norm
 
-    if len(Q) > _FEW_QUERIES:
-        fill(starts)
-    else:  # such products are too small for torch to share out
-        n = torch.get_num_threads()
-        with ThreadPoolExecutor(n) as pool:
-            list(pool.map(fill, [starts[k::n] for k in range(n)]))
+    with ThreadPoolExecutor(n) as pool:
+        list(pool.map(fill, [starts[k::n] for k in range(n)]))
     return products, torch.from_numpy(squares)
 
 

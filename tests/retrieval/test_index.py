@@ -64,9 +64,8 @@ def test_the_recall_that_is_stated_is_found_again(kind, metric, stores, clustere
     np.testing.assert_array_equal(found.rows, made.search(queries, 10).rows)
     if kind == "flat":
         assert recall == 1
-    if kind in ("flat", "hnsw", "IVF16,Flat", "spherical:64"):  # they measure true distances
-        same = found.rows == true.rows
-        np.testing.assert_allclose(found.distances[same], true.distances[same], atol=1e-5)
+    same = found.rows == true.rows
+    np.testing.assert_allclose(found.distances[same], true.distances[same], atol=1e-12)
 
 
 def test_the_effort_is_the_least_that_suffices(stores, clustered, tmp_path):
