@@ -160,13 +160,12 @@ def test_what_the_recipes_make_takes_part(
 
 
 LONG = ("compare_nets", "learning_curve")
-EXAMPLES = [
-    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LONG))
-    for path in sorted((ROOT / "examples").glob("*.py"))
-]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize(
+    "example", slow_unless(lambda path: path.stem not in LONG, EXAMPLES), ids=lambda path: path.stem
+)
 def test_an_example_runs(
     example: Path,
     tmp_path: Path,

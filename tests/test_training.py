@@ -47,7 +47,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "head", ["svm", "logreg", pytest.param("logreg-dropout", marks=pytest.mark.slow)]
+    "head", slow_unless("logreg-dropout".__ne__, ["svm", "logreg", "logreg-dropout"])
 )
 @pytest.mark.parametrize("normalize", ["l2", "standard"])
 def test_a_model_tells_the_classes_of_the_images(

@@ -23,6 +23,7 @@ _BLOCK_VALUES = 2**23
 _CACHED_VALUES = 2**18
 """Numbers of the rows that a core still holds when it has multiplied them."""
 _FEW_QUERIES = 8
+"""Queries whose products are too small for torch to share out among its threads."""
 _QUERY_VALUES = 2**26
 """Numbers of the queries for which the rows are read once."""
 _RUN = 64
@@ -334,7 +335,7 @@ def _products_and_squares(
     if block.is_cuda or len(Q) > _FEW_QUERIES:
         squares = torch.linalg.vector_norm(block, dim=1).square_()
         return Q @ block.T, squares
-    # rows are read once, and shared out, which torch does not do with so small products
+    # read each row once, and share the rows out
     products, squares = Q.new_empty(len(Q), len(block)), np.empty(len(block), np.float32)
     step = max(1, _CACHED_VALUES // block.shape[1])
     starts, n = range(0, len(block), step), torch.get_num_threads()

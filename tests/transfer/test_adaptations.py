@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from flat import evaluate
+from quick import slow_unless
 from sklearn.base import clone
 from sklearn.svm import LinearSVC
 
@@ -140,7 +141,7 @@ def learned(store, folder, **options):
 
 
 @pytest.mark.parametrize(
-    "protocol", [pytest.param("office-sampled", marks=pytest.mark.slow), "office-full"]
+    "protocol", slow_unless("office-full".__eq__, ["office-sampled", "office-full"])
 )
 def test_labels_of_test_images_change_nothing(pets, tmp_path, protocol):
     """The split is kept in a file, as a rule draws by class; then the target's labels are mixed."""
